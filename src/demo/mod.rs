@@ -1,0 +1,1 @@
+//! A sample HQ over HTTP: a Frappe look-alike for the demo, the tests and the benches.

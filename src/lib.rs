@@ -1,0 +1,3 @@
+//! milkrun keeps every outlet in step with its HQ.
+
+pub mod demo;

@@ -1,0 +1,2 @@
+//! The command line: arguments, log set-up, exit code.
+fn main() {}
