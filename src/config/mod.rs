@@ -1,0 +1,181 @@
+//! From `sync.toml` to a [`Config`] that cannot hold an invalid thing: everything is parsed, compiled and checked here,
+//! and nothing downstream looks a word up again.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use chrono_tz::Tz;
+
+use crate::mapping::Mapping;
+use crate::retry::Backoff;
+
+/// The checked form of `sync.toml`.
+#[derive(Debug)]
+pub struct Config {
+    /// `[site]`.
+    pub site: Site,
+    /// `[hq]`.
+    pub hq: Hq,
+    /// `[local]`.
+    pub local: Local,
+    /// `[daemon]`.
+    pub daemon: Daemon,
+    /// `[[job]]`, in the order written.
+    pub jobs: Vec<Job>,
+}
+
+/// `[site]`: who this outlet is.
+#[derive(Debug, Clone)]
+pub struct Site {
+    /// In logs, metrics and the User-Agent; also seeds the splay.
+    pub name: String,
+    /// The zone cron is read in.
+    pub time_zone: Tz,
+}
+
+/// `[hq]`: how HQ is reached.
+#[derive(Debug, Clone)]
+pub struct Hq {
+    /// `http(s)://host[:port][/path]`, without a trailing slash.
+    pub url: String,
+    /// The credentials.
+    pub auth: Auth,
+    /// The zone HQ writes its naive stamps in.
+    pub time_zone: Tz,
+    /// How long to wait for a connection, for the headers, and for each further piece of an answer.
+    pub timeout: Duration,
+    /// Requests a second at most, over all jobs; `None` for no bound.
+    pub max_requests_per_second: Option<u32>,
+    /// How a request is repeated.
+    pub retry: Backoff,
+}
+
+/// `hq.auth`.
+#[derive(Debug, Clone)]
+pub enum Auth {
+    /// `Authorization: token KEY:SECRET`.
+    Token {
+        /// The API key.
+        api_key: Secret,
+        /// The API secret.
+        api_secret: Secret,
+    },
+    /// HTTP basic, with the same pair.
+    Basic {
+        /// The API key.
+        api_key: Secret,
+        /// The API secret.
+        api_secret: Secret,
+    },
+}
+
+/// A text that must not be shown.
+pub type Secret = secrecy::SecretString;
+
+/// `[local]`: the outlet's own database.
+#[derive(Debug, Clone)]
+pub struct Local {
+    /// Which database.
+    pub kind: DatabaseKind,
+    /// The whole URL, password included; relative SQLite paths are made relative to the folder of `sync.toml`.
+    pub url: Secret,
+}
+
+/// The databases an outlet may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DatabaseKind {
+    /// Embedded, the default.
+    Sqlite,
+    /// PostgreSQL.
+    Postgres,
+    /// MariaDB or MySQL.
+    Mysql,
+}
+
+/// `[daemon]`.
+#[derive(Debug, Clone, Default)]
+pub struct Daemon {
+    /// Address of the status page; `None` listens on nothing.
+    pub listen: Option<std::net::SocketAddr>,
+    /// Each outlet starts up to this much later, always by the same amount.
+    pub splay: Duration,
+}
+
+/// `[[job]]`: one DocType landing in one local table.
+#[derive(Debug)]
+pub struct Job {
+    /// Name of the job.
+    pub name: String,
+    /// HQ's DocType.
+    pub doctype: String,
+    /// When it runs, in the site's zone.
+    pub schedule: Cron,
+    /// Jobs (by position in [`Config::jobs`]) whose run it waits for when they are due together.
+    pub after: Vec<usize>,
+    /// Conditions at HQ, each `[field, operator, value]`.
+    pub filters: Vec<serde_json::Value>,
+    /// Records asked for in one request.
+    pub page_size: u32,
+    /// How late a transaction at HQ may become visible after the `modified` it carries.
+    pub overlap: Duration,
+    /// The local table.
+    pub table: String,
+    /// How records become rows.
+    pub mapping: Mapping,
+    /// Make the table from the mapping if it is not there.
+    pub create_table: bool,
+    /// What a tombstone does.
+    pub deletes: Deletes,
+    /// Above both at once nothing is deleted and the operator is asked.
+    pub delete_limit: DeleteLimit,
+    /// `[[job.test]]`.
+    pub tests: Vec<Example>,
+}
+
+/// A cron pattern: as written, and parsed.
+#[derive(Debug, Clone)]
+pub struct Cron {
+    /// The pattern as written in `sync.toml`.
+    pub text: String,
+    /// The parsed pattern (seconds first).
+    pub pattern: croner::Cron,
+}
+
+/// `deletes`: what happens to the local row of a record that is gone at HQ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Deletes {
+    /// The row goes too.
+    #[default]
+    Delete,
+    /// `deleted_at` is set, the values stay.
+    Mark,
+    /// The row stays as it is.
+    Keep,
+}
+
+/// `delete_limit`: above both at once nothing is deleted.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct DeleteLimit {
+    /// Rows of one run.
+    pub rows: u64,
+    /// Share of the rows that came from HQ, in percent.
+    pub percent: f64,
+}
+
+/// One `[[job.test]]`: an example of the mapping.
+#[derive(Debug, Clone)]
+pub struct Example {
+    /// Line of `sync.toml` it stands on.
+    pub line: usize,
+    /// HQ's record.
+    pub given: serde_json::Map<String, serde_json::Value>,
+    /// The columns it must give.
+    pub expect: serde_json::Map<String, serde_json::Value>,
+}
+
+/// Where the configuration was read from.
+#[derive(Debug, Clone)]
+pub struct Origin {
+    /// The file.
+    pub path: PathBuf,
+}
