@@ -3,7 +3,10 @@
 //! A [`Mapping`] is built once from the checked words of `sync.toml` and then applied to every record. What cannot be
 //! mapped is a [`Reject`], which is data and not an error: the rest of the page goes on.
 
+mod moment;
+mod number;
 mod spec;
+mod value;
 
 pub use spec::{ChildSpec, FieldSpec, Literal, LookupSpec, Origin, Owner, Problem};
 
