@@ -3,10 +3,12 @@
 //! A [`Mapping`] is built once from the checked words of `sync.toml` and then applied to every record. What cannot be
 //! mapped is a [`Reject`], which is data and not an error: the rest of the page goes on.
 
+mod expr;
 mod moment;
 mod number;
 mod spec;
 mod value;
+mod words;
 
 pub use spec::{ChildSpec, FieldSpec, Literal, LookupSpec, Origin, Owner, Problem};
 
