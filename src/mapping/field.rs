@@ -92,7 +92,7 @@ impl Field {
         then: impl FnOnce(Found<'_>) -> Result<T, String>,
     ) -> Result<T, String> {
         match &self.source {
-            Source::Field { position, .. } => then(self.settle(Scalar::read(record.raw(*position)))?),
+            Source::Field { position, .. } => then(self.settle(sent(record.raw(*position))?)?),
             Source::Expr(expr) => then(self.settle(expr.evaluate(record)?.scalar())?),
             Source::Const(cell) => then(Found::Literal(cell)),
         }
@@ -139,6 +139,14 @@ impl<'a> Found<'a> {
             Self::Literal(Cell::Text(text)) => Some(Cow::Borrowed(text)),
             Self::Literal(cell) => cell.text().map(Cow::Owned),
         }
+    }
+}
+
+/// A text that cannot be unescaped (half of a surrogate pair) must not pass as its own JSON.
+fn sent(raw: &str) -> Result<Scalar<'_>, String> {
+    match Scalar::read(raw) {
+        Scalar::Tree(raw) if raw.starts_with('"') => Err(format!("{} is no text in Unicode", value::quote(raw))),
+        scalar @ (Scalar::Null | Scalar::Bool(_) | Scalar::Number(_) | Scalar::Text(_) | Scalar::Tree(_)) => Ok(scalar),
     }
 }
 

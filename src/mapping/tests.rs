@@ -316,6 +316,14 @@ fn a_key_that_is_the_same_in_every_row_is_refused() {
 }
 
 #[test]
+fn a_text_that_is_no_unicode_is_refused() {
+    let mapping = built(vec![field("item_code", "name"), field("title", "item_name")], vec![]);
+    let body = r#"[["A", "2024-05-05 10:00:00", "x\ud800"]]"#;
+    let page = Page::decode(body.into(), mapping.fields()).expect("a good page");
+    assert!(mapping.map(page.record(0).expect("one record"), &Answers::default()).is_err());
+}
+
+#[test]
 fn a_mapping_is_shared_between_threads() {
     fn shared<T: Send + Sync>(_: &T) {}
     shared(&built(items(), vec![barcodes()]));
