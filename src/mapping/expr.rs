@@ -64,8 +64,12 @@ impl Expr {
         let compiled = ENGINE.compile_expression_owned(source.to_owned());
         let expression = compiled.map_err(|error| format!("the expression cannot be read: {}", sentence(&error)))?;
         words::check(source)?;
-        let variables = words::fields(source).into();
-        Ok(Self { source: source.to_owned(), expression, variables, positions: Vec::new() })
+        let variables = words::fields(source);
+        // The parser takes `if` alone for the name of a variable.
+        if let Some(word) = expression.undeclared_variables(false).iter().find(|word| !variables.contains(word)) {
+            return Err(format!("`{word}` stands where a field is expected"));
+        }
+        Ok(Self { source: source.to_owned(), expression, variables: variables.into(), positions: Vec::new() })
     }
 
     /// The HQ fields it needs, each once, in alphabetical order.
@@ -252,5 +256,25 @@ mod tests {
     fn its_variables_are_the_fields_to_ask_for() {
         let expr = Expr::compile("b.upper() ~ a if c is not none else a|default('x')").expect("compiles");
         assert_eq!(expr.variables(), ["a", "b", "c"]);
+    }
+
+    #[test]
+    fn a_word_of_the_language_is_no_field() {
+        for source in ["if", "a + else", "not in", "is"] {
+            assert!(Expr::compile(source).is_err(), "{source}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_expression_makes_the_engine_panic(
+            source in r"([ab]|12|'x'| is | not | in | if | else |[-+*/~|.,:=()\[\]{} ]|upper|none|int|split){0,12}",
+        ) {
+            if let Ok(expr) = Expr::compile(&source) {
+                let values = ["\"x\"", "3", "null", "1.5", "true"].into_iter().cycle();
+                let given = expr.variables().iter().zip(values).map(|(name, value)| format!("\"{name}\":{value}"));
+                eval(&source, &given.chain(["\"z\":0".to_owned()]).collect::<Vec<_>>().join(",")).ok();
+            }
+        }
     }
 }
