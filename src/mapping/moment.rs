@@ -209,4 +209,26 @@ mod tests {
             assert!(time(text).is_err(), "{text}");
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn every_wall_time_has_its_instant(seconds in -62_135_596_800_i64..253_402_300_800, zone in 0..chrono_tz::TZ_VARIANTS.len()) {
+            let zone = chrono_tz::TZ_VARIANTS[zone];
+            let wall = chrono::DateTime::from_timestamp(seconds, 0).expect("in range").naive_utc();
+            let text = format!("{:04}-{}", chrono::Datelike::year(&wall), wall.format("%m-%d %H:%M:%S"));
+            let instant = datetime(&text, zone).expect("a moment");
+            let shown = zone.from_utc_datetime(&instant).naive_local();
+            // Only a wall time that a gap skips comes out later, by no more than a day.
+            let moved = shown - wall;
+            let is_skipped = zone.from_local_datetime(&wall).earliest().is_none();
+            assert!(if is_skipped { moved > TimeDelta::zero() && moved <= TimeDelta::days(1) } else { moved.is_zero() });
+        }
+
+        #[test]
+        fn no_text_makes_the_reader_panic(text in "[-0-9: T.Z+é]{0,30}") {
+            // A text is at most one of the three, but for a date, which is also a moment.
+            assert!(date(&text).is_err() || time(&text).is_err());
+            assert!(datetime(&text, Tz::Asia__Kolkata).is_err() || time(&text).is_err());
+        }
+    }
 }
