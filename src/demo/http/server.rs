@@ -1,0 +1,370 @@
+//! The server: connections that can be cut, answers that can be late, short or broken.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::connect_info::Connected;
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::Response;
+use axum::serve::{IncomingStream, Listener};
+use serde_json::{Value, json};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
+
+use super::super::fault::Fault;
+use super::super::front::{self, Transport};
+use super::super::refusal::Refusal;
+use super::super::site::Site;
+use super::answer::{self, Answer};
+use super::request::Incoming;
+use super::route::{self, Twist};
+
+/// Largest body taken; nginx in front of Frappe commonly allows 50 MB (recording 1518).
+const BODY_LIMIT: usize = 50 << 20;
+/// A slow line sends a piece this often.
+const PIECE_TIME: Duration = Duration::from_millis(20);
+
+/// A running server; dropping it closes its port and all its connections.
+#[derive(Debug)]
+pub struct Server {
+    address: SocketAddr,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Server {
+    /// Where it listens, as a URL without a slash at the end.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Stops it at once: whoever waits for an answer finds the connection closed.
+    pub fn shutdown(mut self) {
+        self.halt();
+    }
+
+    fn halt(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            // A thread that panicked has stopped as well.
+            drop(thread.join());
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.halt();
+    }
+}
+
+/// Serves a site on threads of its own, so that a test may block while it waits for milkrun. Port 0 is any free one.
+///
+/// # Errors
+/// The address is taken, or the system has no thread left.
+pub fn serve(site: &Site, address: SocketAddr) -> io::Result<Server> {
+    let listener = std::net::TcpListener::bind(address)?;
+    listener.set_nonblocking(true)?;
+    let address = listener.local_addr()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
+    let (stop, stopped) = oneshot::channel::<()>();
+    let app = Router::new()
+        .fallback(handle)
+        .with_state(site.clone())
+        .into_make_service_with_connect_info::<Cut>();
+    let thread = std::thread::Builder::new()
+        .name("simulated-hq".to_owned())
+        .spawn(move || {
+            runtime.block_on(async {
+                let Ok(listener) = TcpListener::from_std(listener) else {
+                    return;
+                };
+                tokio::select! {
+                    _ = axum::serve(Tap(listener), app) => {}
+                    _ = stopped => {}
+                }
+            });
+            runtime.shutdown_background();
+        })?;
+    Ok(Server {
+        address,
+        stop: Some(stop),
+        thread: Some(thread),
+    })
+}
+
+/// Says that a connection is to be closed without another byte.
+#[derive(Debug, Clone, Default)]
+struct Cut(Arc<AtomicBool>);
+
+impl Connected<IncomingStream<'_, Tap>> for Cut {
+    fn connect_info(stream: IncomingStream<'_, Tap>) -> Self {
+        stream.io().cut.clone()
+    }
+}
+
+/// A listener whose connections can be cut.
+struct Tap(TcpListener);
+
+impl Listener for Tap {
+    type Io = Wire;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Wire, SocketAddr) {
+        let (stream, address) = Listener::accept(&mut self.0).await;
+        // Frappe's servers send small answers at once.
+        drop(stream.set_nodelay(true));
+        (
+            Wire {
+                stream,
+                cut: Cut::default(),
+            },
+            address,
+        )
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.0.local_addr()
+    }
+}
+
+/// A connection; once cut, writing to it fails, which makes the server close it.
+struct Wire {
+    stream: TcpStream,
+    cut: Cut,
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, into)
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        if self.cut.0.load(Ordering::Acquire) {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        }
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+/// What becomes of a body on its way out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Delivery {
+    Whole,
+    CutBody,
+    CutGzip,
+}
+
+async fn handle(
+    State(site): State<Site>,
+    ConnectInfo(cut): ConnectInfo<Cut>,
+    request: Request,
+) -> Response {
+    let (parts, body) = request.into_parts();
+    let Ok(body) = axum::body::to_bytes(body, BODY_LIMIT).await else {
+        return plain(Answer::new(
+            413,
+            "text/html",
+            b"<html><h1>413 Request Entity Too Large</h1></html>".to_vec(),
+        ));
+    };
+    let incoming = Incoming::new(&parts.method, &parts.uri, parts.headers, body.to_vec());
+    let doctype = incoming.doctype();
+    let fault = site
+        .front()
+        .faults
+        .take(&incoming.method, &incoming.path, doctype.as_deref());
+    let transport = site.front().transport;
+    let line = site.front().line;
+
+    let mut twist = Twist::default();
+    let mut delivery = Delivery::Whole;
+    let mut is_lost = false;
+    let mut content_type = None;
+    let mut instead = None;
+    let told = fault.as_ref().map(|fault| format!("{fault:?}"));
+    match fault {
+        None => {}
+        Some(Fault::Refuse) => {
+            is_lost = true;
+            instead = Some(Answer::new(0, "", Vec::new()));
+        }
+        Some(Fault::Late(delay)) => tokio::time::sleep(delay).await,
+        Some(Fault::Hold(hold)) => hold.wait().await,
+        Some(Fault::LoseAnswer) => is_lost = true,
+        Some(Fault::CutBody) => delivery = Delivery::CutBody,
+        Some(Fault::CutGzip) => delivery = Delivery::CutGzip,
+        Some(Fault::HtmlPage) => instead = Some(Answer::html(200, "Welcome")),
+        Some(Fault::LoginRedirect) => {
+            let mut answer = Answer::html(302, "Redirecting...");
+            answer.headers.push(("location", "/login".to_owned()));
+            instead = Some(answer);
+        }
+        Some(Fault::TooMany(seconds)) => {
+            let refusal = Refusal::new(429, "frappe.exceptions.TooManyRequestsError");
+            let mut answer = Answer::refusal(&incoming, &refusal);
+            answer.headers.push(("retry-after", seconds.to_string()));
+            instead = Some(answer);
+        }
+        Some(Fault::Proxy(status)) => instead = Some(Answer::proxy(status)),
+        Some(Fault::Exception(status, exc_type)) => {
+            let refusal = Refusal::new(status, &format!("frappe.exceptions.{exc_type}"));
+            instead = Some(Answer::refusal(&incoming, &refusal));
+        }
+        Some(Fault::TokenExpires) => expire(&site, &incoming),
+        Some(Fault::Oversized(bytes)) => instead = Some(oversized(bytes)),
+        Some(Fault::Shape(body)) => instead = Some(Answer::json(200, &body)),
+        Some(Fault::ContentType(other)) => content_type = Some(other),
+        Some(Fault::EmptyList) => twist.is_empty = true,
+        Some(Fault::RepeatPage) => twist.is_repeated = true,
+        Some(Fault::DropField(field)) => twist.dropped_field = Some(field),
+        Some(Fault::DoubleRows) => twist.is_doubled = true,
+    }
+    let mut answer = instead.unwrap_or_else(|| route::answer(&site, &incoming, &twist));
+    if let Some(content_type) = content_type {
+        answer.content_type = content_type;
+    }
+    site.front().record(front::Request {
+        number: 0,
+        method: incoming.method.clone(),
+        path: incoming.path.clone(),
+        query: incoming.query.clone(),
+        body: incoming.logged_body(),
+        user_agent: incoming.header("user-agent").to_owned(),
+        doctype,
+        user: answer.user.clone(),
+        status: if is_lost { 0 } else { answer.status },
+        rows: answer.rows,
+        bytes: answer.body.len(),
+        fault: told,
+    });
+    if is_lost {
+        cut.0.store(true, Ordering::Release);
+        return plain(Answer::new(500, "text/plain", Vec::new()));
+    }
+    if !line.latency.is_zero() {
+        tokio::time::sleep(line.latency).await;
+    }
+    send(&site, &incoming, answer, transport, delivery, line)
+}
+
+fn send(
+    site: &Site,
+    incoming: &Incoming,
+    answer: Answer,
+    transport: Transport,
+    delivery: Delivery,
+    line: front::Line,
+) -> Response {
+    let mut headers = answer.header_map(site.now(), transport);
+    let is_zipped = delivery == Delivery::CutGzip || answer.is_compressible(transport, incoming);
+    let mut body = if is_zipped {
+        headers.insert("content-encoding", HeaderValue::from_static("gzip"));
+        answer::gzip(&answer.body)
+    } else {
+        answer.body
+    };
+    if delivery == Delivery::CutGzip {
+        body.truncate(body.len() / 2);
+    }
+    headers.insert("content-length", HeaderValue::from(body.len()));
+    let body = if incoming.method == "HEAD" {
+        Body::empty()
+    } else if delivery == Delivery::CutBody {
+        body.truncate(body.len() / 2);
+        pieces(body, None, true)
+    } else if let Some(speed) = line.bytes_per_second {
+        pieces(body, Some(speed), false)
+    } else {
+        Body::from(body)
+    };
+    let mut response = Response::new(body);
+    *response.status_mut() =
+        StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    *response.headers_mut() = headers;
+    response
+}
+
+/// A body that comes piece by piece, and may break off at its end.
+fn pieces(body: Vec<u8>, bytes_per_second: Option<u32>, breaks_off: bool) -> Body {
+    let per_piece = bytes_per_second
+        .map_or(body.len(), |speed| usize::try_from(speed / 50).unwrap_or(1))
+        .max(1);
+    let pauses = bytes_per_second.is_some();
+    let stream = futures_util::stream::unfold(Some(Bytes::from(body)), move |rest| async move {
+        let mut rest = rest?;
+        if rest.is_empty() {
+            if breaks_off {
+                // Long enough for what came before to reach the other side.
+                tokio::time::sleep(PIECE_TIME).await;
+                return Some((Err(io::Error::from(io::ErrorKind::ConnectionAborted)), None));
+            }
+            return None;
+        }
+        if pauses {
+            tokio::time::sleep(PIECE_TIME).await;
+        }
+        let piece = rest.split_to(per_piece.min(rest.len()));
+        Some((Ok(piece), Some(rest)))
+    });
+    Body::from_stream(stream)
+}
+
+fn plain(answer: Answer) -> Response {
+    let mut response = Response::new(Body::from(answer.body));
+    *response.status_mut() =
+        StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    response
+}
+
+/// Takes the token of who asks away; the request then meets 401 by itself.
+fn expire(site: &Site, incoming: &Incoming) {
+    if let super::request::Credentials::Pair(key, _) = incoming.credentials() {
+        site.records()
+            .users
+            .iter_mut()
+            .filter(|user| user.key == key)
+            .for_each(|user| user.is_expired = true);
+    }
+}
+
+fn oversized(bytes: usize) -> Answer {
+    let row = json!({"name": "x".repeat(1000)});
+    let rows = Value::Array(vec![row; bytes / 1012 + 1]);
+    Answer::json(200, &json!({"data": rows, "message": rows}))
+}
