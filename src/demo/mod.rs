@@ -23,6 +23,7 @@
 mod cell;
 mod clock;
 mod collation;
+pub mod data;
 mod doctype;
 mod edit;
 mod fault;
