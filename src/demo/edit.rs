@@ -83,13 +83,8 @@ impl Records {
                 .map(|field| Cell::empty(field.kind()))
                 .collect(),
         };
-        for (place, field) in meta.fields.iter().enumerate() {
-            if let Some(default) = &field.default {
-                row.set(
-                    place,
-                    value_for(&meta, place, &Value::from(default.as_str()))?,
-                );
-            }
+        if !matches!(write.touch, Touch::Load(_)) {
+            set_defaults(&meta, &mut row)?;
         }
         fill(&meta, &mut row, fields)?;
         let shown = cell::text(&name.to_json());
@@ -196,6 +191,9 @@ impl Records {
                         .map(|field| Cell::empty(field.kind()))
                         .collect(),
                 };
+                if kept.is_none() && !matches!(write.touch, Touch::Load(_)) {
+                    set_defaults(&child_meta, &mut row)?;
+                }
                 fill(&child_meta, &mut row, sent)?;
                 let shown = cell::text(&row.name.to_json());
                 self.table_mut(child)?
@@ -395,6 +393,31 @@ fn fill(meta: &DocType, row: &mut Row, fields: &Map<String, Value>) -> Result<()
     }
     if let Some(place) = meta.named_by_place() {
         row.set(place, row.name.clone());
+    }
+    Ok(())
+}
+
+/// What a new record holds before anything sent: a field's default, a Select's first choice, the time (recording 910).
+fn set_defaults(meta: &DocType, row: &mut Row) -> Result<(), Refusal> {
+    for (place, field) in meta.fields.iter().enumerate() {
+        let first_choice = || {
+            field
+                .options
+                .as_deref()
+                .and_then(|options| options.split('\n').next())
+        };
+        let default = match (&field.default, field.fieldtype.as_str()) {
+            (Some(default), _) => default.clone(),
+            (None, "Select") => first_choice().unwrap_or_default().to_owned(),
+            (None, "Time") => row
+                .creation
+                .map(clock::print)
+                .unwrap_or_default()
+                .split_off(11),
+            (None, _) => continue,
+        };
+        let cell = value_for(meta, place, &Value::from(default))?;
+        row.set(place, cell);
     }
     Ok(())
 }

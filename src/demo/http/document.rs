@@ -127,13 +127,7 @@ pub(super) fn create(
             touch: Touch::At(Some(stamp)),
         },
     )?;
-    read(
-        records,
-        user,
-        doctype,
-        &cell::text(&name.to_json()),
-        Nulls::LeftOut,
-    )
+    written(records, doctype, &cell::text(&name.to_json()), true)
 }
 
 /// Changes a document (recordings 930-945).
@@ -183,7 +177,23 @@ pub(super) fn update(
             touch: Touch::At(Some(stamp)),
         },
     )?;
-    read(records, user, doctype, name, Nulls::LeftOut)
+    written(records, doctype, name, false)
+}
+
+/// What a write answers: the document, with nothing hidden from who wrote it (recording 816).
+fn written(records: &Records, doctype: &str, name: &str, is_new: bool) -> Result<Value, Refusal> {
+    let mut document = records.document(doctype, name)?;
+    document.retain(|_, value| !value.is_null());
+    for rows in document.values_mut().filter_map(Value::as_array_mut) {
+        for row in rows.iter_mut().filter_map(Value::as_object_mut) {
+            row.retain(|_, value| !value.is_null());
+            if is_new {
+                // Recording 910.
+                row.insert("__unsaved".to_owned(), 1.into());
+            }
+        }
+    }
+    Ok(Value::Object(document))
 }
 
 /// Deletes a document that nothing links to (recordings 701, 702, 710).

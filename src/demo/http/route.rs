@@ -58,6 +58,14 @@ pub(super) fn answer(site: &Site, incoming: &Incoming, twist: &Twist) -> Answer 
             ..Answer::refusal(incoming, &refusal)
         };
     }
+    // A body that cannot be read is refused before there is a session (recordings 847, 848).
+    if let Err(refusal) = incoming.args() {
+        return Answer {
+            has_cookies: false,
+            allowance,
+            ..Answer::refusal(incoming, &refusal)
+        };
+    }
     let mut answer = match login(site, incoming) {
         Ok(user) => {
             let mut answer = endpoint(site, incoming, &user, maintenance, twist)

@@ -368,3 +368,140 @@ fn oversized(bytes: usize) -> Answer {
     let rows = Value::Array(vec![row; bytes / 1012 + 1]);
     Answer::json(200, &json!({"data": rows, "message": rows}))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+
+    use super::super::super::doctype::DocType;
+    use super::super::super::fault::{Hold, When};
+    use super::super::super::user::User;
+    use super::*;
+
+    fn hq() -> (Site, Server) {
+        let site = Site::new(chrono_tz::Asia::Kolkata)
+            .doctype(DocType::new("Note").fields([("text", "Data")]))
+            .user(User::system_manager("a@hq.test", "k", "s"));
+        for number in 0..40 {
+            site.insert("Note", json!({"text": format!("note {number}")}))
+                .unwrap();
+        }
+        site.set_transport(Transport::Gunicorn);
+        let server = serve(&site, ([127, 0, 0, 1], 0).into()).unwrap();
+        (site, server)
+    }
+
+    /// All that comes until the connection closes.
+    fn ask(server: &Server, method: &str, body: &str) -> String {
+        let mut stream = std::net::TcpStream::connect(server.address()).unwrap();
+        let head = format!(
+            "{method} /api/resource/Note?fields=[\"name\",\"text\"]&limit=40 HTTP/1.1\r\nHost: hq\r\nAuthorization: token \
+             k:s\r\nContent-Type: application/json\r\nContent-Length: {}\r\nAccept-Encoding: gzip\r\n\r\n{body}",
+            body.len()
+        );
+        stream
+            .write_all(
+                head.replace('"', "%22")
+                    .replace("%22text%22: ", "\"text\":")
+                    .as_bytes(),
+            )
+            .unwrap();
+        let mut bytes = Vec::new();
+        // A reset tells that the connection closed as well.
+        stream.read_to_end(&mut bytes).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    fn body_of(answer: &str) -> &str {
+        answer
+            .split_once("\r\n\r\n")
+            .map(|(_, body)| body)
+            .unwrap_or_default()
+    }
+
+    #[test]
+    fn a_refused_request_does_nothing_and_a_lost_answer_does_the_work() {
+        let (site, server) = hq();
+        site.fault(Fault::Refuse);
+        site.fault(Fault::LoseAnswer);
+        assert_eq!(ask(&server, "POST", "{}"), "");
+        assert_eq!(site.count("Note"), 40);
+        assert_eq!(ask(&server, "POST", "{}"), "");
+        assert_eq!(site.count("Note"), 41);
+        assert!(ask(&server, "POST", "{}").starts_with("HTTP/1.1 200"));
+        let statuses: Vec<u16> = site
+            .requests()
+            .iter()
+            .map(|request| request.status)
+            .collect();
+        assert_eq!(statuses, [0, 0, 200]);
+    }
+
+    #[test]
+    fn a_cut_body_arrives_in_part_under_its_full_length() {
+        let (site, server) = hq();
+        let whole = ask(&server, "GET", "");
+        site.fault(Fault::CutBody);
+        let cut = ask(&server, "GET", "");
+        let length = format!("content-length: {}", body_of(&whole).len());
+        assert!(whole.contains(&length) && cut.contains(&length), "{cut}");
+        assert_eq!(body_of(&cut).len(), body_of(&whole).len() / 2);
+    }
+
+    #[test]
+    fn data_faults_change_the_rows_and_nothing_else() {
+        let (site, server) = hq();
+        site.fault_when(When::doctype("Note"), Fault::EmptyList);
+        site.fault(Fault::DoubleRows);
+        site.fault(Fault::DropField("text".into()));
+        site.fault(Fault::Shape(json!({"data": {}})));
+        assert_eq!(body_of(&ask(&server, "GET", "")), r#"{"data":[]}"#);
+        assert_eq!(
+            body_of(&ask(&server, "GET", ""))
+                .matches("note 7\"")
+                .count(),
+            2
+        );
+        assert!(!ask(&server, "GET", "").contains("note 7"));
+        assert_eq!(body_of(&ask(&server, "GET", "")), r#"{"data":{}}"#);
+        assert_eq!(site.faults_left(), 0);
+    }
+
+    #[test]
+    fn a_token_that_expires_stays_expired_until_healed() {
+        let (site, server) = hq();
+        site.fault_when(When::any().nth(2), Fault::TokenExpires);
+        let statuses: Vec<String> = (0..3)
+            .map(|_| ask(&server, "GET", "").chars().skip(9).take(3).collect())
+            .collect();
+        assert_eq!(statuses, ["200", "401", "401"]);
+        site.heal();
+        assert!(ask(&server, "GET", "").starts_with("HTTP/1.1 200"));
+    }
+
+    #[test]
+    fn a_held_request_is_answered_once_released() {
+        let (site, server) = hq();
+        let hold = Hold::new();
+        site.fault(Fault::Hold(hold.clone()));
+        std::thread::scope(|scope| {
+            let answer = scope.spawn(|| ask(&server, "GET", ""));
+            assert!(hold.wait_until_reached(Duration::from_secs(10)));
+            site.insert("Note", json!({"text": "meanwhile"})).unwrap();
+            hold.release();
+            assert!(answer.join().unwrap().starts_with("HTTP/1.1 200"));
+        });
+    }
+
+    #[test]
+    fn an_edit_after_a_list_falls_between_two_pages() {
+        let (site, server) = hq();
+        site.after_list("Note", 1, |site| {
+            site.insert("Note", json!({"text": "between"})).unwrap();
+        });
+        assert!(!ask(&server, "GET", "").contains("between"));
+        assert_eq!(site.count("Note"), 41);
+        ask(&server, "GET", "");
+        assert_eq!(site.count("Note"), 41);
+    }
+}
