@@ -356,3 +356,37 @@ fn bench_item(random: &mut StdRng, number: usize) -> Value {
         "counted_at": format!("2026-01-0{} 1{}:00:00", random.random_range(1..9), number % 10),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_seed_gives_the_same_shop() {
+        let names = |site: &Site| (site.names("Item"), site.names("Item Price"));
+        let (one, two) = (ice_cream(7).unwrap(), ice_cream(7).unwrap());
+        assert_eq!(names(&one), names(&two));
+        assert_eq!((one.count("Item"), one.count("Item Price")), (2_400, 2_400));
+        let rate = |site: &Site| site.get("Item", "ICE-0042").unwrap()["standard_rate"].clone();
+        assert_eq!(rate(&one), rate(&two));
+    }
+
+    #[test]
+    fn edits_go_on_without_a_refusal_and_say_what_they_did() {
+        let site = ice_cream(7).unwrap();
+        let lines: Vec<String> = edits(&site, 7).take(200).collect();
+        for word in ["price of", "new item", "disabled", "deleted"] {
+            assert!(
+                lines
+                    .iter()
+                    .any(|line| line.starts_with("HQ: ") && line.contains(word)),
+                "{word}"
+            );
+        }
+        assert!(
+            !lines.iter().any(|line| line.contains("refused")),
+            "{lines:?}"
+        );
+        assert!(site.count("Deleted Document") > 0);
+    }
+}

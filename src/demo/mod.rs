@@ -23,12 +23,14 @@
 mod cell;
 mod clock;
 mod collation;
+mod control;
 pub mod data;
 mod doctype;
 mod edit;
 mod fault;
 mod filter;
 mod front;
+mod gone;
 mod http;
 mod json;
 mod list;
@@ -39,6 +41,7 @@ mod row;
 mod site;
 mod table;
 mod user;
+mod walk;
 
 pub use doctype::{DocType, Field, Naming};
 pub use fault::{Fault, Hold, When};

@@ -6,5 +6,6 @@ mod meta;
 mod request;
 mod route;
 mod server;
+mod wire;
 
 pub use server::{Server, serve};

@@ -2,22 +2,15 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::connect_info::Connected;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
-use axum::serve::{IncomingStream, Listener};
 use serde_json::{Value, json};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 use super::super::fault::Fault;
@@ -27,6 +20,7 @@ use super::super::site::Site;
 use super::answer::{self, Answer};
 use super::request::Incoming;
 use super::route::{self, Twist};
+use super::wire::{Cut, Tap};
 
 /// Largest body taken; nginx in front of Frappe commonly allows 50 MB (recording 1518).
 const BODY_LIMIT: usize = 50 << 20;
@@ -108,78 +102,6 @@ pub fn serve(site: &Site, address: SocketAddr) -> io::Result<Server> {
         stop: Some(stop),
         thread: Some(thread),
     })
-}
-
-/// Says that a connection is to be closed without another byte.
-#[derive(Debug, Clone, Default)]
-struct Cut(Arc<AtomicBool>);
-
-impl Connected<IncomingStream<'_, Tap>> for Cut {
-    fn connect_info(stream: IncomingStream<'_, Tap>) -> Self {
-        stream.io().cut.clone()
-    }
-}
-
-/// A listener whose connections can be cut.
-struct Tap(TcpListener);
-
-impl Listener for Tap {
-    type Io = Wire;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Wire, SocketAddr) {
-        let (stream, address) = Listener::accept(&mut self.0).await;
-        // Frappe's servers send small answers at once.
-        drop(stream.set_nodelay(true));
-        (
-            Wire {
-                stream,
-                cut: Cut::default(),
-            },
-            address,
-        )
-    }
-
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.0.local_addr()
-    }
-}
-
-/// A connection; once cut, writing to it fails, which makes the server close it.
-struct Wire {
-    stream: TcpStream,
-    cut: Cut,
-}
-
-impl AsyncRead for Wire {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        into: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, into)
-    }
-}
-
-impl AsyncWrite for Wire {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        if self.cut.0.load(Ordering::Acquire) {
-            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
-        }
-        Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
-    }
 }
 
 /// What becomes of a body on its way out.
@@ -274,7 +196,7 @@ async fn handle(
         fault: told,
     });
     if is_lost {
-        cut.0.store(true, Ordering::Release);
+        cut.now();
         return plain(Answer::new(500, "text/plain", Vec::new()));
     }
     if !line.latency.is_zero() {
