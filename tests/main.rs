@@ -1,1 +1,4 @@
 //! One test binary, one module per promise.
+
+#[cfg(test)]
+mod contract;
