@@ -1,0 +1,91 @@
+//! Lengths of time as people write them: `500ms`, `30s`, `5m`, `2h`, `1d`, `1h30m`.
+
+use std::time::Duration;
+
+/// The units and how many milliseconds each is; `ms` first, as `m` is its beginning.
+const UNITS: [(&str, u64); 5] = [
+    ("ms", 1),
+    ("s", 1_000),
+    ("m", 60_000),
+    ("h", 3_600_000),
+    ("d", 86_400_000),
+];
+
+/// What is said to who wrote something else.
+pub(super) const EXPECTED: &str =
+    "a whole number and a unit, such as \"500ms\", \"30s\", \"5m\", \"2h\" or \"1d\"";
+
+/// Reads a length of time; `None` where the text is none, or one too long to count.
+pub(super) fn parse(text: &str) -> Option<Duration> {
+    let mut rest = text.trim();
+    let mut millis: u64 = 0;
+    let mut is_first = true;
+    while is_first || !rest.is_empty() {
+        let after = rest.trim_start_matches(|c: char| c.is_ascii_digit());
+        let digits = rest.strip_suffix(after)?;
+        let (unit, factor) = UNITS.iter().find(|(unit, _)| after.starts_with(unit))?;
+        millis = millis.checked_add(digits.parse::<u64>().ok()?.checked_mul(*factor)?)?;
+        rest = after.strip_prefix(unit)?;
+        is_first = false;
+    }
+    Some(Duration::from_millis(millis))
+}
+
+/// The shortest way to write a length of time in one unit.
+pub(super) fn shown(duration: Duration) -> String {
+    let millis = duration.as_millis();
+    if millis == 0 {
+        return "0s".to_owned();
+    }
+    let unit = UNITS
+        .iter()
+        .rev()
+        .find(|(_, factor)| millis.is_multiple_of(u128::from(*factor)));
+    unit.map_or_else(
+        || format!("{millis}ms"),
+        |(unit, factor)| format!("{}{unit}", millis / u128::from(*factor)),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_unit_is_read_and_written() {
+        for (text, millis) in [
+            ("500ms", 500),
+            ("30s", 30_000),
+            ("5m", 300_000),
+            ("2h", 7_200_000),
+            ("1d", 86_400_000),
+        ] {
+            assert_eq!(parse(text), Some(Duration::from_millis(millis)));
+            assert_eq!(shown(Duration::from_millis(millis)), text);
+        }
+        assert_eq!(parse("1h30m"), Some(Duration::from_secs(5400)));
+        assert_eq!(parse("0s"), Some(Duration::ZERO));
+    }
+
+    #[test]
+    fn nothing_is_written_in_seconds() {
+        assert_eq!(shown(Duration::ZERO), "0s");
+    }
+
+    #[test]
+    fn what_is_no_length_of_time_is_refused() {
+        for text in [
+            "",
+            "30",
+            "s",
+            "-1s",
+            "1.5h",
+            "5 m",
+            "5min",
+            "99999999999999999999d",
+            "1w",
+        ] {
+            assert_eq!(parse(text), None, "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,318 @@
+//! What was found wrong so far, and what must be known to say where and without giving a secret away.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
+
+use super::path::Path;
+use super::problem::{Problem, Problems, Snippet};
+use super::tree::{Node, Shape};
+use super::words;
+
+/// Shorter results of a substitution are not searched for in messages: `1` would blot out every digit.
+const SHORTEST_HIDDEN: usize = 4;
+
+/// Where a key and its value stand.
+#[derive(Debug, Clone)]
+struct Place {
+    key: Range<usize>,
+    value: Range<usize>,
+}
+
+/// The problems found so far and the places of everything in the file.
+#[derive(Debug)]
+pub(super) struct Findings<'t> {
+    file: &'t str,
+    text: &'t str,
+    places: HashMap<Path, Place>,
+    /// The environment variable that overrides a key.
+    variables: BTreeMap<String, Path>,
+    /// The written form of each value that came through a substitution.
+    written: HashMap<Path, String>,
+    /// What substitutions gave, what was written for it, and the part of the file whose messages it is kept out of.
+    hidden: Vec<(Path, String, String)>,
+    /// Bytes of the file that are never shown.
+    stars: Vec<Range<usize>>,
+    found: Vec<(Path, Problem)>,
+}
+
+impl<'t> Findings<'t> {
+    /// Nothing found yet in `text`.
+    pub(super) fn new(file: &'t str, text: &'t str) -> Self {
+        Self {
+            file,
+            text,
+            places: HashMap::new(),
+            variables: BTreeMap::new(),
+            written: HashMap::new(),
+            hidden: Vec::new(),
+            stars: Vec::new(),
+            found: Vec::new(),
+        }
+    }
+
+    /// Remembers where everything of the tree stands.
+    pub(super) fn locate(&mut self, path: &Path, node: &Node) {
+        match &node.shape {
+            Shape::Table(entries) => {
+                for entry in entries {
+                    let below = path.key(&entry.key);
+                    let place = Place {
+                        key: entry.key_at.clone(),
+                        value: entry.node.at.clone(),
+                    };
+                    self.places.insert(below.clone(), place);
+                    self.locate(&below, &entry.node);
+                }
+            }
+            Shape::List(nodes) => {
+                for (index, node) in nodes.iter().enumerate() {
+                    let below = path.index(index);
+                    let place = Place {
+                        key: node.at.clone(),
+                        value: node.at.clone(),
+                    };
+                    self.places.insert(below.clone(), place);
+                    self.locate(&below, node);
+                }
+            }
+            Shape::Text(_) | Shape::Int(_) | Shape::Float(_) | Shape::Bool(_) | Shape::Date => {}
+        }
+    }
+
+    /// The value at `path` is taken from an environment variable.
+    pub(super) fn override_by(&mut self, variable: &str, path: Path) {
+        self.variables.insert(variable.to_owned(), path);
+    }
+
+    /// Whether an environment variable gives the value at `path`, or one below it.
+    pub(super) fn is_overridden(&self, path: &Path) -> bool {
+        self.variables
+            .values()
+            .any(|overridden| overridden.is_within(path))
+    }
+
+    /// The value at `path` came through a substitution and must be shown as `written`.
+    pub(super) fn substituted(&mut self, path: &Path, written: &str) {
+        self.written.insert(path.clone(), written.to_owned());
+    }
+
+    /// Shows `written` for `value` in every message about `path`, what lies above it or below; a secret is hidden
+    /// from the top of the file on. (Hidden everywhere, a shop called "item" would garble every other message.)
+    pub(super) fn hide(&mut self, path: &Path, value: &str, written: &str) {
+        if value.chars().count() >= SHORTEST_HIDDEN {
+            self.hidden
+                .push((path.clone(), value.to_owned(), written.to_owned()));
+        }
+    }
+
+    /// Never shows these bytes of the file.
+    pub(super) fn star_out(&mut self, at: Range<usize>) {
+        self.stars.push(at);
+    }
+
+    /// A problem with the value at `path`.
+    pub(super) fn at_value(&mut self, path: &Path, message: impl Into<String>) {
+        if let Some(variable) = self.variable(path) {
+            let message = format!("environment variable {variable}: {}", message.into());
+            return self.push(path, None, message);
+        }
+        let at = self.place(path).map(|place| place.value.clone());
+        self.push(path, at, message.into());
+    }
+
+    /// A problem with the key at `path`, or with what is missing from it.
+    pub(super) fn at_key(&mut self, path: &Path, message: impl Into<String>) {
+        let at = self.place(path).map(|place| place.key.clone());
+        self.push(path, at, message.into());
+    }
+
+    /// A problem with these bytes of the file.
+    pub(super) fn at_bytes(&mut self, at: Range<usize>, message: impl Into<String>) {
+        self.push(&Path::default(), Some(at), message.into());
+    }
+
+    /// A problem that is not in the file.
+    pub(super) fn elsewhere(&mut self, message: impl Into<String>) {
+        self.push(&Path::default(), None, message.into());
+    }
+
+    /// Whether something was found wrong at `path` or below.
+    pub(super) fn is_damaged(&self, path: &Path) -> bool {
+        self.found.iter().any(|(found, _)| found.is_within(path))
+    }
+
+    /// Whether nothing was found.
+    pub(super) fn is_empty(&self) -> bool {
+        self.found.is_empty()
+    }
+
+    /// The value at `path` as a message may show it: quoted, or as it was written where it was substituted.
+    pub(super) fn shown(&self, path: &Path, value: &str) -> String {
+        if self.variable(path).is_some() {
+            "the value".to_owned()
+        } else {
+            format!("{:?}", self.written_at(path).map_or(value, String::as_str))
+        }
+    }
+
+    /// The nearest of `words` as a question; nothing for a value that must not be shown.
+    pub(super) fn hint<'w>(
+        &self,
+        path: &Path,
+        value: &str,
+        words: impl IntoIterator<Item = &'w str>,
+    ) -> String {
+        if self.variable(path).is_some() || self.written_at(path).is_some() {
+            String::new()
+        } else {
+            words::hint(value, words)
+        }
+    }
+
+    /// Whether the value at `path` may be quoted in a message.
+    pub(super) fn is_showable(&self, path: &Path) -> bool {
+        self.variable(path).is_none() && self.written_at(path).is_none()
+    }
+
+    /// The line that the table or value at `path` starts on.
+    pub(super) fn line(&self, path: &Path) -> usize {
+        self.place(path)
+            .map_or(1, |place| position(self.text, place.value.start).0)
+    }
+
+    /// All that was found, in the order of the file.
+    pub(super) fn finish(self) -> Problems {
+        let starred = star(self.text, &self.stars);
+        let with_stars = |mut problem: Problem| {
+            if let (Some(line), Some(snippet)) = (problem.line, problem.snippet.as_mut()) {
+                snippet.line = starred.lines().nth(line - 1).unwrap_or_default().to_owned();
+            }
+            problem
+        };
+        Problems::new(
+            self.found
+                .into_iter()
+                .map(|(_, problem)| with_stars(problem))
+                .collect(),
+        )
+    }
+
+    fn push(&mut self, path: &Path, at: Option<Range<usize>>, message: String) {
+        let (mut line, mut column, mut snippet) = (None, None, None);
+        if let Some(at) = at {
+            let (row, start) = position(self.text, at.start);
+            let width = self.text.get(at).map_or(1, |bytes| {
+                bytes
+                    .lines()
+                    .next()
+                    .map_or(1, |first| first.chars().count())
+            });
+            (line, column) = (Some(row), Some(start));
+            snippet = Some(Snippet {
+                line: String::new(),
+                width,
+            });
+        }
+        let file = self.file.to_owned();
+        let message = self.without_hidden(path, message);
+        let problem = Problem {
+            file,
+            line,
+            column,
+            key: path.to_string(),
+            message,
+            snippet,
+        };
+        self.found.push((path.clone(), problem));
+    }
+
+    /// A net under the care taken elsewhere: what a substitution gave is taken out of the message.
+    fn without_hidden(&self, at: &Path, message: String) -> String {
+        let related = |path: &Path| path.is_within(at) || at.is_within(path);
+        let hidden = self.hidden.iter().filter(|(path, ..)| related(path));
+        hidden.fold(message, |message, (_, value, written)| {
+            let quoted = format!("{value:?}");
+            let escaped = quoted.trim_matches('"');
+            message
+                .replace(value.as_str(), written)
+                .replace(escaped, written)
+        })
+    }
+
+    fn variable(&self, path: &Path) -> Option<&str> {
+        let at = self
+            .variables
+            .iter()
+            .find(|(_, overridden)| *overridden == path);
+        at.map(|(variable, _)| variable.as_str())
+    }
+
+    fn written_at(&self, path: &Path) -> Option<&String> {
+        self.nearest(path, &self.written)
+    }
+
+    fn place(&self, path: &Path) -> Option<&Place> {
+        self.nearest(path, &self.places)
+    }
+
+    /// What is known of the path, or else of the nearest one above it.
+    fn nearest<'m, T>(&self, path: &Path, map: &'m HashMap<Path, T>) -> Option<&'m T> {
+        let mut at = Some(path.clone());
+        while let Some(path) = at {
+            if let Some(known) = map.get(&path) {
+                return Some(known);
+            }
+            at = path.parent();
+        }
+        None
+    }
+}
+
+/// Line and column of a byte, both from 1, columns in characters.
+fn position(text: &str, byte: usize) -> (usize, usize) {
+    let before = text.get(..byte.min(text.len())).unwrap_or(text);
+    let line = before.matches('\n').count() + 1;
+    let start = before.rfind('\n').map_or(0, |end| end + 1);
+    let column = before
+        .get(start..)
+        .unwrap_or_default()
+        .trim_start_matches('\u{feff}');
+    (line, column.chars().count() + 1)
+}
+
+/// The text with every character of `places` turned into a star.
+fn star(text: &str, places: &[Range<usize>]) -> String {
+    let is_hidden = |byte| places.iter().any(|place| place.contains(&byte));
+    let shown = |(byte, c)| {
+        if is_hidden(byte) && c != '\n' && c != '\r' {
+            '*'
+        } else {
+            c
+        }
+    };
+    text.char_indices().map(shown).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_count_characters_from_one_on_any_line_end() {
+        let text = "é = \"ü\"\r\n\t日本 = 1\n";
+        assert_eq!(position(text, text.find('"').unwrap()), (1, 5));
+        assert_eq!(position(text, text.find('1').unwrap()), (2, 7));
+        assert_eq!(position("\u{feff}a", 3), (1, 1));
+        assert_eq!(position("", 10), (1, 1));
+    }
+
+    #[test]
+    fn what_a_substitution_gave_is_in_no_message() {
+        let mut findings = Findings::new("sync.toml", "");
+        findings.hide(&Path::default(), "hunter\"22", "${PW}");
+        findings.elsewhere("bad: hunter\"22");
+        findings.elsewhere(format!("quoted: {:?}", "hunter\"22"));
+        let shown = findings.finish().to_string();
+        assert_eq!(shown, "sync.toml: bad: ${PW}\nsync.toml: quoted: \"${PW}\"");
+    }
+}
