@@ -1,0 +1,238 @@
+//! HQ's address and the outlet's database, checked; no message of this module shows the text, which may hold a
+//! password.
+
+use std::path::{Path, PathBuf};
+
+use reqwest::Url;
+
+use super::syntax::Fault;
+use super::words;
+use super::{DatabaseKind, Local};
+
+/// The schemes of the database URL and what each means.
+const SCHEMES: [(&str, DatabaseKind); 5] = [
+    ("sqlite", DatabaseKind::Sqlite),
+    ("postgres", DatabaseKind::Postgres),
+    ("postgresql", DatabaseKind::Postgres),
+    ("mysql", DatabaseKind::Mysql),
+    ("mariadb", DatabaseKind::Mysql),
+];
+
+/// Reads HQ's address and cuts trailing slashes off.
+///
+/// # Errors
+/// Anything but `http(s)://host[:port][/path]`.
+pub(super) fn hq(text: &str) -> Result<String, Fault> {
+    scheme(text, &["http", "https"], "https://hq.example.com")?;
+    let url = Url::parse(text).map_err(|error| Fault::of(format!("is not a URL: {error}")))?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(Fault::of(
+            "must not hold credentials: they belong in hq.auth",
+        ));
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(Fault::of(
+            "must not hold \"?\" or \"#\": expected http(s)://host[:port][/path]",
+        ));
+    }
+    if url.host_str().is_none_or(str::is_empty) {
+        return Err(Fault::of(
+            "names no host: expected http(s)://host[:port][/path]",
+        ));
+    }
+    Ok(url.as_str().trim_end_matches('/').to_owned())
+}
+
+/// Reads the database URL; a relative SQLite path is made relative to `folder`.
+///
+/// # Errors
+/// An unknown scheme, no database, or one in memory, which would forget the watermark.
+pub(super) fn local(text: &str, folder: &Path) -> Result<Local, Fault> {
+    let schemes = SCHEMES.map(|(scheme, _)| scheme);
+    let (scheme, rest) = scheme(text, &schemes, "sqlite://outlet.db")?;
+    let kind = SCHEMES
+        .iter()
+        .find(|(known, _)| *known == scheme)
+        .map(|(_, kind)| *kind);
+    let kind = kind.unwrap_or(DatabaseKind::Sqlite);
+    let url = match kind {
+        DatabaseKind::Sqlite => sqlite(rest, folder)?,
+        DatabaseKind::Postgres | DatabaseKind::Mysql => server(text)?,
+    };
+    Ok(Local {
+        kind,
+        url: url.into(),
+    })
+}
+
+/// The scheme of a URL, which must be one of `known`, and what follows it.
+fn scheme<'t>(text: &'t str, known: &[&str], example: &str) -> Result<(String, &'t str), Fault> {
+    let listed: Vec<String> = known.iter().map(|scheme| format!("{scheme}://")).collect();
+    let listed: Vec<&str> = listed.iter().map(String::as_str).collect();
+    let expected = format!("expected {}, as in {example:?}", words::either(&listed));
+    // The driver takes `sqlite:outlet.db`, too.
+    let short = || text.strip_prefix("sqlite:").map(|rest| ("sqlite", rest));
+    let Some((scheme, rest)) = text.split_once("://").or_else(short) else {
+        return Err(Fault::of(format!("has no scheme: {expected}")));
+    };
+    let lower = scheme.to_ascii_lowercase();
+    if known.contains(&lower.as_str()) {
+        return Ok((lower, rest));
+    }
+    let near = words::nearest(&lower, known.iter().copied());
+    Err(Fault {
+        detail: near.map_or_else(String::new, |near| format!(", did you mean \"{near}://\"?")),
+        ..Fault::of(format!("has an unknown scheme: {expected}"))
+    })
+}
+
+fn sqlite(rest: &str, folder: &Path) -> Result<String, Fault> {
+    let (path, query) = rest
+        .split_once('?')
+        .map_or((rest, None), |(path, query)| (path, Some(query)));
+    let is_in_memory =
+        path == ":memory:" || query.is_some_and(|query| query.contains("mode=memory"));
+    if is_in_memory {
+        return Err(Fault::of(
+            "is in memory: it would forget the watermark with every restart",
+        ));
+    }
+    if path.is_empty() {
+        return Err(Fault::of(
+            "names no file: expected one as in \"sqlite://outlet.db\"",
+        ));
+    }
+    let query = query.map_or_else(String::new, |query| format!("?{query}"));
+    let is_relative = PathBuf::from(path).is_relative() && folder != Path::new("");
+    if !is_relative {
+        return Ok(format!("sqlite://{path}{query}"));
+    }
+    let Some(folder) = folder.to_str() else {
+        return Err(Fault::of(
+            "cannot be placed beside sync.toml: the folder's name is not UTF-8",
+        ));
+    };
+    // The driver decodes the path, so the folder must be encoded where it would be misread.
+    let folder = folder
+        .replace('%', "%25")
+        .replace('?', "%3F")
+        .replace('#', "%23");
+    Ok(format!(
+        "sqlite://{}/{path}{query}",
+        folder.trim_end_matches('/')
+    ))
+}
+
+fn server(text: &str) -> Result<String, Fault> {
+    let url = Url::parse(text).map_err(|error| {
+        Fault::of(format!(
+            "is not a URL: {error}; in a password \"@\", \"/\", \"?\", \"#\" and \"%\" are written %40, %2F, %3F, %23, %25"
+        ))
+    })?;
+    let has_socket = url
+        .query_pairs()
+        .any(|(key, _)| key == "host" || key == "socket");
+    if url.host_str().is_none_or(str::is_empty) && !has_socket {
+        return Err(Fault::of(
+            "names no host: expected scheme://user:password@host/database",
+        ));
+    }
+    if url.path().trim_matches('/').is_empty() {
+        return Err(Fault::of(
+            "names no database: expected scheme://user:password@host/database",
+        ));
+    }
+    if url.fragment().is_some() {
+        return Err(Fault::of("holds \"#\", which in a password is written %23"));
+    }
+    Ok(text.to_owned())
+}
+
+/// The URL without its password and its parameters, for messages.
+pub(super) fn shown(kind: DatabaseKind, url: &str) -> String {
+    let bare = url.split('?').next().unwrap_or(url);
+    match kind {
+        DatabaseKind::Sqlite => bare.to_owned(),
+        DatabaseKind::Postgres | DatabaseKind::Mysql => match Url::parse(bare) {
+            Ok(mut parsed) => match parsed.set_password(None) {
+                // Without a host there is no place for a password.
+                Ok(()) | Err(()) => parsed.to_string(),
+            },
+            Err(_) => "a database".to_owned(),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::ExposeSecret as _;
+
+    use super::*;
+
+    fn hq_said(text: &str) -> String {
+        hq(text).unwrap_or_else(|fault| fault.message("the URL", true))
+    }
+
+    fn local_said(text: &str) -> String {
+        match local(text, Path::new("/etc/milk run")) {
+            Ok(local) => local.url.expose_secret().to_owned(),
+            Err(fault) => fault.message("the URL", true),
+        }
+    }
+
+    #[test]
+    fn hq_is_an_http_address_without_anything_secret() {
+        assert_eq!(hq_said("https://hq.example.com/"), "https://hq.example.com");
+        assert_eq!(hq_said("HTTP://127.0.0.1:7879"), "http://127.0.0.1:7879");
+        assert_eq!(
+            hq_said("https://hq.example.com/erp//"),
+            "https://hq.example.com/erp"
+        );
+        assert!(hq_said("htps://hq.example.com").ends_with("did you mean \"https://\"?"));
+        assert!(hq_said("hq.example.com").starts_with("the URL has no scheme"));
+        assert!(hq_said("https://a:b@hq.example.com").contains("must not hold credentials"));
+        assert!(hq_said("https://hq.example.com?x=1").contains("must not hold \"?\""));
+        assert!(hq_said("https://").starts_with("the URL is not a URL"));
+    }
+
+    #[test]
+    fn a_relative_sqlite_file_stands_beside_the_config() {
+        assert_eq!(
+            local_said("sqlite://outlet.db"),
+            "sqlite:///etc/milk run/outlet.db"
+        );
+        assert_eq!(
+            local_said("sqlite:outlet.db?mode=rwc"),
+            "sqlite:///etc/milk run/outlet.db?mode=rwc"
+        );
+        assert_eq!(
+            local_said("sqlite:///var/outlet.db"),
+            "sqlite:///var/outlet.db"
+        );
+        assert!(local_said("sqlite://:memory:").contains("is in memory"));
+        assert!(local_said("sqlite://").contains("names no file"));
+    }
+
+    #[test]
+    fn a_database_server_needs_host_and_database() {
+        let url = "postgresql://milk:pw@db:5432/outlet?sslmode=require";
+        assert_eq!(local_said(url), url);
+        assert_eq!(local_said("mariadb://db/outlet"), "mariadb://db/outlet");
+        assert!(local_said("postgres://db").contains("names no database"));
+        assert!(local_said("mysql:///outlet").contains("names no host"));
+        assert!(local_said("mysql:///outlet?socket=/run/db.sock").starts_with("mysql://"));
+        assert!(local_said("mysq://db/outlet").ends_with("did you mean \"mysql://\"?"));
+        assert!(local_said("mysql://u:a#b@db/outlet").contains("%23"));
+    }
+
+    #[test]
+    fn a_shown_database_has_no_password() {
+        let local = local(
+            "postgres://milk:hunter22@db/outlet?password=hunter22",
+            Path::new(""),
+        )
+        .unwrap();
+        assert_eq!(local.shown(), "postgres://milk@db/outlet");
+        assert!(!format!("{local:?}").contains("hunter22"));
+    }
+}
