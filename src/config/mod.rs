@@ -1,10 +1,40 @@
 //! From `sync.toml` to a [`Config`] that cannot hold an invalid thing: everything is parsed, compiled and checked here,
 //! and nothing downstream looks a word up again.
+//!
+//! The text becomes a tree with positions (`tree`); the tree is held against the table of keys (`keys`, `walk`),
+//! each text against its syntax (`syntax`); what passes goes through the `config` crate, which lays the environment
+//! over it (`raw`); and what the values mean together is judged last (`check`). A step leaves out what the one before
+//! it found wrong, so that [`Problems`] holds everything that is wrong with a file at once.
+
+mod check;
+mod cron;
+mod duration;
+mod findings;
+mod keys;
+mod load;
+mod overrides;
+mod path;
+mod problem;
+mod raw;
+mod schema;
+mod substitute;
+mod syntax;
+#[cfg(test)]
+mod tests;
+mod tree;
+mod url;
+mod walk;
+mod words;
+
+pub use load::{load, parse};
+pub use problem::{Problem, Problems};
+pub use substitute::Environment;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use chrono_tz::Tz;
+use secrecy::ExposeSecret as _;
 
 use crate::mapping::Mapping;
 use crate::retry::Backoff;
@@ -79,6 +109,14 @@ pub struct Local {
     pub kind: DatabaseKind,
     /// The whole URL, password included; relative SQLite paths are made relative to the folder of `sync.toml`.
     pub url: Secret,
+}
+
+impl Local {
+    /// The URL without its password and parameters, for messages.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        url::shown(self.kind, self.url.expose_secret())
+    }
 }
 
 /// The databases an outlet may use.

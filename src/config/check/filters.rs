@@ -1,0 +1,258 @@
+//! `filters` in each form that Frappe takes, normalised to `[field, operator, value]`.
+
+use serde_json::{Value, json};
+
+use crate::config::findings::Findings;
+use crate::config::path::Path;
+use crate::config::schema::Kind;
+use crate::config::{syntax, words};
+
+/// Frappe's operators. `timespan`, `previous` and `next` are left out: what they select moves with HQ's clock, so
+/// records would come and go without a change that a pull could see.
+const OPERATORS: [&str; 17] = [
+    "=",
+    "!=",
+    ">",
+    ">=",
+    "<",
+    "<=",
+    "in",
+    "not in",
+    "like",
+    "not like",
+    "between",
+    "is",
+    "descendants of",
+    "ancestors of",
+    "not descendants of",
+    "not ancestors of",
+    "descendants of (inclusive)",
+];
+
+/// The operators that are left out.
+const MOVING: [&str; 3] = ["timespan", "previous", "next"];
+
+/// How a filter is written, for messages.
+const FORM: &str = "[[\"field\", \"=\", value], …]";
+
+/// Reads the filters of a job on `doctype`; problems go to `findings`.
+pub(super) fn filters(
+    path: &Path,
+    doctype: Option<&str>,
+    value: &Value,
+    findings: &mut Findings<'_>,
+) -> Vec<Value> {
+    let mut check = Check {
+        job: path.parent().unwrap_or_default(),
+        doctype,
+        findings,
+    };
+    match value {
+        Value::Array(list) => {
+            if list.first().is_some_and(Value::is_string) {
+                let message = format!(
+                    "each filter is a list of its own: write filters = {FORM}, with two brackets"
+                );
+                check.findings.at_value(path, message);
+                return Vec::new();
+            }
+            let all = list.iter().enumerate();
+            all.filter_map(|(index, each)| check.listed(&path.index(index), each))
+                .collect()
+        }
+        Value::Object(table) => table
+            .iter()
+            .filter_map(|(field, each)| check.keyed(&path.key(field), field, each))
+            .collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
+            check
+                .findings
+                .at_value(path, format!("expected a list of filters: {FORM}"));
+            Vec::new()
+        }
+    }
+}
+
+/// A value of a filter with its place.
+type Placed<'v> = (Path, &'v Value);
+
+struct Check<'f, 't, 'd> {
+    job: Path,
+    doctype: Option<&'d str>,
+    findings: &'f mut Findings<'t>,
+}
+
+impl Check<'_, '_, '_> {
+    /// `[field, operator, value]` or `[DocType, field, operator, value]`.
+    fn listed(&mut self, path: &Path, filter: &Value) -> Option<Value> {
+        let parts = filter.as_array().map(Vec::as_slice).unwrap_or_default();
+        let at = |index| path.index(index);
+        match parts {
+            [field, operator, value] => {
+                self.condition((at(0), field), (at(1), operator), (at(2), value))
+            }
+            [doctype, field, operator, value] => {
+                self.own(&at(0), doctype)?;
+                self.condition((at(1), field), (at(2), operator), (at(3), value))
+            }
+            _ => {
+                let message =
+                    "expected [field, operator, value] or [DocType, field, operator, value]";
+                self.findings.at_value(path, message);
+                None
+            }
+        }
+    }
+
+    /// `field = value` or `field = [operator, value]`.
+    fn keyed(&mut self, path: &Path, field: &str, filter: &Value) -> Option<Value> {
+        let field = Value::from(field);
+        match filter {
+            Value::Array(parts) => match parts.as_slice() {
+                [operator, value] => self.condition(
+                    (path.clone(), &field),
+                    (path.index(0), operator),
+                    (path.index(1), value),
+                ),
+                _ => {
+                    self.findings
+                        .at_value(path, "expected a value or [operator, value]");
+                    None
+                }
+            },
+            Value::Null
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::String(_)
+            | Value::Object(_) => {
+                let equal = Value::from("=");
+                self.condition(
+                    (path.clone(), &field),
+                    (path.clone(), &equal),
+                    (path.clone(), filter),
+                )
+            }
+        }
+    }
+
+    fn own(&mut self, path: &Path, doctype: &Value) -> Option<()> {
+        let own = self.doctype?;
+        if doctype.as_str() == Some(own) {
+            return Some(());
+        }
+        let shown = self
+            .findings
+            .shown(path, doctype.as_str().unwrap_or_default());
+        let own = self.findings.shown(&self.job.key("doctype"), own);
+        let message = format!(
+            "a filter on another DocType than the job's ({own}) is not supported yet, found {shown}"
+        );
+        self.findings.at_value(path, message);
+        None
+    }
+
+    fn condition(
+        &mut self,
+        field: Placed<'_>,
+        operator: Placed<'_>,
+        value: Placed<'_>,
+    ) -> Option<Value> {
+        let name = self.field(&field.0, field.1);
+        let operator = self.operator(&operator.0, operator.1);
+        let (name, operator) = (name?, operator?);
+        let value = self.value(&value.0, &operator, value.1)?;
+        Some(json!([name, operator, value]))
+    }
+
+    fn field(&mut self, path: &Path, field: &Value) -> Option<String> {
+        let name = field.as_str().unwrap_or_default();
+        match syntax::check(&Kind::HqField, name) {
+            Ok(()) => Some(name.to_owned()),
+            Err(fault) => {
+                let shown = self.findings.shown(path, name);
+                let is_showable = self.findings.is_showable(path);
+                self.findings
+                    .at_value(path, fault.message(&shown, is_showable));
+                None
+            }
+        }
+    }
+
+    fn operator(&mut self, path: &Path, operator: &Value) -> Option<String> {
+        let written = operator.as_str().unwrap_or_default();
+        let word = written.trim().to_lowercase();
+        if OPERATORS.contains(&word.as_str()) {
+            return Some(word);
+        }
+        let message = if MOVING.contains(&word.as_str()) {
+            format!(
+                "{written:?} moves with the clock: records would leave it without a change at HQ; filter by a fixed value"
+            )
+        } else {
+            let shown = self.findings.shown(path, written);
+            // Signs are a slip away from every other sign; only words are guessed.
+            let hint = match word.as_str() {
+                "==" => ", did you mean \"=\"?".to_owned(),
+                "<>" => ", did you mean \"!=\"?".to_owned(),
+                _ => self.findings.hint(
+                    path,
+                    &word,
+                    OPERATORS.into_iter().filter(|known| known.len() > 2),
+                ),
+            };
+            let hint = if hint.is_empty() {
+                format!("; expected {}", words::either(&OPERATORS))
+            } else {
+                hint
+            };
+            format!("unknown operator {shown}{hint}")
+        };
+        self.findings.at_value(path, message);
+        None
+    }
+
+    /// The value as HQ should get it: true and false are 1 and 0 there.
+    fn value(&mut self, path: &Path, operator: &str, value: &Value) -> Option<Value> {
+        let expected = match operator {
+            "in" | "not in" => match scalars(value).filter(|list| !list.is_empty()) {
+                Some(list) => return Some(Value::Array(list)),
+                None => "a list of values",
+            },
+            "between" => match scalars(value).filter(|list| list.len() == 2) {
+                Some(list) => return Some(Value::Array(list)),
+                None => "a list of two values",
+            },
+            "is" => match value.as_str() {
+                Some("set" | "not set") => return Some(value.clone()),
+                Some(_) | None => "\"set\" or \"not set\"",
+            },
+            "like" | "not like" => match value {
+                Value::String(_) => return Some(value.clone()),
+                Value::Null
+                | Value::Bool(_)
+                | Value::Number(_)
+                | Value::Array(_)
+                | Value::Object(_) => "a string with % for any text",
+            },
+            _ => match scalar(value) {
+                Some(value) => return Some(value),
+                None => "a string, a number, true or false",
+            },
+        };
+        self.findings
+            .at_value(path, format!("the operator {operator:?} wants {expected}"));
+        None
+    }
+}
+
+fn scalar(value: &Value) -> Option<Value> {
+    match value {
+        Value::String(_) | Value::Number(_) => Some(value.clone()),
+        Value::Bool(claim) => Some(Value::from(u8::from(*claim))),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+fn scalars(value: &Value) -> Option<Vec<Value>> {
+    value.as_array()?.iter().map(scalar).collect()
+}

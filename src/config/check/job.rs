@@ -1,0 +1,207 @@
+//! `[[job]]`: one job, its mapping compiled.
+
+use std::time::Duration;
+
+use chrono_tz::Tz;
+
+use super::{fields, filters};
+use crate::config::findings::Findings;
+use crate::config::path::Path;
+use crate::config::raw::{RawChild, RawConflict, RawDeleteLimit, RawJob, RawTest};
+use crate::config::{DeleteLimit, Deletes, Example, Job, cron, words};
+use crate::mapping::{self, ChildSpec, FieldSpec, Mapping};
+
+/// A page of 500 ordinary records is a few hundred KiB: a second on a weak line, and one transaction.
+const DEFAULT_PAGE_SIZE: u32 = 500;
+
+/// Frappe's long queue may run a transaction for 25 minutes before it commits.
+const DEFAULT_OVERLAP: Duration = Duration::from_secs(30 * 60);
+
+/// Together with the share below: a day's tidying passes, a filter or permission gone wrong does not.
+const DEFAULT_DELETE_ROWS: u64 = 20;
+
+/// See [`DEFAULT_DELETE_ROWS`].
+const DEFAULT_DELETE_PERCENT: f64 = 5.0;
+
+/// The column that `deletes = "mark"` sets.
+const MARK_COLUMN: &str = "deleted_at";
+
+/// The position of the job of that name.
+pub(super) fn named<'n>(
+    names: impl IntoIterator<Item = Option<&'n str>>,
+    name: &str,
+) -> Option<usize> {
+    names.into_iter().position(|other| other == Some(name))
+}
+
+/// Makes a job; `None` where something is missing or wrong.
+pub(super) fn job(
+    raw: RawJob,
+    index: usize,
+    names: &[Option<String>],
+    hq_zone: Option<Tz>,
+    findings: &mut Findings<'_>,
+) -> Option<Job> {
+    let at = Path::of(["job"]).index(index);
+    let filters = raw.filters.as_ref().map_or_else(Vec::new, |value| {
+        filters::filters(&at.key("filters"), raw.doctype.as_deref(), value, findings)
+    });
+    let deletes = raw.deletes.map_or_else(Deletes::default, Deletes::from);
+    let columns = fields::fields(&at.key("fields"), raw.fields, findings);
+    if deletes == Deletes::Mark {
+        mark_column_is_free(&at.key("fields"), &columns, findings);
+    }
+    let tests = tests(&at.key("test"), raw.test, &columns, findings);
+    let mapping = mapping(&at, columns, raw.key, raw.children, hq_zone, findings);
+    match raw.conflict {
+        Some(RawConflict::HqWins) | None => {}
+    }
+    let after = raw
+        .after
+        .iter()
+        .filter_map(|name| named(names.iter().map(Option::as_deref), name));
+    Some(Job {
+        name: raw.name?,
+        doctype: raw.doctype?,
+        // Its faults were reported by the walk, which read it as here.
+        schedule: cron::parse(&raw.schedule?).ok()?,
+        after: after.collect(),
+        filters,
+        page_size: raw.page_size.unwrap_or(DEFAULT_PAGE_SIZE),
+        overlap: raw.overlap.map_or(DEFAULT_OVERLAP, |time| time.0),
+        table: raw.table?,
+        mapping: mapping?,
+        create_table: raw.create_table.unwrap_or(false),
+        deletes,
+        delete_limit: delete_limit(&raw.delete_limit),
+        tests,
+    })
+}
+
+fn delete_limit(raw: &RawDeleteLimit) -> DeleteLimit {
+    DeleteLimit {
+        rows: raw.rows.unwrap_or(DEFAULT_DELETE_ROWS),
+        percent: raw.percent.unwrap_or(DEFAULT_DELETE_PERCENT),
+    }
+}
+
+fn mark_column_is_free(at: &Path, columns: &[FieldSpec], findings: &mut Findings<'_>) {
+    let taken = columns
+        .iter()
+        .find(|spec| spec.column.eq_ignore_ascii_case(MARK_COLUMN));
+    if let Some(spec) = taken {
+        let message = format!(
+            "deletes = \"mark\" sets the column {MARK_COLUMN:?} itself, so it cannot be mapped"
+        );
+        findings.at_key(&at.key(&spec.column), message);
+    }
+}
+
+fn tests(
+    at: &Path,
+    raw: Vec<RawTest>,
+    columns: &[FieldSpec],
+    findings: &mut Findings<'_>,
+) -> Vec<Example> {
+    let names = || columns.iter().map(|spec| spec.column.as_str());
+    let mut tests = Vec::new();
+    for (index, test) in raw.into_iter().enumerate() {
+        let at = at.index(index);
+        let (Some(given), Some(expect)) = (test.given, test.expect) else {
+            continue;
+        };
+        for column in expect
+            .keys()
+            .filter(|column| names().all(|name| name != column.as_str()))
+        {
+            let hint = words::hint(column, names());
+            findings.at_key(
+                &at.key("expect").key(column),
+                format!("no column {column:?} is mapped{hint}"),
+            );
+        }
+        tests.push(Example {
+            line: findings.line(&at),
+            given,
+            expect,
+        });
+    }
+    tests
+}
+
+fn mapping(
+    at: &Path,
+    mut columns: Vec<FieldSpec>,
+    key: Option<Vec<String>>,
+    children: Vec<RawChild>,
+    hq_zone: Option<Tz>,
+    findings: &mut Findings<'_>,
+) -> Option<Mapping> {
+    let numbered = children.into_iter().enumerate();
+    let children = numbered
+        .map(|(index, raw)| child(&at.key("children").index(index), index, raw, findings))
+        .collect();
+    if columns.is_empty() {
+        return None;
+    }
+    // A key or zone that is missing was reported; stand-ins let everything else that is wrong be found.
+    let is_whole = key.is_some() && hq_zone.is_some();
+    let key = key.unwrap_or_else(|| {
+        columns.push(fields::stand_in(STAND_IN.to_owned()));
+        vec![STAND_IN.to_owned()]
+    });
+    match Mapping::build(columns, &key, children, hq_zone.unwrap_or(Tz::UTC)) {
+        Ok(mapping) => Some(mapping).filter(|_| is_whole),
+        Err(problems) => {
+            // Of what is known to be wrong only the stand-in was compiled.
+            let is_news = |problem: &mapping::Problem| !findings.is_damaged(&subject(at, problem));
+            let news: Vec<_> = problems.into_iter().filter(is_news).collect();
+            for problem in news {
+                place(at, &problem, findings);
+            }
+            None
+        }
+    }
+}
+
+/// Nothing can be called so in `sync.toml`, so it is nobody's double.
+const STAND_IN: &str = " ";
+
+/// A missing part was reported; it stands in as a text that disturbs nothing else.
+fn child(at: &Path, index: usize, raw: RawChild, findings: &mut Findings<'_>) -> ChildSpec {
+    let stand_in = || format!("{STAND_IN}{index}");
+    ChildSpec {
+        fields: fields::fields(&at.key("fields"), raw.fields, findings),
+        field: raw.field.unwrap_or_else(stand_in),
+        table: raw.table.unwrap_or_else(stand_in),
+        parent_key: raw.parent_key.unwrap_or_else(stand_in),
+    }
+}
+
+/// The job or the child table that a problem of the mapping is about.
+fn table(job: &Path, problem: &mapping::Problem) -> Path {
+    problem
+        .child
+        .map_or_else(|| job.clone(), |child| job.key("children").index(child))
+}
+
+/// The field, or else the key, that a problem of the mapping is about.
+fn subject(job: &Path, problem: &mapping::Problem) -> Path {
+    let table = table(job, problem);
+    match (&problem.column, problem.part) {
+        (Some(column), _) => table.key("fields").key(column),
+        (None, Some(part)) => table.key(part),
+        (None, None) => table.key("fields"),
+    }
+}
+
+/// Puts a problem of the mapping at the key or value it is about.
+fn place(job: &Path, problem: &mapping::Problem, findings: &mut Findings<'_>) {
+    let subject = subject(job, problem);
+    let message = problem.message.clone();
+    match (&problem.column, problem.part) {
+        (Some(_), None) => findings.at_key(&subject, message),
+        (Some(_), Some(part)) => findings.at_value(&subject.key(part), message),
+        (None, _) => findings.at_value(&subject, message),
+    }
+}

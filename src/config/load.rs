@@ -1,0 +1,151 @@
+//! The way from the text to the checked form: tree, environment, walk, `config`, checks.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::path::Path as FilePath;
+
+use ::config::{Map, Source, Value};
+
+use super::check;
+use super::findings::Findings;
+use super::overrides::{self, PREFIX, SEPARATOR};
+use super::path::Path;
+use super::problem::Problems;
+use super::raw::Raw;
+use super::substitute::{self, Environment, Substitution};
+use super::{Config, tree, walk};
+
+/// A thousand jobs fit in a tenth of it; anything larger is not a `sync.toml`.
+const LARGEST_FILE: u64 = 4 * 1024 * 1024;
+
+/// Lines that may hold a secret, as far as can be told of a text that is not TOML.
+const PRIVATE_MARKS: [&str; 5] = ["secret", "key", "password", "auth", "://"];
+
+/// Reads and checks the file; `${VAR}` and `MILKRUN__SECTION__KEY` come from the process's environment.
+///
+/// # Errors
+/// Everything that is wrong with it, at once; a file that cannot be read is one problem.
+pub fn load(path: &FilePath) -> Result<Config, Problems> {
+    let name = path.display().to_string();
+    let text = substitute::read(path, LARGEST_FILE).map_err(|reason| {
+        Problems::whole(
+            &name,
+            format!("{reason}; another file is named by `milkrun --config PATH`"),
+        )
+    })?;
+    // A relative SQLite file must stay the same one, whatever the process's folder is later on.
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let folder = path.parent().unwrap_or(FilePath::new(""));
+    let readable = |(name, value): (OsString, OsString)| {
+        Some((name.into_string().ok()?, value.into_string().ok()?))
+    };
+    let environment = std::env::vars_os().filter_map(readable).collect();
+    parse(&name, &text, folder, &environment)
+}
+
+/// Checks the text of a file called `name` that stands in `folder`.
+///
+/// # Errors
+/// Everything that is wrong with it, at once.
+pub fn parse(
+    name: &str,
+    text: &str,
+    folder: &FilePath,
+    environment: &Environment,
+) -> Result<Config, Problems> {
+    let mut findings = Findings::new(name, text);
+    let tree = match tree::parse(text) {
+        Ok(tree) => tree,
+        Err(bad) => {
+            hide_private_line(text, bad.at.start, &mut findings);
+            findings.at_bytes(bad.at, bad.message);
+            return Err(findings.finish());
+        }
+    };
+    findings.locate(&Path::default(), &tree);
+    let fit = overrides::collect(environment, &mut findings);
+    let layer = Layer(walk::file(
+        &tree,
+        Substitution {
+            environment,
+            folder,
+        },
+        &mut findings,
+    ));
+    let config = match deserialize(layer, fit) {
+        Ok(raw) => check::file(raw, folder, &mut findings),
+        Err(misfit) => {
+            findings.at_value(&misfit.path, misfit.message);
+            None
+        }
+    };
+    match config {
+        Some(config) if findings.is_empty() => Ok(config),
+        Some(_) | None => {
+            if findings.is_empty() {
+                findings.elsewhere("the configuration is incomplete, and milkrun cannot say where: please report this");
+            }
+            Err(findings.finish())
+        }
+    }
+}
+
+/// What the walk let pass and the typed form refuses: a hole in the schema.
+struct Misfit {
+    path: Path,
+    message: String,
+}
+
+fn deserialize(layer: Layer, overrides: Map<String, String>) -> Result<Raw, Misfit> {
+    let misfit = |path: Path, error: &::config::ConfigError| {
+        // The crate appends the key in its own spelling.
+        let text = error.to_string();
+        let message = text.split(" for key `").next().unwrap_or(&text).to_owned();
+        Misfit { path, message }
+    };
+    let environment = ::config::Environment::with_prefix(PREFIX)
+        .separator(SEPARATOR)
+        .source(Some(overrides));
+    let layered = ::config::Config::builder()
+        .add_source(layer)
+        .add_source(environment)
+        .build();
+    let layered = layered.map_err(|error| misfit(Path::default(), &error))?;
+    serde_path_to_error::deserialize(layered)
+        .map_err(|error| misfit(Path::from(error.path()), error.inner()))
+}
+
+/// The values of the file, for the `config` crate.
+#[derive(Clone)]
+struct Layer(Map<String, Value>);
+
+impl fmt::Debug for Layer {
+    /// Prints nothing of the values, which hold the secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("sync.toml")
+    }
+}
+
+impl Source for Layer {
+    fn clone_into_box(&self) -> Box<dyn Source + Send + Sync> {
+        Box::new(self.clone())
+    }
+
+    fn collect(&self) -> Result<Map<String, Value>, ::config::ConfigError> {
+        Ok(self.0.clone())
+    }
+}
+
+/// Stars out the line of a syntax error where it may hold a secret: what is a value there is not known.
+fn hide_private_line(text: &str, byte: usize, findings: &mut Findings<'_>) {
+    let before = text.get(..byte).unwrap_or(text);
+    let start = before.rfind('\n').map_or(0, |end| end + 1);
+    let line = text
+        .get(start..)
+        .and_then(|rest| rest.lines().next())
+        .unwrap_or_default();
+    let lower = line.to_lowercase();
+    if PRIVATE_MARKS.iter().any(|mark| lower.contains(mark)) {
+        findings.star_out(start..start + line.len());
+    }
+}
