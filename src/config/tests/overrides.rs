@@ -1,0 +1,97 @@
+//! The environment over the file.
+
+use secrecy::ExposeSecret as _;
+
+use super::*;
+use crate::config::Auth;
+
+#[test]
+fn a_variable_overrides_a_scalar_of_the_file() {
+    let text = with_job("", "");
+    let config = read_with(
+        &text,
+        &[
+            ("MILKRUN__SITE__NAME", "007"),
+            ("MILKRUN__HQ__URL", "http://127.0.0.1:7879/"),
+            ("MILKRUN__HQ__AUTH__API_KEY", "true"),
+            ("MILKRUN__HQ__RETRY__MAX_ATTEMPTS", "3"),
+            ("MILKRUN__HQ__RETRY__FIRST_DELAY", "1s"),
+            ("MILKRUN__LOCAL__URL", "postgres://milk@db/outlet"),
+            ("MILKRUN__DAEMON__LISTEN", "[::1]:80"),
+            ("MILKRUN_CONFIG", "elsewhere.toml"),
+        ],
+    )
+    .unwrap();
+    assert_eq!(config.site.name, "007");
+    assert_eq!(config.hq.url, "http://127.0.0.1:7879");
+    let Auth::Token { api_key, .. } = &config.hq.auth else {
+        panic!("token")
+    };
+    assert_eq!(api_key.expose_secret(), "true");
+    assert_eq!(
+        (
+            config.hq.retry.max_attempts,
+            config.hq.retry.first_delay.as_secs()
+        ),
+        (3, 1)
+    );
+    assert_eq!(config.local.shown(), "postgres://milk@db/outlet");
+    assert_eq!(config.daemon.listen.unwrap().to_string(), "[::1]:80");
+}
+
+#[test]
+fn a_variable_stands_in_for_what_the_file_leaves_out_or_cannot_read() {
+    let text = with_job("", "")
+        .replace("api_key = \"k\"", "api_key = \"${UNSET}\"")
+        .replace("[local]\nurl = \"sqlite://outlet.db\"\n", "");
+    let config = read_with(
+        &text,
+        &[
+            ("MILKRUN__HQ__AUTH__API_KEY", "k"),
+            ("MILKRUN__LOCAL__URL", "sqlite://a.db"),
+        ],
+    );
+    assert_eq!(
+        config.unwrap().local.url.expose_secret(),
+        "sqlite:///etc/milkrun/a.db"
+    );
+}
+
+#[test]
+fn a_variable_that_does_not_fit_is_named_and_its_value_is_not() {
+    let problems = wrong_with(
+        &with_job("", ""),
+        &[
+            ("MILKRUN__HQ__RETRY__MAX_ATTEMPTS", "lots"),
+            ("MILKRUN__HQ__TIMEOUT", "30"),
+            ("MILKRUN__HQ__URL", "ftp://hunter22@hq"),
+            ("MILKRUN__SITE__TIME_ZONE", "Asia/Kolkatta"),
+            ("MILKRUN__HQ__AUTH__API_SECRET", ""),
+            ("MILKRUN__LOCAL__URL", "sqlite://:memory:"),
+        ],
+    );
+    let expected = r#"sync.toml: environment variable MILKRUN__HQ__AUTH__API_SECRET: the value must not be empty
+sync.toml: environment variable MILKRUN__HQ__RETRY__MAX_ATTEMPTS: the value is not a whole number
+sync.toml: environment variable MILKRUN__HQ__TIMEOUT: the value is not a length of time: write a whole number and a unit, such as "500ms", "30s", "5m", "2h" or "1d"
+sync.toml: environment variable MILKRUN__HQ__URL: the value has an unknown scheme: expected "http://" or "https://", as in "https://hq.example.com"
+sync.toml: environment variable MILKRUN__LOCAL__URL: the value is in memory: it would forget the watermark with every restart
+sync.toml: environment variable MILKRUN__SITE__TIME_ZONE: unknown time zone the value; expected an IANA name such as "Asia/Kolkata""#;
+    assert_eq!(problems, expected);
+}
+
+#[test]
+fn an_unknown_variable_is_an_error_that_names_the_nearest() {
+    let problems = wrong_with(
+        &with_job("", ""),
+        &[
+            ("MILKRUN__HQ__ULR", "x"),
+            ("MILKRUN__JOB__NAME", "x"),
+            ("MILKRUN__HQ", "x"),
+            ("milkrun__hq__url", "x"),
+        ],
+    );
+    let expected = r#"sync.toml: environment variable MILKRUN__HQ overrides no key
+sync.toml: environment variable MILKRUN__HQ__ULR overrides no key, did you mean "MILKRUN__HQ__URL"?
+sync.toml: environment variable MILKRUN__JOB__NAME overrides no key: jobs cannot be overridden by the environment"#;
+    assert_eq!(problems, expected);
+}
