@@ -8,10 +8,10 @@ use crate::config::raw::{RawAuth, RawAuthKind, RawHq, RawRetry};
 use crate::config::{Auth, Hq, url};
 use crate::retry::Backoff;
 
-/// A page of 500 wide records takes Frappe a few seconds; half a minute without a byte is no slow answer any more.
+/// Half a minute without a byte is no slow answer any more, and short enough for a few attempts within a run.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A tenth of what one Frappe worker serves; an outlet is one of many.
+/// 5,000 records a second at the usual page size, which no first load outruns, while an outlet is one of many.
 const DEFAULT_MAX_REQUESTS_PER_SECOND: u32 = 10;
 
 /// With the delays below, the last attempt falls within a quarter of a minute: past a restart of HQ's web server, and

@@ -11,7 +11,7 @@ use crate::config::raw::{RawChild, RawConflict, RawDeleteLimit, RawJob, RawTest}
 use crate::config::{DeleteLimit, Deletes, Example, Job, cron, words};
 use crate::mapping::{self, ChildSpec, FieldSpec, Mapping};
 
-/// A page of 500 ordinary records is a few hundred KiB: a second on a weak line, and one transaction.
+/// The start only, as pages grow and shrink with the line: small enough for a weak one, and one transaction each.
 const DEFAULT_PAGE_SIZE: u32 = 500;
 
 /// Frappe's long queue may run a transaction for 25 minutes before it commits.
