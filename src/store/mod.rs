@@ -31,6 +31,9 @@ mod tombstones;
 mod tx;
 mod watermarks;
 
+#[cfg(test)]
+mod tests;
+
 pub use error::Error;
 pub use lease::Lease;
 pub use rows::HeldRow;
