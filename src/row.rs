@@ -119,11 +119,10 @@ impl Cell {
 /// Reads a decimal number, also in the `1e-7` form that JSON allows.
 #[must_use]
 pub fn decimal(text: &str) -> Option<Decimal> {
-    if text.contains(['e', 'E']) {
-        Decimal::from_scientific(text).ok()
-    } else {
-        // `from_str_exact` refuses what it cannot hold; `from_str` would round.
-        Decimal::from_str_exact(text).ok()
+    // `from_str_exact` refuses what it cannot hold; `from_str`, which `from_scientific` relies on, would round.
+    match text.split_once(['e', 'E']) {
+        Some((digits, _)) => Decimal::from_str_exact(digits).and_then(|_| Decimal::from_scientific(text)).ok(),
+        None => Decimal::from_str_exact(text).ok(),
     }
 }
 
@@ -217,5 +216,21 @@ impl Key {
             None => Some(Cell::Null),
         });
         cells.collect::<Option<Vec<_>>>().map(Self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_decimal_is_exact_or_none() {
+        for (text, expected) in [("80.0", "80.0"), ("1e-7", "0.0000001"), ("1.2E3", "1200"), ("-5e+1", "-50")] {
+            assert_eq!(decimal(text).map(|number| number.to_string()), Some(expected.to_owned()), "{text}");
+        }
+        for text in ["0.12345678901234567890123456789", "1.23456789012345678901234567891e1", "1e29", "1e-29", "", "e5"]
+        {
+            assert_eq!(decimal(text), None, "{text}");
+        }
     }
 }

@@ -3,16 +3,32 @@
 //! A [`Mapping`] is built once from the checked words of `sync.toml` and then applied to every record. What cannot be
 //! mapped is a [`Reject`], which is data and not an error: the rest of the page goes on.
 
+mod build;
+mod child;
+mod example;
+mod expr;
+mod field;
+mod fingerprint;
+mod lookup;
+mod moment;
+mod number;
 mod spec;
+mod value;
+mod words;
 
+#[cfg(test)]
+mod tests;
+
+pub use child::{ChildRow, ChildTable};
+pub use fingerprint::children_hash;
 pub use spec::{ChildSpec, FieldSpec, Literal, LookupSpec, Origin, Owner, Problem};
 
 use std::collections::HashMap;
 
-use chrono_tz::Tz;
-
 use crate::record::{Fields, Page, Record};
 use crate::row::{Cell, Key, Row, Type};
+use field::Field;
+use fingerprint::Parts;
 
 /// One column of the local table that the mapping fills.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,31 +41,18 @@ pub struct Column {
     pub owner: Owner,
 }
 
-/// A child table and how its rows are filled.
-#[derive(Debug)]
-pub struct ChildTable {
-    /// The Table field of the parent DocType.
-    pub field: String,
-    /// The local table.
-    pub table: String,
-    /// The column that holds the parent row's key (single-column keys only).
-    pub parent_key: String,
-    /// The child's columns, `parent_key` left out.
-    pub columns: Vec<Column>,
-    /// The child DocType's fields to ask for: `name`, `modified`, then `parent`, `idx`, then the mapped ones.
-    pub fields: Fields,
-}
-
 /// The compiled mapping of a job.
 #[derive(Debug)]
 pub struct Mapping {
-    // Further private fields are the mapping's own.
     columns: Vec<Column>,
     key: Vec<usize>,
     fields: Fields,
     lookups: Vec<LookupSpec>,
     children: Vec<ChildTable>,
     fingerprint: i64,
+    compiled: Vec<Field>,
+    /// The columns that HQ owns, in the order in which they are hashed.
+    hashed: Vec<usize>,
 }
 
 /// A record as the outlet will store it.
@@ -59,7 +62,8 @@ pub struct Mapped {
     pub row: Row,
     /// The row's identity.
     pub key: Key,
-    /// Fingerprint of the cells that HQ owns (xxh3 of their canonical texts); stable across versions and machines.
+    /// Fingerprint of the cells that HQ owns (xxh3 of their canonical texts, by column name); stable across versions
+    /// and machines.
     pub hash: i64,
 }
 
@@ -71,6 +75,15 @@ pub type ChildRows = Vec<Row>;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Reject(pub String);
+
+/// The longest sentence of a [`Reject`], in characters: names of columns and fields can be long too.
+const SENTENCE: usize = 220;
+
+impl Reject {
+    fn because(sentence: &str) -> Self {
+        Self(sentence.chars().take(SENTENCE).collect())
+    }
+}
 
 /// What the page needs from one lookup table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -115,5 +128,36 @@ impl Mapping {
     #[must_use]
     pub fn fingerprint(&self) -> i64 {
         self.fingerprint
+    }
+
+    /// What the page, decoded with [`Mapping::fields`], needs from other local tables; a lookup that needs nothing is
+    /// left out.
+    #[must_use]
+    pub fn wanted(&self, page: &Page) -> Vec<Wanted> {
+        lookup::wanted(&self.compiled, self.lookups.len(), page)
+    }
+
+    /// The row of one record of a page decoded with [`Mapping::fields`].
+    ///
+    /// # Errors
+    /// A value that a column does not take, a lookup without an answer, or a key that is null: the record is parked.
+    pub fn map(&self, record: Record<'_>, answers: &Answers) -> Result<Mapped, Reject> {
+        let row = self.compiled.iter().map(|field| field.cell(record, answers)).collect::<Result<Row, _>>()?;
+        let key = self.key_of(&row)?;
+        let mut parts = Parts::with_capacity(32 * self.hashed.len());
+        self.hashed.iter().filter_map(|at| row.get(*at)).for_each(|cell| parts.cell(cell));
+        Ok(Mapped { key, hash: parts.hash(), row })
+    }
+
+    fn key_of(&self, row: &[Cell]) -> Result<Key, Reject> {
+        let mut cells = Vec::with_capacity(self.key.len());
+        for at in &self.key {
+            match (row.get(*at), self.compiled.get(*at)) {
+                (Some(cell), _) if !cell.is_null() => cells.push(cell.clone()),
+                (_, Some(field)) => return Err(field.reject("the key of the row is null")),
+                (_, None) => return Err(Reject::because("the key of the row is not mapped")),
+            }
+        }
+        Ok(Key(cells))
     }
 }
