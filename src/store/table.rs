@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use crate::config::{DatabaseKind, Deletes, Job};
-use crate::mapping::{ChildTable, Column, LookupSpec, Owner};
+use crate::mapping::{Column, LookupSpec, Owner};
 use crate::row::{Cell, Key, Row, Type};
 
 use super::bind::canonical;
@@ -44,13 +44,24 @@ pub(super) struct Part<'a> {
 
 impl<'a> From<&'a Job> for Wish<'a> {
     fn from(job: &'a Job) -> Self {
-        let part =
-            |table, columns, lookups, parent_key| Part { table, columns, lookups, looked_up: Vec::new(), parent_key };
-        let child = |child: &'a ChildTable| part(&child.table, &child.columns, &[], &child.parent_key);
+        let mapping = &job.mapping;
+        let children = mapping.children().iter().map(|child| Part {
+            table: &child.table,
+            columns: &child.columns,
+            lookups: child.lookups(),
+            looked_up: (0..child.columns.len()).map(|at| child.lookup_of(at)).collect(),
+            parent_key: &child.parent_key,
+        });
         Self {
-            parent: part(&job.table, job.mapping.columns(), job.mapping.lookups(), ""),
-            key: job.mapping.key(),
-            children: job.mapping.children().iter().map(child).collect(),
+            parent: Part {
+                table: &job.table,
+                columns: mapping.columns(),
+                lookups: mapping.lookups(),
+                looked_up: (0..mapping.columns().len()).map(|at| mapping.lookup_of(at)).collect(),
+                parent_key: "",
+            },
+            key: mapping.key(),
+            children: children.collect(),
             create_table: job.create_table,
             deletes: job.deletes,
         }
