@@ -7,6 +7,7 @@ use crate::row::Cell;
 
 use super::batch::{Batch, among};
 use super::bind::{Bind, canonical};
+use super::catalog::Kind;
 use super::error::Error;
 use super::table::{Lookup, Table, TableColumn};
 use super::tx::PageTx;
@@ -69,7 +70,18 @@ impl PageTx {
             sql.reads([lookup.match_column.as_str(), lookup.take_column.as_str()]);
             sql.push(" FROM ").name(&lookup.table).push(" WHERE ");
             among(&mut sql, &[(&lookup.match_column, matched)], rows);
-            sql.push(" ORDER BY ").name(&lookup.table).push(".").name(&lookup.take_column);
+            match taken.kind {
+                // PostgreSQL has no order for json; the text's will do.
+                Kind::Json | Kind::Other => sql.push(" ORDER BY 2"),
+                Kind::Text
+                | Kind::Int
+                | Kind::Float
+                | Kind::Decimal
+                | Kind::Bool
+                | Kind::Date
+                | Kind::Datetime
+                | Kind::Time => sql.push(" ORDER BY ").name(&lookup.table).push(".").name(&lookup.take_column),
+            };
             for line in self.connection.fetch(sql, binds).await? {
                 let spelt = line.text(0).and_then(|text| canonical(kind, text, matched));
                 for value in spelt.and_then(|spelt| asked.get(&spelt)).into_iter().flatten() {

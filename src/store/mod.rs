@@ -29,6 +29,7 @@ mod sqlite;
 mod table;
 mod tombstones;
 mod tx;
+mod update;
 mod watermarks;
 
 #[cfg(test)]

@@ -9,10 +9,11 @@ use crate::row::{Cell, Key, Row};
 
 use super::batch::{self, Batch, among};
 use super::bind::{Bind, canonical};
-use super::connection::Connection;
 use super::error::Error;
+use super::sql::Sql;
 use super::table::{DELETED_AT, Table, TableColumn, row_of};
 use super::tx::PageTx;
+use super::update::Changes;
 
 /// A local row as it stands, locked until the transaction ends.
 #[derive(Debug, Clone, PartialEq)]
@@ -77,11 +78,8 @@ impl PageTx {
         let key = table.key.iter().filter_map(|at| Some((*at, table.columns.get(*at)?)));
         let places: Vec<_> = key.chain(updated.iter().copied()).collect();
         let batch = batch_of(self.connection.kind(), &places, rows);
-        let page = Page { table, columns: places.iter().map(|(_, column)| *column).collect() };
-        let done = match self.connection.kind() {
-            DatabaseKind::Sqlite | DatabaseKind::Postgres => page.update_from(&mut self.connection, batch).await,
-            DatabaseKind::Mysql => page.update_staged(&mut self.connection, batch).await,
-        };
+        let changes = Changes { table, columns: places.iter().map(|(_, column)| *column).collect() };
+        let done = changes.write(&mut self.connection, batch).await;
         done.map_err(|error| error.for_table(&table.name))
     }
 
@@ -206,86 +204,8 @@ impl<'k> Asked<'k> {
     }
 }
 
-/// Rows on their way into existing rows: their key columns first.
-struct Page<'t> {
-    table: &'t Table,
-    columns: Vec<&'t TableColumn>,
-}
-
-impl Page<'_> {
-    async fn update_from(&self, connection: &mut Connection, batch: Batch<'_>) -> Result<(), Error> {
-        let kind = connection.kind();
-        let width = self.columns.len();
-        let keys = self.table.key.len();
-        let value = |sql: &mut super::sql::Sql, at: usize, column: &TableColumn| {
-            match kind {
-                // SQLite names the columns of VALUES itself.
-                DatabaseKind::Sqlite | DatabaseKind::Mysql => sql.push("milkrun_page.column").count(at + 1),
-                DatabaseKind::Postgres => {
-                    sql.push("milkrun_page.c").count(at).push("::").type_name(&column.stored.type_name)
-                }
-            };
-        };
-        for (rows, binds) in batch.cut(kind) {
-            let mut sql = connection.sql("UPDATE ");
-            sql.name(&self.table.name).push(" SET ");
-            sql.list(", ", self.columns.iter().enumerate().skip(keys), |sql, (at, column)| {
-                sql.name(&column.name).push(" = ");
-                value(sql, at, column);
-            });
-            if self.table.deleted_at.is_some() {
-                sql.push(if width > keys { ", " } else { "" }).name(DELETED_AT).push(" = NULL");
-            }
-            sql.push(" FROM ");
-            if kind == DatabaseKind::Postgres {
-                sql.unnest(width);
-            } else {
-                sql.push("(VALUES ").tuples(rows, width).push(") AS milkrun_page");
-            }
-            sql.push(" WHERE ").list(" AND ", self.columns.iter().enumerate().take(keys), |sql, (at, column)| {
-                sql.name(&self.table.name).push(".").name(&column.name).push(" = ");
-                value(sql, at, column);
-            });
-            connection.execute(sql, binds).await?;
-        }
-        Ok(())
-    }
-
-    /// Through a temporary table whose columns have the target's own types and collations.
-    async fn update_staged(&self, connection: &mut Connection, batch: Batch<'_>) -> Result<(), Error> {
-        let keys = self.table.key.len();
-        let names = || self.columns.iter().map(|column| column.name.as_str());
-        let named: Vec<_> = self.columns.iter().map(|column| column.named()).collect();
-        // A transaction that failed may have left it behind on this connection.
-        let drop = || connection_sql("DROP TEMPORARY TABLE IF EXISTS milkrun_stage");
-        connection.execute(drop(), Vec::new()).await?;
-        let mut create = connection.sql("CREATE TEMPORARY TABLE milkrun_stage AS SELECT ");
-        create.names(names()).push(" FROM ").name(&self.table.name).push(" LIMIT 0");
-        connection.execute(create, Vec::new()).await?;
-        batch::insert(connection, "milkrun_stage", &named, batch, "").await?;
-        let mut sql = connection.sql("UPDATE milkrun_stage STRAIGHT_JOIN ");
-        sql.name(&self.table.name).push(" AS milkrun_target ON ");
-        let pair = |sql: &mut super::sql::Sql, name: &str| {
-            sql.push("milkrun_target.").name(name).push(" = milkrun_stage.").name(name);
-        };
-        sql.list(" AND ", names().take(keys), pair);
-        sql.push(" SET ").list(", ", names().skip(keys), pair);
-        if self.table.deleted_at.is_some() {
-            sql.push(if self.columns.len() > keys { ", " } else { "" });
-            sql.push("milkrun_target.").name(DELETED_AT).push(" = NULL");
-        }
-        connection.execute(sql, Vec::new()).await?;
-        connection.execute(drop(), Vec::new()).await?;
-        Ok(())
-    }
-}
-
-fn connection_sql(literal: &'static str) -> super::sql::Sql {
-    super::sql::Sql::new(DatabaseKind::Mysql, literal)
-}
-
 /// `column = ?`, of the column's type.
-fn set(sql: &mut super::sql::Sql, column: &TableColumn) {
+fn set(sql: &mut Sql, column: &TableColumn) {
     sql.name(&column.name).push(" = ?");
     if sql.kind() == DatabaseKind::Postgres {
         sql.push("::text::").type_name(&column.stored.type_name);

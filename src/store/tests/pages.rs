@@ -23,6 +23,7 @@ on_every_database! {
     lookups_answer_with_the_columns_own_type
     a_lookup_table_that_is_missing_is_named
     a_row_is_locked_against_the_outlet
+    a_connection_that_is_cut_is_unavailable_and_the_next_one_works
 }
 
 fn items() -> Plan {
@@ -287,4 +288,24 @@ async fn a_row_is_locked_against_the_outlet(world: &World) {
     tx.commit().await.unwrap();
     edit.await;
     assert_eq!(world.row(&table, text("a")).await, Some(item("a", "A2", 5)));
+}
+
+async fn a_connection_that_is_cut_is_unavailable_and_the_next_one_works(world: &World) {
+    let table = world.prepare(&items()).await;
+    let (own, cut) = match world.kind {
+        DatabaseKind::Sqlite => return,
+        DatabaseKind::Postgres => ("SELECT pg_backend_pid()::text", "SELECT pg_terminate_backend("),
+        DatabaseKind::Mysql => ("SELECT CAST(CONNECTION_ID() AS CHAR)", "KILL ("),
+    };
+    let mut tx = world.begin().await;
+    tx.insert(&table, &[&item("a", "A", 1)]).await.unwrap();
+    let sql = tx.connection.sql(own);
+    let id = tx.connection.fetch(sql, Vec::new()).await.unwrap()[0].text(0).unwrap().to_owned();
+    world.outlet(&format!("{cut}{id})")).await;
+    let lost = tx.insert(&table, &[&item("b", "B", 1)]).await.unwrap_err();
+    assert!(matches!(lost, Error::Unavailable(_)), "{lost:?}");
+    assert_eq!(lost.retry(), Retry::Later(None));
+    tx.commit().await.unwrap_err();
+    world.insert(&table, &[item("c", "C", 1)]).await;
+    assert_eq!(world.count("items").await, 1);
 }
