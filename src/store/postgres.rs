@@ -30,10 +30,12 @@ pub(super) async fn open(url: &Secret) -> Result<Pools, Error> {
         .after_connect(|connection, _| {
             Box::pin(async move {
                 // A statement, not a start-up option, as poolers refuse those. A lock held for a minute is an operator's
-                // open transaction: the page is given up and tried again.
+                // open transaction: the page is given up and tried again. A plan kept from when a table was empty would
+                // read all of it for every page of a first load.
                 sqlx::query(
                     "SELECT set_config('TimeZone', 'UTC', false), set_config('DateStyle', 'ISO, YMD', false), \
                      set_config('IntervalStyle', 'postgres', false), set_config('lock_timeout', '60s', false), \
+                     set_config('plan_cache_mode', 'force_custom_plan', false), \
                      set_config('default_transaction_isolation', 'read committed', false)",
                 )
                 .execute(connection)
