@@ -8,4 +8,5 @@ pub mod record;
 pub mod retry;
 pub mod row;
 pub mod run;
+pub mod store;
 pub mod watermark;

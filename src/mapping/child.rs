@@ -44,6 +44,12 @@ impl ChildTable {
         &self.lookups
     }
 
+    /// The lookup that fills the column at `column`, as its position in [`ChildTable::lookups`].
+    #[must_use]
+    pub fn lookup_of(&self, column: usize) -> Option<usize> {
+        self.compiled.get(column)?.lookup.as_ref().map(|lookup| lookup.index)
+    }
+
     /// What the page, decoded with [`ChildTable::fields`], needs from other local tables.
     #[must_use]
     pub fn wanted(&self, page: &Page) -> Vec<Wanted> {

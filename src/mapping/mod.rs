@@ -119,6 +119,11 @@ impl Mapping {
     pub fn lookups(&self) -> &[LookupSpec] {
         &self.lookups
     }
+    /// The lookup that fills the column at `column`, as its position in [`Mapping::lookups`].
+    #[must_use]
+    pub fn lookup_of(&self, column: usize) -> Option<usize> {
+        self.compiled.get(column)?.lookup.as_ref().map(|lookup| lookup.index)
+    }
     /// The child tables.
     #[must_use]
     pub fn children(&self) -> &[ChildTable] {

@@ -1,0 +1,201 @@
+//! Many rows to one statement, cut to what each database takes.
+//!
+//! SQLite gets few fixed shapes, so that few statements are prepared; PostgreSQL gets one array for each column;
+//! MariaDB gets rows up to a size that stays below its `max_allowed_packet`.
+
+use crate::config::DatabaseKind;
+
+use super::bind::Bind;
+use super::catalog::Stored;
+use super::connection::Connection;
+use super::error::Error;
+use super::sql::Sql;
+
+/// Rows of one statement on SQLite; a larger shape wins little and takes longer to prepare.
+const SQLITE_SHAPES: [usize; 3] = [50, 10, 1];
+
+/// `SQLITE_MAX_VARIABLE_NUMBER` of the bundled library.
+const SQLITE_BINDS: usize = 32_766;
+
+/// Below the protocol's 65,535.
+const MYSQL_BINDS: usize = 60_000;
+
+/// Rows of one statement on the servers.
+const SERVER_ROWS: usize = 2_000;
+
+/// Bytes of one statement: a quarter of MariaDB's default `max_allowed_packet`.
+const BYTES: usize = 4 << 20;
+
+/// Bytes of one statement on PostgreSQL. sqlx leaves Nagle's algorithm on, so the tail of a longer message waits for the
+/// server's delayed acknowledgement: 45 ms a statement over loopback at 24 KiB and more, none at 14 KiB and less.
+const POSTGRES_BYTES: usize = 12 << 10;
+
+/// Names or keys of one `IN` list; the shorter lists are filled up, so that few statements are prepared.
+const LISTS: [usize; 4] = [500, 100, 10, 1];
+
+/// Rows to bind, one after the other.
+#[derive(Debug, Default)]
+pub(super) struct Batch<'a> {
+    width: usize,
+    binds: Vec<Bind<'a>>,
+}
+
+impl<'a> Batch<'a> {
+    /// A batch of rows of `width` values.
+    pub(super) fn new(width: usize) -> Self {
+        Self { width: width.max(1), binds: Vec::new() }
+    }
+
+    /// Adds values; the caller adds whole rows.
+    pub(super) fn extend(&mut self, row: impl IntoIterator<Item = Bind<'a>>) {
+        self.binds.extend(row);
+    }
+
+    /// How many rows the batch holds.
+    pub(super) fn len(&self) -> usize {
+        self.binds.len() / self.width
+    }
+
+    /// Cuts the batch into statements: how many rows each takes, and its binds.
+    pub(super) fn cut(self, kind: DatabaseKind) -> Vec<(usize, Vec<Bind<'a>>)> {
+        let width = self.width;
+        let mut left = self.len();
+        let mut binds = self.binds.into_iter();
+        let mut pieces = Vec::new();
+        while left > 0 {
+            let rows = rows_of_next(kind, width, left, binds.as_slice());
+            let piece: Vec<_> = binds.by_ref().take(rows * width).collect();
+            pieces.push((rows, bound(kind, width, piece)));
+            left -= rows;
+        }
+        pieces
+    }
+
+    /// Cuts a batch of keys into `IN` lists; the last key is repeated where that saves preparing another statement.
+    pub(super) fn cut_lists(self, kind: DatabaseKind) -> Vec<(usize, Vec<Bind<'a>>)> {
+        let width = self.width;
+        let mut left = self.len();
+        let mut binds = self.binds.into_iter();
+        let mut pieces = Vec::new();
+        while left > 0 {
+            let most = if kind == DatabaseKind::Postgres { 10 * SERVER_ROWS } else { (SERVER_ROWS / 4 / width).max(1) };
+            let rows = left.min(most);
+            let mut piece: Vec<_> = binds.by_ref().take(rows * width).collect();
+            let mut shape = rows;
+            if kind != DatabaseKind::Postgres {
+                shape = LISTS.iter().rev().copied().find(|shape| *shape >= rows && *shape <= most).unwrap_or(rows);
+                let last: Vec<_> = piece.iter().skip((rows - 1) * width).cloned().collect();
+                piece.extend(last.iter().cycle().take((shape - rows) * width).cloned());
+            }
+            pieces.push((shape, bound(kind, width, piece)));
+            left -= rows;
+        }
+        pieces
+    }
+}
+
+fn rows_of_next(kind: DatabaseKind, width: usize, left: usize, binds: &[Bind<'_>]) -> usize {
+    match kind {
+        DatabaseKind::Sqlite => {
+            let fits = |shape: &usize| *shape <= left && *shape * width <= SQLITE_BINDS;
+            SQLITE_SHAPES.into_iter().find(fits).unwrap_or(1)
+        }
+        DatabaseKind::Postgres | DatabaseKind::Mysql => {
+            let most = if kind == DatabaseKind::Mysql { SERVER_ROWS.min(MYSQL_BINDS / width) } else { SERVER_ROWS };
+            let most_bytes = if kind == DatabaseKind::Mysql { BYTES } else { POSTGRES_BYTES };
+            let mut bytes = 0;
+            let sizes = binds.chunks(width).take(most.min(left)).take_while(|row| {
+                bytes += row.iter().map(Bind::size).sum::<usize>();
+                bytes <= most_bytes
+            });
+            // A single row beyond the size is the database's to refuse.
+            sizes.count().max(1)
+        }
+    }
+}
+
+fn bound(kind: DatabaseKind, width: usize, binds: Vec<Bind<'_>>) -> Vec<Bind<'_>> {
+    match kind {
+        DatabaseKind::Sqlite | DatabaseKind::Mysql => binds,
+        DatabaseKind::Postgres => {
+            let rows = binds.len() / width;
+            let mut columns: Vec<_> = (0..width).map(|_| Vec::with_capacity(rows)).collect();
+            for (at, bind) in binds.into_iter().enumerate() {
+                if let Some(column) = columns.get_mut(at % width) {
+                    column.push(bind.into_text());
+                }
+            }
+            columns.into_iter().map(Bind::Texts).collect()
+        }
+    }
+}
+
+/// Inserts the batch; `columns` name and type its values, `tail` is what to do on a conflict.
+pub(super) async fn insert(
+    connection: &mut Connection,
+    table: &str,
+    columns: &[(&str, &Stored)],
+    batch: Batch<'_>,
+    tail: &'static str,
+) -> Result<(), Error> {
+    for (rows, binds) in batch.cut(connection.kind()) {
+        let mut sql = connection.sql("INSERT INTO ");
+        sql.name(table).push(" (").names(columns.iter().map(|(name, _)| *name)).push(") ");
+        match sql.kind() {
+            DatabaseKind::Sqlite | DatabaseKind::Mysql => sql.push("VALUES ").tuples(rows, columns.len()),
+            DatabaseKind::Postgres => {
+                sql.push("SELECT ").list(", ", columns.iter().enumerate(), |sql, (at, (_, stored))| {
+                    sql.push("milkrun_page.c").count(at).push("::").type_name(&stored.type_name);
+                });
+                sql.push(" FROM ").unnest(columns.len())
+            }
+        };
+        sql.push(tail);
+        connection.execute(sql, binds).await?;
+    }
+    Ok(())
+}
+
+/// Adds the condition that a row's `columns` are among `rows` bound keys.
+pub(super) fn among(sql: &mut Sql, columns: &[(&str, &Stored)], rows: usize) {
+    match (sql.kind(), columns) {
+        (DatabaseKind::Postgres, _) => {
+            sql.push("(").list(", ", columns, |sql, (name, stored)| {
+                sql.name(name);
+                if !is_cast_safe(stored) {
+                    sql.push("::text");
+                }
+            });
+            sql.push(") IN (SELECT ").list(", ", columns.iter().enumerate(), |sql, (at, (_, stored))| {
+                sql.push("milkrun_page.c").count(at);
+                if is_cast_safe(stored) {
+                    sql.push("::").type_name(&stored.type_name);
+                }
+            });
+            sql.push(" FROM ").unnest(columns.len()).push(")");
+        }
+        (DatabaseKind::Sqlite | DatabaseKind::Mysql, [(only, _)]) => {
+            sql.name(only).push(" IN (").list(", ", 0..rows, |sql, _| {
+                sql.push("?");
+            });
+            sql.push(")");
+        }
+        // SQLite reads the whole table for `(a, b) IN (VALUES …)`, but goes by the index for each part of an OR.
+        (DatabaseKind::Sqlite | DatabaseKind::Mysql, _) => {
+            sql.push("(").list(" OR ", 0..rows, |sql, _| {
+                sql.push("(").list(" AND ", columns, |sql, (name, _)| {
+                    sql.name(name).push(" = ?");
+                });
+                sql.push(")");
+            });
+            sql.push(")");
+        }
+    }
+}
+
+/// A text that is no value of the column (`abc` as a uuid) would break the transaction by its cast; such columns are
+/// compared as texts. The values for the others are checked by [`super::bind::canonical`].
+fn is_cast_safe(stored: &Stored) -> bool {
+    use super::catalog::Kind;
+    !matches!(stored.kind, Kind::Other | Kind::Json)
+}

@@ -1,0 +1,227 @@
+//! What can go wrong with the outlet's database, cut by what the caller does about it.
+//!
+//! The database's own codes are turned into these variants here and nowhere else; no decision goes by message text.
+
+use sqlx::error::DatabaseError;
+use sqlx::migrate::MigrateError;
+use sqlx::mysql::MySqlDatabaseError;
+use sqlx::postgres::PgDatabaseError;
+
+use crate::retry::Retry;
+
+/// The outlet's database did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It cannot be reached or is busy: refused or lost connection, restart, lock, deadlock, too many connections.
+    /// Nothing of the transaction was kept; the same succeeds later.
+    #[error("the local database cannot be used right now")]
+    Unavailable(#[source] sqlx::Error),
+    /// It has no room left. The next run tries again, but somebody should make room.
+    #[error("the local database has no room left")]
+    Full(#[source] sqlx::Error),
+    /// It does not let milkrun in, or not do that: login, privileges, a read-only or missing file or database.
+    #[error("the local database refuses access")]
+    Denied(#[source] sqlx::Error),
+    /// The tables are not as the job needs them; one sentence, with its remedy, for each finding.
+    #[error("the local tables do not fit: {}", .0.join(" "))]
+    Schema(Vec<String>),
+    /// The database refuses the values of a statement: a constraint, a length, a range, a trigger. Which record is
+    /// meant shows when they are written one by one.
+    #[error("the local database refuses the values{}: {reason}", .table.as_ref().map(|table| format!(" for table {table}")).unwrap_or_default())]
+    Refused {
+        /// The table written to, where one is concerned.
+        table: Option<String>,
+        /// What the database said.
+        reason: String,
+    },
+    /// Another process took over the job's lease; nothing more may be written in this run.
+    #[error("another process has taken over job {job}")]
+    Lost {
+        /// The job.
+        job: String,
+    },
+    /// The database file is damaged, or a table of milkrun's own holds something unreadable.
+    #[error("the local database is damaged: {0}")]
+    Damaged(String),
+    /// milkrun's own tables could not be brought up to date.
+    #[error("milkrun's own tables cannot be brought up to date")]
+    Migrate(#[source] Box<MigrateError>),
+}
+
+impl Error {
+    /// Whether the same may succeed later by itself.
+    #[must_use]
+    pub fn retry(&self) -> Retry {
+        match self {
+            Self::Unavailable(_) | Self::Full(_) | Self::Lost { .. } => Retry::Later(None),
+            Self::Denied(_) | Self::Schema(_) | Self::Refused { .. } | Self::Damaged(_) | Self::Migrate(_) => {
+                Retry::ByPerson
+            }
+        }
+    }
+
+    /// What a person can do about it, where the message does not say so itself.
+    #[must_use]
+    pub fn remedy(&self) -> Option<&'static str> {
+        match self {
+            Self::Unavailable(_) => {
+                Some("If it lasts, see whether the database of `local.url` runs and is not locked.")
+            }
+            Self::Full(_) => Some("Free disk space where the local database lies, or raise its quota."),
+            Self::Denied(_) => Some("Check `local.url` in sync.toml, and the rights of its user or file."),
+            Self::Refused { .. } => {
+                Some("Change the mapping, the constraint, or the record at HQ; then run the job again.")
+            }
+            Self::Damaged(_) => {
+                Some("Restore the local database from a backup; `milkrun sync --full` then brings it up to date.")
+            }
+            Self::Migrate(_) => Some(
+                "See that the user may create tables, and that this milkrun is not older than the one that ran before.",
+            ),
+            Self::Schema(_) | Self::Lost { .. } => None,
+        }
+    }
+
+    /// Names the table that refused values.
+    #[must_use]
+    pub(super) fn for_table(self, name: &str) -> Self {
+        match self {
+            Self::Refused { reason, .. } => Self::Refused { table: Some(name.to_owned()), reason },
+            Self::Unavailable(_)
+            | Self::Full(_)
+            | Self::Denied(_)
+            | Self::Schema(_)
+            | Self::Lost { .. }
+            | Self::Damaged(_)
+            | Self::Migrate(_) => self,
+        }
+    }
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        #[expect(
+            clippy::wildcard_enum_match_arm,
+            reason = "sqlx::Error is non-exhaustive; the rest is connection trouble"
+        )]
+        match &error {
+            sqlx::Error::Database(source) => match verdict(source.as_ref()) {
+                Verdict::Unavailable => Self::Unavailable(error),
+                Verdict::Full => Self::Full(error),
+                Verdict::Denied => Self::Denied(error),
+                Verdict::Schema => Self::Schema(vec![format!(
+                    "The database says: {}. Has a table been changed since the job was checked? Run `milkrun check`.",
+                    source.message().trim_end_matches('.')
+                )]),
+                Verdict::Refused => Self::Refused { table: None, reason: source.message().to_owned() },
+                Verdict::Damaged => Self::Damaged(source.message().to_owned()),
+            },
+            sqlx::Error::Configuration(_) => Self::Denied(error),
+            sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) | sqlx::Error::ColumnIndexOutOfBounds { .. } => {
+                Self::Damaged(error.to_string())
+            }
+            _ => Self::Unavailable(error),
+        }
+    }
+}
+
+impl From<MigrateError> for Error {
+    fn from(error: MigrateError) -> Self {
+        #[expect(
+            clippy::wildcard_enum_match_arm,
+            reason = "MigrateError is non-exhaustive; only these hold a database error"
+        )]
+        match error {
+            MigrateError::Execute(source) | MigrateError::ExecuteMigration(source, _) => match Self::from(source) {
+                Self::Schema(findings) => Self::Migrate(Box::new(MigrateError::Source(findings.join(" ").into()))),
+                other => other,
+            },
+            other => Self::Migrate(Box::new(other)),
+        }
+    }
+}
+
+/// What a database's own error code asks of the caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Unavailable,
+    Full,
+    Denied,
+    Schema,
+    Refused,
+    Damaged,
+}
+
+fn verdict(error: &dyn DatabaseError) -> Verdict {
+    if let Some(error) = error.try_downcast_ref::<PgDatabaseError>() {
+        return by_sqlstate(error.code());
+    }
+    if let Some(error) = error.try_downcast_ref::<MySqlDatabaseError>() {
+        return by_mysql_number(error.number(), error.code().unwrap_or_default());
+    }
+    let code = error.code().and_then(|code| code.parse::<u32>().ok()).unwrap_or_default();
+    by_sqlite_code(code)
+}
+
+/// SQLite: the low byte is the primary code (<https://www.sqlite.org/rescode.html>).
+fn by_sqlite_code(code: u32) -> Verdict {
+    match code & 0xff {
+        // TOOBIG, CONSTRAINT, MISMATCH.
+        18..=20 => Verdict::Refused,
+        13 => Verdict::Full,
+        // PERM, READONLY, CANTOPEN, AUTH.
+        3 | 8 | 14 | 23 => Verdict::Denied,
+        // CORRUPT, NOTADB.
+        11 | 26 => Verdict::Damaged,
+        // ERROR (no such table or column), SCHEMA.
+        1 | 17 => Verdict::Schema,
+        // BUSY, LOCKED, NOMEM, INTERRUPT, IOERR, PROTOCOL and what may come.
+        _ => Verdict::Unavailable,
+    }
+}
+
+/// PostgreSQL, by SQLSTATE (<https://www.postgresql.org/docs/current/errcodes-appendix.html>).
+fn by_sqlstate(code: &str) -> Verdict {
+    match code {
+        "53100" => Verdict::Full,
+        // Privileges on an object; the database does not exist.
+        "42501" | "3D000" => Verdict::Denied,
+        "XX001" | "XX002" => Verdict::Damaged,
+        // A value too long for an index; a trigger's own RAISE.
+        "54000" | "P0001" => Verdict::Refused,
+        _ => match code.get(..2).unwrap_or_default() {
+            "22" | "23" | "44" => Verdict::Refused,
+            "28" => Verdict::Denied,
+            "42" | "0A" | "3F" => Verdict::Schema,
+            // 08 connection, 25 read-only standby, 40 rollback, 53 resources, 55 locks, 57 operator and what may come.
+            _ => Verdict::Unavailable,
+        },
+    }
+}
+
+/// MariaDB and MySQL, by error number, as their SQLSTATE is often just HY000
+/// (<https://mariadb.com/kb/en/mariadb-error-code-reference/>).
+fn by_mysql_number(number: u16, sqlstate: &str) -> Verdict {
+    match number {
+        // Disk full, table full, quota.
+        1021 | 1114 | 3675 => Verdict::Full,
+        // Access to database, user, table, column, command; no such database; host not allowed; no such user.
+        1044 | 1045 | 1049 | 1130 | 1142 | 1143 | 1227 | 1370 | 1410 | 1698 => Verdict::Denied,
+        // Constraints and values: not null, duplicates, foreign keys, ranges, truncation, wrong values, checks, JSON,
+        // a row beyond max_allowed_packet or the row size, a trigger's SIGNAL.
+        1048 | 1062 | 1118 | 1153 | 1169 | 1216 | 1217 | 1264 | 1265 | 1292 | 1366 | 1406 | 1411 | 1441 | 1451
+        | 1452 | 1557 | 1586 | 1644 | 1690 | 3140 | 3141 | 3819 | 4025 | 4038 => Verdict::Refused,
+        // No default for a column; generated columns are not written.
+        1364 | 1906 | 3105 => Verdict::Schema,
+        1034 | 1194 | 1195 | 1712 => Verdict::Damaged,
+        // Too many connections (08004) and user limits (42000) look like other classes.
+        1040 | 1203 | 1226 => Verdict::Unavailable,
+        _ => match sqlstate.get(..2).unwrap_or_default() {
+            "22" | "23" => Verdict::Refused,
+            "28" => Verdict::Denied,
+            "42" => Verdict::Schema,
+            // Locks (1205), deadlocks (1213), read-only servers (1290, 1836), shutdown, kills and what may come.
+            _ => Verdict::Unavailable,
+        },
+    }
+}

@@ -1,0 +1,101 @@
+//! A job runs once at a time, over all processes of the outlet: by a lease that runs out if its holder dies.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use crate::config::DatabaseKind;
+
+use super::Store;
+use super::bind::Bind;
+use super::error::Error;
+use super::line::moment_text;
+
+/// The answer to asking for a job's lease.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Lease {
+    /// It is ours.
+    Held,
+    /// Another process runs the job.
+    Busy {
+        /// Who.
+        holder: String,
+        /// When its lease runs out unless it is renewed.
+        until: DateTime<Utc>,
+    },
+}
+
+impl Store {
+    /// Takes the job's lease until `now + ttl` if nobody has it, if it has run out, or if `holder` has it already.
+    /// `holder` must be another text for every process, and `now` the outlet's clock.
+    ///
+    /// # Errors
+    /// The database's trouble.
+    pub async fn acquire_lease(
+        &self,
+        job: &str,
+        holder: &str,
+        now: DateTime<Utc>,
+        ttl: Duration,
+    ) -> Result<Lease, Error> {
+        let mut connection = self.pools.writer().await?;
+        let mut sql = connection.sql("INSERT INTO milkrun_leases (job, holder, expires_at) VALUES (?, ?, ?)");
+        match sql.kind() {
+            DatabaseKind::Sqlite | DatabaseKind::Postgres => sql.push(" ON CONFLICT (job) DO NOTHING"),
+            DatabaseKind::Mysql => sql.push(" ON DUPLICATE KEY UPDATE job = VALUES(job)"),
+        };
+        let until = moment_text(until(now, ttl));
+        let binds = [job, holder, &until].map(Bind::text).to_vec();
+        connection.execute(sql, binds).await?;
+        // The one statement that decides; of those who come at once, the database lets one find the lease as it was.
+        let sql = connection.sql(
+            "UPDATE milkrun_leases SET holder = ?, expires_at = ? WHERE job = ? AND (expires_at <= ? OR holder = ?)",
+        );
+        let now_text = moment_text(now);
+        let binds = [holder, &until, job, &now_text, holder].map(Bind::text).to_vec();
+        connection.execute(sql, binds).await?;
+        let mut sql = connection.sql("SELECT ");
+        sql.reads(["holder", "expires_at"]).push(" FROM milkrun_leases WHERE job = ?");
+        let lines = connection.fetch(sql, vec![Bind::text(job)]).await?;
+        let Some(line) = lines.first() else {
+            // Released between the two statements; the next try may have it.
+            return Ok(Lease::Busy { holder: "another process".to_owned(), until: now });
+        };
+        let found = line.required(0, "milkrun_leases.holder")?;
+        if found == holder {
+            return Ok(Lease::Held);
+        }
+        let until = line.moment(1, "milkrun_leases.expires_at")?.unwrap_or(now);
+        Ok(Lease::Busy { holder: found.to_owned(), until })
+    }
+
+    /// Keeps the lease until `now + ttl`.
+    ///
+    /// # Errors
+    /// [`Error::Lost`] where it is no longer ours.
+    pub async fn renew_lease(&self, job: &str, holder: &str, now: DateTime<Utc>, ttl: Duration) -> Result<(), Error> {
+        let mut connection = self.pools.writer().await?;
+        let sql = connection.sql("UPDATE milkrun_leases SET expires_at = ? WHERE job = ? AND holder = ?");
+        let binds = vec![Bind::owned(moment_text(until(now, ttl))), Bind::text(job), Bind::text(holder)];
+        match connection.execute(sql, binds).await? {
+            0 => Err(Error::Lost { job: job.to_owned() }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Gives the lease back; nothing happens where it is not ours.
+    ///
+    /// # Errors
+    /// The database's trouble; the lease then runs out by itself.
+    pub async fn release_lease(&self, job: &str, holder: &str) -> Result<(), Error> {
+        let mut connection = self.pools.writer().await?;
+        let sql = connection.sql("DELETE FROM milkrun_leases WHERE job = ? AND holder = ?");
+        connection.execute(sql, vec![Bind::text(job), Bind::text(holder)]).await?;
+        Ok(())
+    }
+}
+
+fn until(now: DateTime<Utc>, ttl: Duration) -> DateTime<Utc> {
+    let ttl = chrono::Duration::from_std(ttl).unwrap_or(chrono::Duration::MAX);
+    now.checked_add_signed(ttl).unwrap_or(now)
+}

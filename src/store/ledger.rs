@@ -1,0 +1,179 @@
+//! The ledger: what was last taken from HQ for each record.
+
+use std::collections::HashMap;
+
+use crate::config::DatabaseKind;
+use crate::ledger::{Entry, Known};
+use crate::record::Stamp;
+
+use super::Store;
+use super::batch::{self, Batch, among};
+use super::bind::Bind;
+use super::catalog::Stored;
+use super::connection::Connection;
+use super::error::Error;
+use super::line::Line;
+use super::tombstones::{self, ABSENT};
+use super::tx::PageTx;
+
+impl Store {
+    /// What is known of these names without reading the records again. Up to 100,000 names at once.
+    ///
+    /// # Errors
+    /// The database's trouble.
+    pub async fn known(&self, job: &str, names: &[&str]) -> Result<HashMap<String, Known>, Error> {
+        let mut connection = self.pools.reader().await?;
+        let absent = tombstones::noted(&mut connection, job, ABSENT, names).await?;
+        let mut known: HashMap<_, _> = absent.into_iter().map(|(name, stamp)| (name, Known::Absent(stamp))).collect();
+        for mut line in among_names(&mut connection, job, "hq_name", &["hq_name", "hq_modified"], names).await? {
+            let stamp = stamp(&line, 1)?;
+            known.insert(line.take(0).unwrap_or_default(), Known::Present(stamp));
+        }
+        Ok(known)
+    }
+
+    /// How many records the ledger holds for the job.
+    ///
+    /// # Errors
+    /// The database's trouble.
+    pub async fn count_entries(&self, job: &str) -> Result<u64, Error> {
+        let mut connection = self.pools.reader().await?;
+        let mut sql = connection.sql("SELECT ");
+        match sql.kind() {
+            DatabaseKind::Sqlite => sql.push("count(*)"),
+            DatabaseKind::Postgres => sql.push("count(*)::text"),
+            DatabaseKind::Mysql => sql.push("CAST(count(*) AS CHAR)"),
+        };
+        sql.push(" FROM milkrun_ledger WHERE job = ?");
+        let lines = connection.fetch(sql, vec![Bind::text(job)]).await?;
+        let count = lines.first().map(|line| line.int(0, "a count")).transpose()?.unwrap_or_default();
+        Ok(u64::try_from(count).unwrap_or_default())
+    }
+}
+
+impl PageTx {
+    /// The entries of these records, and those whose local row has one of these keys ([`crate::row::Key::text`]).
+    ///
+    /// # Errors
+    /// The database's trouble.
+    pub async fn entries(&mut self, job: &str, names: &[&str], key_texts: &[&str]) -> Result<Vec<Entry>, Error> {
+        let columns = &["hq_name", "local_key", "hq_modified", "row_hash", "children_hash"];
+        let mut found = HashMap::with_capacity(names.len());
+        // An entry without `local_key` has the key that its name is, so keys are asked for as names, too.
+        let either: Vec<_> = names.iter().chain(key_texts).copied().collect();
+        let mut lines = among_names(&mut self.connection, job, "hq_name", columns, &either).await?;
+        lines.extend(among_names(&mut self.connection, job, "local_key", columns, key_texts).await?);
+        let (names, key_texts) = (set(names), set(key_texts));
+        for line in lines {
+            let entry = entry(&line)?;
+            if names.contains(entry.hq_name.as_str()) || key_texts.contains(entry.local_key.as_str()) {
+                found.insert(entry.hq_name.clone(), entry);
+            }
+        }
+        let mut found: Vec<_> = found.into_values().collect();
+        found.sort_by(|a, b| a.hq_name.cmp(&b.hq_name));
+        Ok(found)
+    }
+
+    /// Writes what was taken from HQ; each record once in `entries`.
+    ///
+    /// # Errors
+    /// The database's trouble.
+    pub async fn upsert_entries(&mut self, job: &str, entries: &[Entry]) -> Result<(), Error> {
+        let (text, int) = (Stored::text(), Stored::int());
+        let columns = [
+            ("job", &text),
+            ("hq_name", &text),
+            ("local_key", &text),
+            ("hq_modified", &text),
+            ("row_hash", &int),
+            ("children_hash", &int),
+        ];
+        let mut batch = Batch::new(columns.len());
+        for entry in entries {
+            let has_own_key = entry.local_key != entry.hq_name;
+            batch.extend([
+                Bind::text(job),
+                Bind::text(&entry.hq_name),
+                Bind::Text(has_own_key.then_some(entry.local_key.as_str().into())),
+                Bind::text(entry.hq_modified.as_str()),
+                Bind::Int(Some(entry.row_hash)),
+                Bind::Int(Some(entry.children_hash)),
+            ]);
+        }
+        let tail = match self.connection.kind() {
+            DatabaseKind::Sqlite | DatabaseKind::Postgres => {
+                " ON CONFLICT (job, hq_name) DO UPDATE SET local_key = excluded.local_key, \
+                 hq_modified = excluded.hq_modified, row_hash = excluded.row_hash, children_hash = excluded.children_hash"
+            }
+            DatabaseKind::Mysql => {
+                " ON DUPLICATE KEY UPDATE local_key = VALUES(local_key), hq_modified = VALUES(hq_modified), \
+                 row_hash = VALUES(row_hash), children_hash = VALUES(children_hash)"
+            }
+        };
+        batch::insert(&mut self.connection, "milkrun_ledger", &columns, batch, tail).await
+    }
+
+    /// Forgets records.
+    ///
+    /// # Errors
+    /// The database's trouble.
+    pub async fn drop_entries(&mut self, job: &str, names: &[&str]) -> Result<(), Error> {
+        let text = Stored::text();
+        let kind = self.connection.kind();
+        for (rows, mut binds) in lists(kind, names) {
+            let mut sql = self.connection.sql("DELETE FROM milkrun_ledger WHERE job = ? AND ");
+            among(&mut sql, &[("hq_name", &text)], rows);
+            binds.insert(0, Bind::text(job));
+            self.connection.execute(sql, binds).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Lines of the ledger whose `column` is among `names`.
+async fn among_names(
+    connection: &mut Connection,
+    job: &str,
+    column: &'static str,
+    select: &[&'static str],
+    names: &[&str],
+) -> Result<Vec<Line>, Error> {
+    let text = Stored::text();
+    let mut lines = Vec::new();
+    for (rows, mut binds) in lists(connection.kind(), names) {
+        let mut sql = connection.sql("SELECT ");
+        sql.reads(select.iter().copied()).push(" FROM milkrun_ledger WHERE job = ? AND ");
+        among(&mut sql, &[(column, &text)], rows);
+        binds.insert(0, Bind::text(job));
+        lines.extend(connection.fetch(sql, binds).await?);
+    }
+    Ok(lines)
+}
+
+/// Names as `IN` lists.
+pub(super) fn lists<'a>(kind: DatabaseKind, names: &[&'a str]) -> Vec<(usize, Vec<Bind<'a>>)> {
+    let mut batch = Batch::new(1);
+    batch.extend(names.iter().map(|name| Bind::text(name)));
+    batch.cut_lists(kind)
+}
+
+fn set<'a>(texts: &[&'a str]) -> std::collections::HashSet<&'a str> {
+    texts.iter().copied().collect()
+}
+
+fn entry(line: &Line) -> Result<Entry, Error> {
+    let hq_name = line.required(0, "milkrun_ledger.hq_name")?.to_owned();
+    Ok(Entry {
+        local_key: line.text(1).unwrap_or(&hq_name).to_owned(),
+        hq_modified: stamp(line, 2)?,
+        row_hash: line.int(3, "milkrun_ledger.row_hash")?,
+        children_hash: line.int(4, "milkrun_ledger.children_hash")?,
+        hq_name,
+    })
+}
+
+fn stamp(line: &Line, at: usize) -> Result<Stamp, Error> {
+    let what = "milkrun_ledger.hq_modified";
+    line.stamp(at, what)?.ok_or_else(|| Error::Damaged(format!("{what} is null")))
+}

@@ -1,0 +1,80 @@
+//! Brings milkrun's own tables up to date.
+//!
+//! What was applied is kept in `milkrun_migrations`, as the outlet's own software may use sqlx's usual table.
+
+use sqlx::migrate::Migrator;
+
+use crate::config::DatabaseKind;
+
+use super::connection::Pools;
+use super::error::Error;
+
+const APPLIED: &str = "milkrun_migrations";
+
+/// Applies what is missing; looks first, and takes a lock only where something is.
+///
+/// By `run_direct`, as the future of the migrator's `run` cannot be sent between threads.
+pub(super) async fn run(pools: &Pools) -> Result<(), Error> {
+    let mut migrator = migrator(pools.kind());
+    if is_applied(pools, &migrator).await? {
+        return Ok(());
+    }
+    match pools {
+        Pools::Sqlite { write, .. } => {
+            // sqlx's migrator takes no lock on SQLite; inside this transaction its own become savepoints.
+            let mut tx = write.begin_with("BEGIN IMMEDIATE").await?;
+            migrator.run_direct(None, &mut *tx, false).await?;
+            tx.commit().await?;
+        }
+        Pools::Postgres(pool) => migrator.run_direct(None, &mut *pool.acquire().await?, false).await?,
+        Pools::Mysql(pool) => {
+            // sqlx asks for its lock with a negative timeout, which MariaDB takes for none. Closed with the connection,
+            // ours is given back in any case.
+            migrator.set_locking(false);
+            let mut connection = pool.acquire().await?;
+            connection.close_on_drop();
+            let locked: Option<i64> = sqlx::query_scalar("SELECT GET_LOCK(MD5(CONCAT('milkrun ', DATABASE())), 60)")
+                .fetch_one(&mut *connection)
+                .await?;
+            if locked != Some(1) {
+                return Err(Error::Unavailable(sqlx::Error::PoolTimedOut));
+            }
+            migrator.run_direct(None, &mut *connection, false).await?;
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn migrator(kind: DatabaseKind) -> Migrator {
+    let mut migrator = match kind {
+        DatabaseKind::Sqlite => sqlx::migrate!("migrations/sqlite"),
+        DatabaseKind::Postgres => sqlx::migrate!("migrations/postgres"),
+        DatabaseKind::Mysql => sqlx::migrate!("migrations/mysql"),
+    };
+    migrator.dangerous_set_table_name(APPLIED);
+    migrator
+}
+
+/// Whether exactly the known migrations were applied. Anything else is for the migrator to do, or to refuse.
+async fn is_applied(pools: &Pools, migrator: &Migrator) -> Result<bool, Error> {
+    let mut connection = pools.writer().await?;
+    let sql = match pools.kind() {
+        DatabaseKind::Sqlite => {
+            connection.sql("SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'milkrun_migrations'")
+        }
+        DatabaseKind::Postgres => connection.sql("SELECT count(to_regclass('milkrun_migrations'))::text"),
+        DatabaseKind::Mysql => connection.sql(
+            "SELECT CAST(count(*) AS CHAR) FROM information_schema.tables \
+             WHERE table_schema = DATABASE() AND table_name = 'milkrun_migrations'",
+        ),
+    };
+    let lines = connection.fetch(sql, Vec::new()).await?;
+    if lines.first().and_then(|line| line.text(0)) != Some("1") {
+        return Ok(false);
+    }
+    let mut sql = connection.sql("SELECT ");
+    sql.read("version").push(" FROM milkrun_migrations WHERE success ORDER BY version");
+    let applied = connection.fetch(sql, Vec::new()).await?;
+    let applied = applied.iter().map(|line| line.int(0, "a migration's version")).collect::<Result<Vec<_>, _>>()?;
+    Ok(migrator.iter().map(|migration| migration.version).eq(applied))
+}

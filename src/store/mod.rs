@@ -1,0 +1,133 @@
+//! The outlet's own database: rows, and milkrun's own tables beside them.
+//!
+//! A [`Store`] is a handle to the database; a [`PageTx`] is one transaction, in which a page's rows, its ledger entries
+//! and its watermark commit together or not at all. SQLite, PostgreSQL and MariaDB/MySQL behave the same from here on;
+//! what differs is in `sqlite`, `postgres`, `mysql`, and in the texts of `sql`, `batch`, `create` and `catalog`.
+//!
+//! Invariants: every value is bound; every name is quoted by one function; a page costs a constant number of statements,
+//! whatever its rows hold. This module does not know where records come from or why a row is written, and reads no clock.
+
+mod batch;
+mod bind;
+mod catalog;
+mod check;
+mod children;
+mod connection;
+mod create;
+mod error;
+mod lease;
+mod ledger;
+mod line;
+mod lookups;
+mod migrate;
+mod mysql;
+mod postgres;
+mod rows;
+mod runs;
+mod sql;
+mod sqlite;
+mod table;
+mod tombstones;
+mod tx;
+mod update;
+mod watermarks;
+
+#[cfg(test)]
+mod tests;
+
+pub use error::Error;
+pub use lease::Lease;
+pub use rows::HeldRow;
+pub use runs::LastRuns;
+pub use table::Table;
+pub use tx::PageTx;
+pub use watermarks::Stream;
+
+use crate::config::{DatabaseKind, Job, Local};
+
+use connection::Pools;
+use table::Wish;
+
+/// The outlet's database; clones share its connections.
+///
+/// On SQLite there is one connection that writes: a task that holds a [`PageTx`] must not also wait for a writing
+/// method of the store (leases, the run log), as that waits for the transaction. Reading methods never wait for it.
+#[derive(Debug, Clone)]
+pub struct Store {
+    pools: Pools,
+    /// MariaDB's and MySQL's collation for texts that milkrun makes columns for.
+    collation: &'static str,
+}
+
+impl Store {
+    /// Connects and brings milkrun's own tables up to date; quick where there is nothing to do, and safe beside
+    /// others that do the same.
+    ///
+    /// # Errors
+    /// The database cannot be reached, lets nobody in, or holds tables of a newer milkrun.
+    pub async fn open(local: &Local) -> Result<Self, Error> {
+        let pools = match local.kind {
+            DatabaseKind::Sqlite => sqlite::open(&local.url).await?,
+            DatabaseKind::Postgres => postgres::open(&local.url).await?,
+            DatabaseKind::Mysql => mysql::open(&local.url).await?,
+        };
+        let store = Self { collation: exact_collation(&pools).await?, pools };
+        migrate::run(&store.pools).await?;
+        Ok(store)
+    }
+
+    /// Which database it is.
+    #[must_use]
+    pub fn kind(&self) -> DatabaseKind {
+        self.pools.kind()
+    }
+
+    /// Closes all connections once they are free.
+    pub async fn close(&self) {
+        self.pools.close().await;
+    }
+
+    /// Makes the job's tables where it says so and they are missing, checks those that are there, and gives their
+    /// layout.
+    ///
+    /// # Errors
+    /// [`Error::Schema`] with all findings, or the database's trouble.
+    pub async fn prepare(&self, job: &Job) -> Result<Table, Error> {
+        self.prepare_wish(&Wish::from(job)).await
+    }
+
+    /// The findings that would keep [`Store::prepare`] from its work; makes nothing.
+    ///
+    /// # Errors
+    /// The database's trouble.
+    pub async fn inspect(&self, job: &Job) -> Result<Vec<String>, Error> {
+        self.inspect_wish(&Wish::from(job)).await
+    }
+
+    async fn prepare_wish(&self, wish: &Wish<'_>) -> Result<Table, Error> {
+        table::prepare(&mut self.pools.writer().await?, wish, self.collation).await
+    }
+
+    async fn inspect_wish(&self, wish: &Wish<'_>) -> Result<Vec<String>, Error> {
+        table::inspect(&mut self.pools.reader().await?, wish, self.collation).await
+    }
+}
+
+/// The collation under which texts are equal only if their bytes are: `a` and `a ` are one under `utf8mb4_bin`, so
+/// MariaDB's and MySQL's own spelling of "without padding" is preferred.
+async fn exact_collation(pools: &Pools) -> Result<&'static str, Error> {
+    match pools.kind() {
+        DatabaseKind::Sqlite | DatabaseKind::Postgres => Ok(""),
+        DatabaseKind::Mysql => {
+            let mut connection = pools.reader().await?;
+            let sql = connection.sql(
+                "SELECT CAST(collation_name AS CHAR) FROM information_schema.collations \
+                 WHERE collation_name IN ('utf8mb4_nopad_bin', 'utf8mb4_0900_bin')",
+            );
+            let known = connection.fetch(sql, Vec::new()).await?;
+            let known: Vec<_> = known.iter().filter_map(|line| line.text(0)).collect();
+            let preferred = ["utf8mb4_nopad_bin", "utf8mb4_0900_bin"];
+            Ok(preferred.into_iter().find(|name| known.contains(name)).unwrap_or("utf8mb4_bin"))
+        }
+    }
+}

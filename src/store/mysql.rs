@@ -1,0 +1,94 @@
+//! MariaDB and MySQL: whole numbers and floats are bound natively, the rest as text, under a strict `sql_mode`.
+
+use std::time::Duration;
+
+use secrecy::ExposeSecret as _;
+use sqlx::mysql::{MySqlArguments, MySqlConnectOptions, MySqlConnection, MySqlPoolOptions, MySqlRow};
+use sqlx::{Arguments as _, ConnectOptions as _, Row as _};
+
+use crate::config::Secret;
+
+use super::bind::Bind;
+use super::connection::Pools;
+use super::error::Error;
+use super::line::Line;
+use super::sql::Sql;
+
+/// Connections at most: some jobs at once and the status page.
+const CONNECTIONS: u32 = 8;
+
+/// How long to wait for a connection, a new one included.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Connects, with a strict session: a value that does not fit is refused, never cut or zeroed.
+///
+/// READ COMMITTED, so that what is read inside a page is what its locks protect, and looking for rows that are not
+/// there locks no gaps others insert into.
+pub(super) async fn open(url: &Secret) -> Result<Pools, Error> {
+    let options: MySqlConnectOptions = url.expose_secret().parse()?;
+    let options = options
+        .charset("utf8mb4")
+        .timezone(Some("+00:00".to_owned()))
+        .pipes_as_concat(false)
+        .no_engine_substitution(true)
+        .disable_statement_logging();
+    let pool = MySqlPoolOptions::new()
+        .max_connections(CONNECTIONS)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .after_connect(|connection, _| {
+            Box::pin(async move {
+                let session = [
+                    "SET SESSION sql_mode = 'STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION,\
+                     NO_ZERO_DATE,NO_ZERO_IN_DATE'",
+                    "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
+                ];
+                for statement in session {
+                    sqlx::query(statement).execute(&mut *connection).await?;
+                }
+                Ok(())
+            })
+        })
+        .connect_with(options)
+        .await?;
+    Ok(Pools::Mysql(pool))
+}
+
+pub(super) async fn execute(connection: &mut MySqlConnection, sql: Sql, binds: Vec<Bind<'_>>) -> Result<u64, Error> {
+    let done = sqlx::query_with(sql.into_safe(), arguments(&binds)?).execute(connection).await?;
+    Ok(done.rows_affected())
+}
+
+pub(super) async fn fetch(
+    connection: &mut MySqlConnection,
+    sql: Sql,
+    binds: Vec<Bind<'_>>,
+) -> Result<Vec<Line>, Error> {
+    let rows = sqlx::query_with(sql.into_safe(), arguments(&binds)?).fetch_all(connection).await?;
+    rows.iter().map(line).collect()
+}
+
+fn arguments(binds: &[Bind<'_>]) -> Result<MySqlArguments, Error> {
+    let mut arguments = MySqlArguments::default();
+    for bind in binds {
+        match bind {
+            Bind::Int(number) => arguments.add(*number),
+            Bind::Float(number) => arguments.add(*number),
+            Bind::Text(text) => arguments.add(text.as_deref()),
+            Bind::Texts(texts) => texts.iter().try_for_each(|text| arguments.add(text.as_deref())),
+        }
+        .map_err(sqlx::Error::Encode)?;
+    }
+    Ok(arguments)
+}
+
+fn line(row: &MySqlRow) -> Result<Line, Error> {
+    // A BINARY or BLOB column is the outlet's own affair; it only must not equal anything of HQ's.
+    let read = |at| -> Result<Option<String>, sqlx::Error> {
+        let bytes = row.try_get_unchecked::<Option<Vec<u8>>, _>(at)?;
+        Ok(bytes.map(|bytes| match String::from_utf8(bytes) {
+            Ok(text) => text,
+            Err(error) => String::from_utf8_lossy(error.as_bytes()).into_owned(),
+        }))
+    };
+    Ok(Line((0..row.len()).map(read).collect::<Result<_, _>>()?))
+}

@@ -1,0 +1,255 @@
+//! The run log.
+
+use chrono::{DateTime, Utc};
+
+use crate::config::DatabaseKind;
+use crate::run::{Counts, Run, Status, Trigger};
+
+use super::Store;
+use super::bind::Bind;
+use super::connection::Connection;
+use super::error::Error;
+use super::line::{Line, moment_text};
+use super::sql::Sql;
+
+/// A job's latest runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastRuns {
+    /// The latest run of all.
+    pub latest: Run,
+    /// The latest that ended `ok`.
+    pub ok: Option<Run>,
+}
+
+const COLUMNS: [&str; 19] = [
+    "id",
+    "job",
+    "trigger_kind",
+    "started_at",
+    "ended_at",
+    "status",
+    "fetched",
+    "inserted",
+    "updated",
+    "unchanged",
+    "deleted",
+    "quarantined",
+    "requests",
+    "bytes",
+    "retries",
+    "watermark_before",
+    "watermark_after",
+    "error",
+    "remedy",
+];
+
+const TRIGGERS: [(Trigger, &str); 6] = [
+    (Trigger::Schedule, "schedule"),
+    (Trigger::Start, "start"),
+    (Trigger::Sync, "sync"),
+    (Trigger::Full, "full"),
+    (Trigger::Since, "since"),
+    (Trigger::Name, "name"),
+];
+
+const STATUSES: [(Status, &str); 6] = [
+    (Status::Running, "running"),
+    (Status::Ok, "ok"),
+    (Status::Quarantine, "quarantine"),
+    (Status::Conflict, "conflict"),
+    (Status::Failed, "failed"),
+    (Status::Blocked, "blocked"),
+];
+
+impl Store {
+    /// Logs that a run starts; gives its number.
+    ///
+    /// # Errors
+    /// The database's trouble.
+    pub async fn start_run(
+        &self,
+        job: &str,
+        trigger: Trigger,
+        now: DateTime<Utc>,
+        watermark_before: Option<&str>,
+    ) -> Result<i64, Error> {
+        let mut connection = self.pools.writer().await?;
+        let mut sql = connection.sql(
+            "INSERT INTO milkrun_runs (job, trigger_kind, started_at, status, watermark_before, \
+             fetched, inserted, updated, unchanged, deleted, quarantined, requests, bytes, retries) \
+             VALUES (?, ?, ?, ?, ?, 0, 0, 0, 0, 0, 0, 0, 0, 0)",
+        );
+        let binds = vec![
+            Bind::text(job),
+            Bind::text(word(&TRIGGERS, trigger)),
+            Bind::owned(moment_text(now)),
+            Bind::text(word(&STATUSES, Status::Running)),
+            Bind::Text(watermark_before.map(Into::into)),
+        ];
+        let lines = match connection.kind() {
+            DatabaseKind::Sqlite | DatabaseKind::Postgres => {
+                sql.push(" RETURNING ").read("id");
+                connection.fetch(sql, binds).await?
+            }
+            DatabaseKind::Mysql => {
+                connection.execute(sql, binds).await?;
+                let sql = connection.sql("SELECT CAST(LAST_INSERT_ID() AS CHAR)");
+                connection.fetch(sql, Vec::new()).await?
+            }
+        };
+        let line = lines.first().ok_or_else(|| Error::Damaged("a new run was given no number".to_owned()))?;
+        line.int(0, "milkrun_runs.id")
+    }
+
+    /// Logs how a run went, or goes: its end, status, counts, watermark and error.
+    ///
+    /// # Errors
+    /// The database's trouble.
+    pub async fn finish_run(&self, run: &Run) -> Result<(), Error> {
+        let mut connection = self.pools.writer().await?;
+        let mut sql = connection.sql("UPDATE milkrun_runs SET ");
+        sql.list(", ", COLUMNS.into_iter().skip(4), |sql, column| {
+            sql.push(column).push(" = ?");
+        });
+        sql.push(" WHERE id = ?");
+        let text = |text: &'_ Option<String>| Bind::Text(text.clone().map(Into::into));
+        let mut binds = vec![
+            Bind::Text(run.ended_at.map(|ended| moment_text(ended).into())),
+            Bind::text(word(&STATUSES, run.status)),
+        ];
+        binds.extend(counts(&run.counts));
+        binds.extend([&run.watermark_before, &run.watermark_after, &run.error, &run.remedy].map(text));
+        binds.push(Bind::Int(Some(run.id)));
+        connection.execute(sql, binds).await?;
+        Ok(())
+    }
+
+    /// The newest `limit` runs, newest first: of one job or of all, and perhaps only those that failed or are blocked.
+    ///
+    /// # Errors
+    /// The database's trouble.
+    pub async fn runs(&self, job: Option<&str>, failed_only: bool, limit: u32) -> Result<Vec<Run>, Error> {
+        let mut connection = self.pools.reader().await?;
+        let mut sql = select(&connection);
+        sql.push(" WHERE 1 = 1");
+        let mut binds = Vec::new();
+        if let Some(job) = job {
+            sql.push(" AND job = ?");
+            binds.push(Bind::text(job));
+        }
+        if failed_only {
+            sql.push(" AND status IN ('failed', 'blocked')");
+        }
+        sql.push(" ORDER BY milkrun_runs.id DESC LIMIT ")
+            .count(usize::try_from(limit).unwrap_or(usize::MAX));
+        read(&mut connection, sql, binds).await
+    }
+
+    /// One run.
+    ///
+    /// # Errors
+    /// The database's trouble.
+    pub async fn run(&self, id: i64) -> Result<Option<Run>, Error> {
+        let mut connection = self.pools.reader().await?;
+        let mut sql = select(&connection);
+        sql.push(" WHERE id = ?");
+        Ok(read(&mut connection, sql, vec![Bind::Int(Some(id))]).await?.pop())
+    }
+
+    /// The latest runs of every job that ever ran, ordered by job.
+    ///
+    /// # Errors
+    /// The database's trouble.
+    pub async fn last_runs(&self) -> Result<Vec<LastRuns>, Error> {
+        let mut connection = self.pools.reader().await?;
+        let mut sql = select(&connection);
+        sql.push(
+            " WHERE id IN (SELECT max(id) FROM milkrun_runs GROUP BY job) \
+             OR id IN (SELECT max(id) FROM milkrun_runs WHERE status = 'ok' GROUP BY job) \
+             ORDER BY milkrun_runs.job, milkrun_runs.id DESC",
+        );
+        let mut last: Vec<LastRuns> = Vec::new();
+        for run in read(&mut connection, sql, Vec::new()).await? {
+            let ok = (run.status == Status::Ok).then(|| run.clone());
+            match last.last_mut() {
+                Some(known) if known.latest.job == run.job => known.ok = known.ok.take().or(ok),
+                Some(_) | None => last.push(LastRuns { latest: run, ok }),
+            }
+        }
+        Ok(last)
+    }
+
+    /// Ends the runs of the job that a dead process left running. Only for who holds the job's lease.
+    ///
+    /// # Errors
+    /// The database's trouble.
+    pub async fn abandon_runs(&self, job: &str, now: DateTime<Utc>) -> Result<u64, Error> {
+        let mut connection = self.pools.writer().await?;
+        let sql = connection.sql(
+            "UPDATE milkrun_runs SET status = 'failed', ended_at = ?, error = ? WHERE job = ? AND status = 'running'",
+        );
+        let error =
+            "the process ended before the run did; what it had committed is kept, the next run goes on from there";
+        connection
+            .execute(sql, vec![Bind::owned(moment_text(now)), Bind::text(error), Bind::text(job)])
+            .await
+    }
+}
+
+fn select(connection: &Connection) -> Sql {
+    let mut sql = connection.sql("SELECT ");
+    sql.reads(COLUMNS).push(" FROM milkrun_runs");
+    sql
+}
+
+async fn read(connection: &mut Connection, sql: Sql, binds: Vec<Bind<'_>>) -> Result<Vec<Run>, Error> {
+    connection.fetch(sql, binds).await?.into_iter().map(run).collect()
+}
+
+fn run(mut line: Line) -> Result<Run, Error> {
+    let count =
+        |at: usize| line.int(at, "a count of milkrun_runs").map(|count| u64::try_from(count).unwrap_or_default());
+    let counts = Counts {
+        fetched: count(6)?,
+        inserted: count(7)?,
+        updated: count(8)?,
+        unchanged: count(9)?,
+        deleted: count(10)?,
+        quarantined: count(11)?,
+        requests: count(12)?,
+        bytes: count(13)?,
+        retries: count(14)?,
+    };
+    let started_at = line.moment(3, "milkrun_runs.started_at")?;
+    Ok(Run {
+        id: line.int(0, "milkrun_runs.id")?,
+        job: line.required(1, "milkrun_runs.job")?.to_owned(),
+        trigger: meaning(&TRIGGERS, line.required(2, "milkrun_runs.trigger_kind")?)?,
+        started_at: started_at.ok_or_else(|| Error::Damaged("milkrun_runs.started_at is null".to_owned()))?,
+        ended_at: line.moment(4, "milkrun_runs.ended_at")?,
+        status: meaning(&STATUSES, line.required(5, "milkrun_runs.status")?)?,
+        counts,
+        watermark_before: line.take(15),
+        watermark_after: line.take(16),
+        error: line.take(17),
+        remedy: line.take(18),
+    })
+}
+
+/// In the order of the columns.
+fn counts<'a>(counts: &Counts) -> [Bind<'a>; 9] {
+    let Counts { fetched, inserted, updated, unchanged, deleted, quarantined, requests, bytes, retries } = *counts;
+    [fetched, inserted, updated, unchanged, deleted, quarantined, requests, bytes, retries]
+        .map(|count| Bind::Int(Some(i64::try_from(count).unwrap_or(i64::MAX))))
+}
+
+fn word<T: PartialEq>(words: &[(T, &'static str)], meant: T) -> &'static str {
+    words.iter().find(|(meaning, _)| *meaning == meant).map_or("unknown", |(_, word)| word)
+}
+
+fn meaning<T: Copy>(words: &[(T, &'static str)], found: &str) -> Result<T, Error> {
+    let known = words.iter().find(|(_, word)| *word == found);
+    known
+        .map(|(meaning, _)| *meaning)
+        .ok_or_else(|| Error::Damaged(format!("milkrun_runs holds the word {found:?}")))
+}

@@ -1,0 +1,227 @@
+//! milkrun's own tables: progress, ledger, tombstones, runs, leases.
+
+use std::time::Duration;
+
+use crate::ledger::{Entry, Known};
+use crate::record::Mark;
+use crate::run::{Counts, Status, Trigger};
+use crate::store::{Error, Lease, Stream};
+use crate::watermark::{Pass, Progress, Watermark};
+
+use super::on_every_database;
+use super::world::{World, at, stamp};
+
+on_every_database! {
+    progress_comes_back_as_it_was_kept
+    progress_commits_with_its_page_or_not_at_all
+    what_was_taken_is_known
+    entries_are_found_by_name_and_by_key
+    tombstones_are_remembered_until_they_are_settled
+    of_many_who_ask_one_gets_the_lease
+    a_lease_that_ran_out_is_anybodys
+    a_page_without_its_lease_is_lost
+    the_run_log_tells_how_runs_went
+}
+
+const NOW: &str = "2026-11-21T12:00:00Z";
+const TTL: Duration = Duration::from_secs(60);
+
+fn mark(modified: &str, name: &str) -> Option<Mark> {
+    Some(Mark { modified: stamp(modified), name: name.to_owned() })
+}
+
+fn far() -> Progress {
+    Progress {
+        watermark: Watermark {
+            seen: mark("2024-05-05 10:00:00.000001", "Ice's \"cone\" 😀"),
+            seen_at: Some(at("2026-11-21T11:00:00.123456Z")),
+            settled: mark("2024-05-05 09:30:00", ""),
+            settled_as_of: Some(at(NOW)),
+        },
+        pass: Some(Pass {
+            cursor: mark("2024-05-05 10:00:00", "x"),
+            newest: Some(stamp("2024-05-06 10:00:00")),
+            started_at: at(NOW),
+            is_repair: true,
+        }),
+        mapping: Some(-5),
+    }
+}
+
+async fn progress_comes_back_as_it_was_kept(world: &World) {
+    let store = &world.store;
+    assert_eq!(store.progress("items", Stream::Records).await.unwrap(), None);
+    for progress in [Progress::default(), far(), Progress { pass: None, ..far() }] {
+        store.save_progress("items", Stream::Records, &progress, at(NOW)).await.unwrap();
+        assert_eq!(store.progress("items", Stream::Records).await.unwrap(), Some(progress));
+    }
+    assert_eq!(store.progress("items", Stream::Deletes).await.unwrap(), None);
+    assert_eq!(store.progress("Items", Stream::Records).await.unwrap(), None);
+    let kept = store.progress("items", Stream::Records).await.unwrap().unwrap();
+    assert_eq!(kept.watermark.seen.unwrap().modified.as_str(), "2024-05-05 10:00:00.000001");
+    assert_eq!(kept.watermark.settled.unwrap().modified.as_str(), "2024-05-05 09:30:00", "as HQ wrote it");
+    store.reset_progress("items").await.unwrap();
+    assert_eq!(store.progress("items", Stream::Records).await.unwrap(), None);
+}
+
+async fn progress_commits_with_its_page_or_not_at_all(world: &World) {
+    let mut tx = world.begin().await;
+    tx.save_progress("items", Stream::Deletes, &far(), at(NOW)).await.unwrap();
+    assert_eq!(tx.progress("items", Stream::Deletes).await.unwrap(), Some(far()));
+    tx.rollback().await.unwrap();
+    assert_eq!(world.store.progress("items", Stream::Deletes).await.unwrap(), None);
+    let mut tx = world.begin().await;
+    tx.save_progress("items", Stream::Deletes, &far(), at(NOW)).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(world.store.progress("items", Stream::Deletes).await.unwrap(), Some(far()));
+}
+
+fn entry(name: &str, key: &str) -> Entry {
+    Entry {
+        hq_name: name.to_owned(),
+        local_key: key.to_owned(),
+        hq_modified: stamp("2024-05-05 10:00:00.000001"),
+        row_hash: i64::MIN,
+        children_hash: 7,
+    }
+}
+
+async fn what_was_taken_is_known(world: &World) {
+    let names: Vec<String> = (0..2345).map(|n| format!("N{n}")).collect();
+    let entries: Vec<_> = names.iter().map(|name| entry(name, name)).collect();
+    let mut tx = world.begin().await;
+    tx.upsert_entries("items", &entries).await.unwrap();
+    tx.note_absent("items", &[("gone".to_owned(), stamp("2024-01-01 00:00:00"))], at(NOW))
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    let mut asked: Vec<&str> = names.iter().map(String::as_str).collect();
+    asked.extend(["gone", "new"]);
+    let known = world.store.known("items", &asked).await.unwrap();
+    assert_eq!(known.len(), 2346);
+    assert_eq!(known["N7"], Known::Present(stamp("2024-05-05 10:00:00.000001")));
+    assert_eq!(known["gone"], Known::Absent(stamp("2024-01-01 00:00:00")));
+    assert_eq!(world.store.count_entries("items").await.unwrap(), 2345);
+    assert_eq!(world.store.count_entries("others").await.unwrap(), 0);
+    let mut tx = world.begin().await;
+    let newer = Entry { hq_modified: stamp("2025-01-01 00:00:00"), row_hash: 1, ..entry("N7", "key of 7") };
+    tx.upsert_entries("items", std::slice::from_ref(&newer)).await.unwrap();
+    tx.drop_entries("items", &asked[8..2300]).await.unwrap();
+    assert_eq!(tx.entries("items", &["N7"], &[]).await.unwrap(), [newer]);
+    tx.commit().await.unwrap();
+    assert_eq!(world.store.count_entries("items").await.unwrap(), 53);
+}
+
+async fn entries_are_found_by_name_and_by_key(world: &World) {
+    let all = [entry("A", "A"), entry("B", "b"), entry("C", "A2"), entry("b", "x")];
+    let mut tx = world.begin().await;
+    tx.upsert_entries("items", &all).await.unwrap();
+    tx.upsert_entries("others", &[entry("A", "b")]).await.unwrap();
+    let of = |found: Vec<Entry>| found.into_iter().map(|entry| entry.hq_name).collect::<Vec<_>>();
+    assert_eq!(of(tx.entries("items", &["A", "C", "none"], &[]).await.unwrap()), ["A", "C"]);
+    assert_eq!(of(tx.entries("items", &[], &["A", "b"]).await.unwrap()), ["A", "B"]);
+    assert_eq!(of(tx.entries("items", &["b"], &["b"]).await.unwrap()), ["B", "b"]);
+    assert_eq!(tx.entries("items", &["B"], &[]).await.unwrap(), [entry("B", "b")]);
+    tx.commit().await.unwrap();
+}
+
+async fn tombstones_are_remembered_until_they_are_settled(world: &World) {
+    let old = ("old".to_owned(), stamp("2024-01-01 00:00:00"));
+    let new = ("new".to_owned(), stamp("2024-06-01 00:00:00.5"));
+    let mut tx = world.begin().await;
+    tx.note_absent("items", &[old.clone(), new.clone(), old.clone()], at(NOW)).await.unwrap();
+    tx.note_buried("items", std::slice::from_ref(&old), at(NOW)).await.unwrap();
+    tx.commit().await.unwrap();
+    world.store.forget_absent_below("items", &stamp("2024-06-01 00:00:00.5")).await.unwrap();
+    let known = world.store.known("items", &["old", "new"]).await.unwrap();
+    assert_eq!(known.len(), 1);
+    assert_eq!(known["new"], Known::Absent(new.1));
+    let buried = world.store.buried("items", &["old", "new"]).await.unwrap();
+    assert_eq!(buried.into_iter().collect::<Vec<_>>(), [old]);
+}
+
+async fn of_many_who_ask_one_gets_the_lease(world: &World) {
+    let ask = async |holder: &str| world.store.acquire_lease("items", holder, at(NOW), TTL).await.unwrap();
+    let answers = tokio::join!(ask("a"), ask("b"), ask("c"), ask("d"), ask("e"), ask("f"));
+    let answers = [answers.0, answers.1, answers.2, answers.3, answers.4, answers.5];
+    assert_eq!(answers.iter().filter(|answer| **answer == Lease::Held).count(), 1, "{answers:?}");
+    let until = at("2026-11-21T12:01:00Z");
+    let is_right = |answer: &Lease| {
+        *answer == Lease::Held || matches!(answer, Lease::Busy { until: found, .. } if *found == until)
+    };
+    assert!(answers.iter().all(is_right), "{answers:?}");
+    assert_eq!(world.store.acquire_lease("others", "b", at(NOW), TTL).await.unwrap(), Lease::Held);
+}
+
+async fn a_lease_that_ran_out_is_anybodys(world: &World) {
+    let store = &world.store;
+    assert_eq!(store.acquire_lease("items", "a", at(NOW), TTL).await.unwrap(), Lease::Held);
+    assert_eq!(store.acquire_lease("items", "a", at(NOW), TTL).await.unwrap(), Lease::Held, "asked again");
+    let later = at("2026-11-21T12:00:59Z");
+    assert!(
+        matches!(store.acquire_lease("items", "b", later, TTL).await.unwrap(), Lease::Busy { holder, .. } if holder == "a")
+    );
+    store.renew_lease("items", "a", later, TTL).await.unwrap();
+    let after = at("2026-11-21T12:01:30Z");
+    assert!(matches!(store.acquire_lease("items", "b", after, TTL).await.unwrap(), Lease::Busy { .. }));
+    let over = at("2026-11-21T12:01:59Z");
+    assert_eq!(store.acquire_lease("items", "b", over, TTL).await.unwrap(), Lease::Held);
+    assert!(matches!(store.renew_lease("items", "a", over, TTL).await, Err(Error::Lost { .. })));
+    store.release_lease("items", "a").await.unwrap();
+    assert!(matches!(store.acquire_lease("items", "c", over, TTL).await.unwrap(), Lease::Busy { .. }));
+    store.release_lease("items", "b").await.unwrap();
+    assert_eq!(store.acquire_lease("items", "c", over, TTL).await.unwrap(), Lease::Held);
+}
+
+async fn a_page_without_its_lease_is_lost(world: &World) {
+    world.store.acquire_lease("items", "a", at(NOW), TTL).await.unwrap();
+    let mut tx = world.begin().await;
+    tx.hold_lease("items", "a", at("2026-11-21T12:05:00Z")).await.unwrap();
+    // Unchanged is held, too.
+    tx.hold_lease("items", "a", at("2026-11-21T12:05:00Z")).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(world.store.acquire_lease("items", "b", at("2026-11-21T12:06:00Z"), TTL).await.unwrap(), Lease::Held);
+    let mut tx = world.begin().await;
+    let lost = tx.hold_lease("items", "a", at("2026-11-21T12:07:00Z")).await;
+    assert!(matches!(lost, Err(Error::Lost { job }) if job == "items"));
+}
+
+async fn the_run_log_tells_how_runs_went(world: &World) {
+    let store = &world.store;
+    let first = store.start_run("items", Trigger::Schedule, at(NOW), Some("2024-05-05 10:00:00 A")).await.unwrap();
+    let second = store.start_run("items", Trigger::Full, at(NOW), None).await.unwrap();
+    let other = store.start_run("groups", Trigger::Start, at(NOW), None).await.unwrap();
+    assert!(first < second && second < other);
+    let mut run = store.run(first).await.unwrap().unwrap();
+    assert_eq!((run.status, run.ended_at, run.trigger), (Status::Running, None, Trigger::Schedule));
+    assert_eq!(run.watermark_before.as_deref(), Some("2024-05-05 10:00:00 A"));
+    run.status = Status::Ok;
+    run.ended_at = Some(at("2026-11-21T12:00:05.25Z"));
+    run.counts = Counts {
+        fetched: 1,
+        inserted: 2,
+        updated: 3,
+        unchanged: 4,
+        deleted: 5,
+        quarantined: 6,
+        requests: 7,
+        bytes: 8,
+        retries: 9,
+    };
+    run.watermark_after = Some("x".to_owned());
+    store.finish_run(&run).await.unwrap();
+    assert_eq!(store.run(first).await.unwrap(), Some(run.clone()));
+    assert_eq!(store.abandon_runs("items", at(NOW)).await.unwrap(), 1);
+    let abandoned = store.run(second).await.unwrap().unwrap();
+    assert_eq!((abandoned.status, abandoned.ended_at), (Status::Failed, Some(at(NOW))));
+    assert!(abandoned.error.as_ref().is_some_and(|error| error.contains("process ended")));
+    let ids = |runs: Vec<crate::run::Run>| runs.into_iter().map(|run| run.id).collect::<Vec<_>>();
+    assert_eq!(ids(store.runs(None, false, 10).await.unwrap()), [other, second, first]);
+    assert_eq!(ids(store.runs(Some("items"), false, 1).await.unwrap()), [second]);
+    assert_eq!(ids(store.runs(None, true, 10).await.unwrap()), [second]);
+    let last = store.last_runs().await.unwrap();
+    assert_eq!(last.len(), 2);
+    assert_eq!((last[0].latest.id, &last[0].ok), (other, &None));
+    assert_eq!((&last[1].latest, &last[1].ok), (&abandoned, &Some(run)));
+    assert_eq!(store.run(999).await.unwrap(), None);
+}

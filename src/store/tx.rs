@@ -1,0 +1,91 @@
+//! One transaction: a page, all of it or none.
+
+use chrono::{DateTime, Utc};
+
+use super::bind::Bind;
+use super::connection::Connection;
+use super::error::Error;
+use super::line::moment_text;
+use super::{Store, sql::Sql};
+
+/// One transaction. Dropped without [`PageTx::commit`] it leaves nothing behind, and its connection is closed.
+///
+/// After an error nothing of it can be committed, unless [`PageTx::undo`] goes back to before the failed statement.
+#[derive(Debug)]
+pub struct PageTx {
+    pub(super) connection: Connection,
+}
+
+impl Store {
+    /// Opens a transaction; on SQLite it waits for the one writer.
+    ///
+    /// # Errors
+    /// The database's trouble.
+    pub async fn begin(&self) -> Result<PageTx, Error> {
+        let mut connection = self.pools.writer().await?;
+        connection.begin().await?;
+        Ok(PageTx { connection })
+    }
+}
+
+impl PageTx {
+    /// Makes sure that `holder` still has the job's lease, keeps it until `until`, and keeps others from taking it
+    /// before this transaction ends.
+    ///
+    /// # Errors
+    /// [`Error::Lost`] where somebody else has taken it.
+    pub async fn hold_lease(&mut self, job: &str, holder: &str, until: DateTime<Utc>) -> Result<(), Error> {
+        let sql = self.connection.sql("UPDATE milkrun_leases SET expires_at = ? WHERE job = ? AND holder = ?");
+        let binds = vec![Bind::owned(moment_text(until)), Bind::text(job), Bind::text(holder)];
+        match self.connection.execute(sql, binds).await? {
+            0 => Err(Error::Lost { job: job.to_owned() }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Marks the place that [`PageTx::undo`] goes back to; a further mark replaces it.
+    ///
+    /// # Errors
+    /// The database's trouble.
+    pub async fn mark(&mut self) -> Result<(), Error> {
+        let sql = self.connection.sql("SAVEPOINT milkrun_mark");
+        self.connection.execute(sql, Vec::new()).await?;
+        Ok(())
+    }
+
+    /// Takes back everything since [`PageTx::mark`], a failed statement included; the mark stays.
+    ///
+    /// # Errors
+    /// No mark was set, or the database has given up the whole transaction (a deadlock, a lost connection).
+    pub async fn undo(&mut self) -> Result<(), Error> {
+        let sql = self.connection.sql("ROLLBACK TO SAVEPOINT milkrun_mark");
+        self.connection.execute(sql, Vec::new()).await?;
+        self.connection.forget_failure();
+        Ok(())
+    }
+
+    /// Commits.
+    ///
+    /// # Errors
+    /// The database's trouble; also where a statement failed before and was not undone, as PostgreSQL would roll back
+    /// and call it a success, and the others would keep a part. Nothing is kept then.
+    pub async fn commit(mut self) -> Result<(), Error> {
+        if self.connection.has_failed() {
+            self.rollback().await?;
+            return Err(Error::Unavailable(sqlx::Error::Protocol(
+                "a statement of the transaction had failed; all of it was rolled back".to_owned(),
+            )));
+        }
+        let sql = self.connection.sql("COMMIT");
+        self.connection.end(sql).await
+    }
+
+    /// Rolls back, and keeps the connection for others.
+    ///
+    /// # Errors
+    /// The connection was lost; the database then rolls back by itself.
+    pub async fn rollback(mut self) -> Result<(), Error> {
+        let sql: Sql = self.connection.sql("ROLLBACK");
+        self.connection.end(sql).await
+    }
+}
