@@ -11,8 +11,9 @@ pub enum Retry {
     ByPerson,
 }
 
-/// Exponential backoff with full jitter: each wait is drawn evenly from zero to the doubled bound, so that a
-/// thousand outlets that failed together do not come back together
+/// Exponential backoff with full jitter.
+///
+/// Each wait is drawn evenly from zero to the doubled bound, so that a thousand outlets that failed together do not come back together
 /// (<https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/>).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Backoff {
@@ -46,11 +47,8 @@ impl Backoff {
 mod tests {
     use super::*;
 
-    const BACKOFF: Backoff = Backoff {
-        max_attempts: 4,
-        first_delay: Duration::from_millis(500),
-        max_delay: Duration::from_secs(120),
-    };
+    const BACKOFF: Backoff =
+        Backoff { max_attempts: 4, first_delay: Duration::from_millis(500), max_delay: Duration::from_secs(120) };
 
     #[test]
     fn waits_double_up_to_the_cap_and_end_with_the_attempts() {

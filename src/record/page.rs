@@ -1,130 +1,18 @@
-//! What HQ sent, decoded but not yet judged: stamps, marks, and pages of records.
+//! The records of one answer.
 //!
-//! A page keeps HQ's answer as one text and remembers where each value lies in it, so a value is copied only when
-//! the mapping turns it into a cell. This module knows nothing of HTTP, of mappings or of databases.
+//! A page keeps HQ's answer as one text and remembers where each value lies in it, so a value is copied only when the
+//! mapping turns it into a cell.
 
 use std::borrow::Cow;
-use std::cmp::Ordering;
+use std::collections::HashSet;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use chrono::NaiveDateTime;
-use serde::{Deserialize, Serialize, de};
+use serde::{Deserialize, de};
 use serde_json::value::RawValue;
 
-/// A moment as HQ prints it: wall time of HQ's zone, without a zone marker, kept as the text HQ sent.
-///
-/// HQ leaves the fraction out when it is zero (recording 223); both spellings order as the same moment.
-#[derive(Clone)]
-pub struct Stamp {
-    text: Box<str>,
-    moment: NaiveDateTime,
-}
-
-/// The text is not a moment as HQ prints one; sent back as a filter it would match the whole table (recording 217).
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not a timestamp like \"2024-05-05 10:00:00.000001\"")]
-pub struct BadStamp(pub String);
-
-impl Stamp {
-    /// Reads `YYYY-MM-DD HH:MM:SS[.ffffff]` (or with a `T`); at most six digits of fraction.
-    ///
-    /// # Errors
-    /// Anything else, a zone suffix included: HQ would ignore it in silence (recordings 215 and 216).
-    pub fn parse(text: &str) -> Result<Self, BadStamp> {
-        let bad = || BadStamp(text.chars().take(60).collect());
-        let fraction = text.get(19..).unwrap_or_default();
-        let is_plain = text.is_ascii()
-            && (fraction.is_empty()
-                || (fraction.starts_with('.')
-                    && (2..=7).contains(&fraction.len())
-                    && fraction.bytes().skip(1).all(|b| b.is_ascii_digit())));
-        let whole = text.get(..19).filter(|_| is_plain).ok_or_else(bad)?;
-        let format = if whole.as_bytes().get(10) == Some(&b'T') { "%Y-%m-%dT%H:%M:%S" } else { "%Y-%m-%d %H:%M:%S" };
-        let moment = NaiveDateTime::parse_from_str(whole, format).ok().ok_or_else(bad)?;
-        let micros = if fraction.is_empty() {
-            0
-        } else {
-            format!("{:0<6}", fraction.trim_start_matches('.')).parse::<i64>().ok().ok_or_else(bad)?
-        };
-        let moment = moment.checked_add_signed(chrono::Duration::microseconds(micros)).ok_or_else(bad)?;
-        Ok(Self { text: text.into(), moment })
-    }
-
-    /// The stamp of a moment on HQ's wall clock, printed as HQ prints it.
-    #[must_use]
-    pub fn at(moment: NaiveDateTime) -> Self {
-        let text = if moment.and_utc().timestamp_subsec_micros() == 0 {
-            moment.format("%Y-%m-%d %H:%M:%S").to_string()
-        } else {
-            moment.format("%Y-%m-%d %H:%M:%S%.6f").to_string()
-        };
-        Self { text: text.into(), moment }
-    }
-
-    /// The text as HQ sent it; what is sent back to HQ.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.text
-    }
-
-    /// The moment on HQ's wall clock.
-    #[must_use]
-    pub fn moment(&self) -> NaiveDateTime {
-        self.moment
-    }
-}
-
-impl PartialEq for Stamp {
-    fn eq(&self, other: &Self) -> bool {
-        self.moment == other.moment
-    }
-}
-impl Eq for Stamp {}
-impl PartialOrd for Stamp {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-impl Ord for Stamp {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.moment.cmp(&other.moment)
-    }
-}
-impl fmt::Debug for Stamp {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
-    }
-}
-impl fmt::Display for Stamp {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
-    }
-}
-impl Serialize for Stamp {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.text)
-    }
-}
-impl<'de> Deserialize<'de> for Stamp {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = Cow::<str>::deserialize(deserializer)?;
-        Self::parse(&text).map_err(de::Error::custom)
-    }
-}
-
-/// A place in HQ's order: `(modified, name)`.
-///
-/// Names have no order here on purpose: HQ orders them by its database's collation (recording 201), so two marks
-/// are never compared by name on the outlet.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Mark {
-    /// HQ's `modified`.
-    pub modified: Stamp,
-    /// HQ's `name`; empty where only the stamp matters (everything of that stamp still lies ahead).
-    pub name: String,
-}
+use super::{Mark, Scalar, Stamp};
 
 /// The HQ fields asked for, in the order of the request; `name` and the stamp that orders the list come first.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -230,13 +118,29 @@ impl<'de> Deserialize<'de> for RawRow<'de> {
 }
 
 impl Page {
+    /// A page of no records.
+    #[must_use]
+    pub fn empty(fields: &Fields) -> Self {
+        Self { fields: fields.clone(), body: Arc::from(""), cells: Vec::new(), marks: Vec::new() }
+    }
+
     /// Reads the JSON list `body`, whose rows hold `fields`.
     ///
     /// # Errors
-    /// A shape that is not a list of records, a field that is missing, or a record without `name` or `modified`.
+    /// A shape that is not a list of records, a field that is missing, or a record without a usable `name` or stamp.
     pub fn decode(body: Arc<str>, fields: &Fields) -> Result<Self, BadPage> {
+        let whole = 0..body.len();
+        Self::decode_at(body, whole, fields)
+    }
+
+    /// As [`Page::decode`], for a list that stands at `list` in `body`.
+    ///
+    /// # Errors
+    /// As [`Page::decode`].
+    pub fn decode_at(body: Arc<str>, list: Range<usize>, fields: &Fields) -> Result<Self, BadPage> {
         let mut page = Self { fields: fields.clone(), body: Arc::clone(&body), cells: Vec::new(), marks: Vec::new() };
-        let rows: Vec<RawRow<'_>> = serde_json::from_str(&body).map_err(|error| BadPage::Shape(error.to_string()))?;
+        let text = body.get(list).unwrap_or_default();
+        let rows: Vec<RawRow<'_>> = serde_json::from_str(text).map_err(|error| BadPage::Shape(error.to_string()))?;
         page.cells.reserve_exact(rows.len() * fields.names().len());
         page.marks.reserve_exact(rows.len());
         for row in rows {
@@ -291,7 +195,8 @@ impl Page {
                 Ok(modified) => Ok(Mark { modified, name }),
                 Err(error) => Err(bad(&name, format!("`modified`: {error}"))),
             },
-            Scalar::Null | Scalar::Bool(_) | Scalar::Number(_) | Scalar::Tree(_) => {
+            Scalar::Null => Ok(Mark { modified: Stamp::never(), name }),
+            Scalar::Bool(_) | Scalar::Number(_) | Scalar::Tree(_) => {
                 Err(bad(&name, format!("`modified` is {}", short(self.raw(start + 1)))))
             }
         }
@@ -302,6 +207,36 @@ impl Page {
             .get(cell)
             .and_then(|place| self.body.get(place.start as usize..place.end as usize))
             .unwrap_or("null")
+    }
+
+    /// This page's records and then those of `other`, which must hold the same fields.
+    #[must_use]
+    pub fn joined(&self, other: &Self) -> Self {
+        let shift = u32::try_from(self.body.len()).unwrap_or(u32::MAX);
+        let moved = other.cells.iter().map(|place| place.start.saturating_add(shift)..place.end.saturating_add(shift));
+        Self {
+            fields: self.fields.clone(),
+            body: format!("{}{}", self.body, other.body).into(),
+            cells: self.cells.iter().cloned().chain(moved).collect(),
+            marks: self.marks.iter().chain(&other.marks).cloned().collect(),
+        }
+    }
+
+    /// The records of these names only: HQ's `in` also finds names that are equal under its collation
+    /// (recording 206).
+    #[must_use]
+    pub fn only(mut self, names: &[&str]) -> Self {
+        let wanted: HashSet<&str> = names.iter().copied().collect();
+        let is_wanted: Vec<bool> = self.marks.iter().map(|mark| wanted.contains(mark.name.as_str())).collect();
+        if is_wanted.iter().all(|is_wanted| *is_wanted) {
+            return self;
+        }
+        let width = self.fields.names().len();
+        let kept = self.cells.chunks(width).zip(&is_wanted).filter(|(_, is_wanted)| **is_wanted);
+        self.cells = kept.flat_map(|(cells, _)| cells.to_vec()).collect();
+        let mut keep = is_wanted.into_iter();
+        self.marks.retain(|_| keep.next().unwrap_or(false));
+        self
     }
 
     /// How many records the page holds.
@@ -367,45 +302,23 @@ impl<'p> Record<'p> {
         self.page.raw(self.index * self.page.fields.names().len() + position)
     }
 
+    /// The value of `field` as text; empty where it is not a text or not in the page.
+    #[must_use]
+    pub fn text(&self, field: &str) -> Cow<'p, str> {
+        let Some(position) = self.page.fields.position(field) else { return Cow::Borrowed("") };
+        match Scalar::read(self.raw(position)) {
+            Scalar::Text(text) => text,
+            Scalar::Number(number) => Cow::Borrowed(number),
+            Scalar::Null | Scalar::Bool(_) | Scalar::Tree(_) => Cow::Borrowed(""),
+        }
+    }
+
     /// The whole record as a JSON object, for quarantine and messages.
     #[must_use]
     pub fn payload(&self) -> String {
         let fields = self.page.fields.names().iter().enumerate();
         let pairs = fields.map(|(at, name)| format!("{}:{}", serde_json::Value::from(name.as_str()), self.raw(at)));
         format!("{{{}}}", pairs.collect::<Vec<_>>().join(","))
-    }
-}
-
-/// One JSON value, read no further than its kind.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Scalar<'a> {
-    /// `null`.
-    Null,
-    /// `true` or `false`.
-    Bool(bool),
-    /// A number, as the text HQ sent: money is never read through a binary float.
-    Number(&'a str),
-    /// A string, unescaped.
-    Text(Cow<'a, str>),
-    /// A list or an object, as JSON text.
-    Tree(&'a str),
-}
-
-impl<'a> Scalar<'a> {
-    /// Reads a valid JSON value.
-    #[must_use]
-    pub fn read(raw: &'a str) -> Self {
-        match raw.as_bytes().first() {
-            Some(b'"') => match raw.get(1..raw.len().saturating_sub(1)) {
-                Some(inner) if !inner.contains('\\') => Self::Text(Cow::Borrowed(inner)),
-                _ => serde_json::from_str(raw).map_or(Self::Tree(raw), |text: String| Self::Text(Cow::Owned(text))),
-            },
-            Some(b'{' | b'[') => Self::Tree(raw),
-            Some(b't') => Self::Bool(true),
-            Some(b'f') => Self::Bool(false),
-            Some(b'n') | None => Self::Null,
-            Some(_) => Self::Number(raw),
-        }
     }
 }
 

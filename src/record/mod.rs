@@ -1,0 +1,25 @@
+//! What HQ sent, decoded but not yet judged: stamps, marks, and pages of records.
+//!
+//! Knows nothing of HTTP, of mappings or of databases.
+
+mod page;
+mod scalar;
+mod stamp;
+
+pub use page::{BadPage, Fields, Page, Record};
+pub use scalar::Scalar;
+pub use stamp::{BadStamp, Stamp};
+
+use serde::{Deserialize, Serialize};
+
+/// A place in HQ's order: `(modified, name)`.
+///
+/// Names have no order here on purpose: HQ orders them by its database's collation (recording 201), so two marks
+/// are never compared by name on the outlet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mark {
+    /// HQ's `modified`.
+    pub modified: Stamp,
+    /// HQ's `name`; empty where only the stamp matters (everything of that stamp still lies ahead).
+    pub name: String,
+}

@@ -1,0 +1,116 @@
+//! HQ's moments, as the text HQ prints.
+
+use std::borrow::Cow;
+use std::cmp::Ordering;
+use std::fmt;
+
+use chrono::NaiveDateTime;
+use serde::{Deserialize, Serialize, de};
+
+/// A moment as HQ prints it: wall time of HQ's zone, without a zone marker, kept as the text HQ sent.
+///
+/// HQ leaves the fraction out when it is zero (recording 223); both spellings order as the same moment.
+#[derive(Clone)]
+pub struct Stamp {
+    text: Box<str>,
+    moment: NaiveDateTime,
+}
+
+/// The text is not a moment as HQ prints one; sent back as a filter it would match the whole table (recording 217).
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not a timestamp like \"2024-05-05 10:00:00.000001\"")]
+pub struct BadStamp(pub String);
+
+impl Stamp {
+    /// Reads `YYYY-MM-DD HH:MM:SS[.ffffff]` (or with a `T`); at most six digits of fraction.
+    ///
+    /// # Errors
+    /// Anything else, a zone suffix included: HQ would ignore it in silence (recordings 215 and 216).
+    pub fn parse(text: &str) -> Result<Self, BadStamp> {
+        let bad = || BadStamp(text.chars().take(60).collect());
+        let fraction = text.get(19..).unwrap_or_default();
+        let is_plain = text.is_ascii()
+            && (fraction.is_empty()
+                || (fraction.starts_with('.')
+                    && (2..=7).contains(&fraction.len())
+                    && fraction.bytes().skip(1).all(|b| b.is_ascii_digit())));
+        let whole = text.get(..19).filter(|_| is_plain).ok_or_else(bad)?;
+        let format = if whole.as_bytes().get(10) == Some(&b'T') { "%Y-%m-%dT%H:%M:%S" } else { "%Y-%m-%d %H:%M:%S" };
+        let moment = NaiveDateTime::parse_from_str(whole, format).ok().ok_or_else(bad)?;
+        let micros = if fraction.is_empty() {
+            0
+        } else {
+            format!("{:0<6}", fraction.trim_start_matches('.')).parse::<i64>().ok().ok_or_else(bad)?
+        };
+        let moment = moment.checked_add_signed(chrono::Duration::microseconds(micros)).ok_or_else(bad)?;
+        Ok(Self { text: text.into(), moment })
+    }
+
+    /// The stamp of a moment on HQ's wall clock, printed as HQ prints it.
+    #[must_use]
+    pub fn at(moment: NaiveDateTime) -> Self {
+        let text = if moment.and_utc().timestamp_subsec_micros() == 0 {
+            moment.format("%Y-%m-%d %H:%M:%S").to_string()
+        } else {
+            moment.format("%Y-%m-%d %H:%M:%S%.6f").to_string()
+        };
+        Self { text: text.into(), moment }
+    }
+
+    /// Stands for the stamp of a record that has none (loaded by SQL); lower than any that HQ gives out.
+    #[must_use]
+    pub fn never() -> Self {
+        let moment = chrono::NaiveDate::from_ymd_opt(1, 1, 1).unwrap_or_default().and_time(chrono::NaiveTime::MIN);
+        Self::at(moment)
+    }
+
+    /// The text as HQ sent it; what is sent back to HQ.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The moment on HQ's wall clock.
+    #[must_use]
+    pub fn moment(&self) -> NaiveDateTime {
+        self.moment
+    }
+}
+
+impl PartialEq for Stamp {
+    fn eq(&self, other: &Self) -> bool {
+        self.moment == other.moment
+    }
+}
+impl Eq for Stamp {}
+impl PartialOrd for Stamp {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl Ord for Stamp {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.moment.cmp(&other.moment)
+    }
+}
+impl fmt::Debug for Stamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+impl fmt::Display for Stamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+impl Serialize for Stamp {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.text)
+    }
+}
+impl<'de> Deserialize<'de> for Stamp {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Cow::<str>::deserialize(deserializer)?;
+        Self::parse(&text).map_err(de::Error::custom)
+    }
+}
