@@ -1,0 +1,320 @@
+//! A Frappe/ERPNext HQ: what milkrun asks of it, one method a question.
+//!
+//! Every list names its order, as Frappe has none by itself (recording 101), and goes by keyset, never by offset
+//! (recordings 301-304).
+
+mod decode;
+mod query;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Mutex;
+
+use chrono::{DateTime, NaiveDateTime, Utc};
+use chrono_tz::Tz;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use self::query::{Query, encode};
+use super::client::{Answer, Client, Meter, Request};
+use super::error::Error;
+use crate::clock::Clock;
+use crate::config::{Hq, Job};
+use crate::mapping::ChildTable;
+use crate::record::{BadPage, Fields, Mark, Page, Stamp};
+
+const BY_STAMP: &str = "modified asc, name asc";
+
+/// The DocType that holds one tombstone a delete (recordings 703 and 704).
+pub const DELETED_DOCUMENT: &str = "Deleted Document";
+
+/// A page and the clocks at which it was read.
+#[derive(Debug)]
+pub struct Fetched {
+    /// The records.
+    pub page: Page,
+    /// When the answer came, on the outlet's clock.
+    pub read_at: DateTime<Utc>,
+    /// The wall clock at HQ when it answered.
+    pub hq_now: NaiveDateTime,
+}
+
+/// A field as HQ describes it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Docfield {
+    /// Its name.
+    pub fieldname: String,
+    /// `Data`, `Link`, `Table` …
+    pub fieldtype: String,
+    /// For `Link` and `Table` the other DocType.
+    #[serde(default)]
+    pub options: Option<String>,
+}
+
+impl Docfield {
+    /// Whether the field holds child rows.
+    #[must_use]
+    pub fn is_table(&self) -> bool {
+        self.fieldtype == "Table" || self.fieldtype == "Table MultiSelect"
+    }
+}
+
+#[derive(Deserialize)]
+struct Docs {
+    docs: Vec<Doctype>,
+}
+
+#[derive(Deserialize)]
+struct Doctype {
+    #[serde(default)]
+    name: String,
+    fields: Vec<Docfield>,
+}
+
+/// The HQ of this outlet.
+#[derive(Debug)]
+pub struct Frappe {
+    client: Client,
+    zone: Tz,
+    clock: Clock,
+    child_doctypes: Mutex<HashMap<(String, String), String>>,
+}
+
+impl Frappe {
+    /// The HQ of the configuration; connects to nothing yet.
+    ///
+    /// # Errors
+    /// See [`Client::new`].
+    pub fn new(hq: &Hq, site: &str, clock: Clock) -> Result<Self, Error> {
+        let client = Client::new(hq, site)?;
+        Ok(Self { client, zone: hq.time_zone, clock, child_doctypes: Mutex::default() })
+    }
+
+    /// Whole records that match the job's filters, after `from` in HQ's order.
+    ///
+    /// # Errors
+    /// All of [`Error`].
+    pub async fn page(&self, job: &Job, from: Option<&Mark>, limit: usize, meter: &Meter) -> Result<Fetched, Error> {
+        let fields = job.mapping.fields();
+        let query = Query { filters: job.filters.clone(), limit, ..list(&job.doctype, fields.names()) };
+        self.ask(query.after("modified", from), fields, meter).await
+    }
+
+    /// Whole records without a `modified` (loaded by SQL), after `name` in HQ's order. They match no filter on
+    /// `modified` and sort before all others (recordings 412 and 413). Their marks are [`Stamp::never`].
+    ///
+    /// # Errors
+    /// All of [`Error`].
+    pub async fn unstamped(&self, job: &Job, name: &str, limit: usize, meter: &Meter) -> Result<Fetched, Error> {
+        let fields = job.mapping.fields();
+        let mut filters = job.filters.clone();
+        filters.push(json!(["modified", "is", "not set"]));
+        if !name.is_empty() {
+            filters.push(json!(["name", ">", name]));
+        }
+        let query = Query { filters, limit, order_by: "name asc", ..list(&job.doctype, fields.names()) };
+        self.ask(query, fields, meter).await
+    }
+
+    /// `name` and `modified` of every record after `from`, whether or not it matches the job's filters.
+    ///
+    /// # Errors
+    /// All of [`Error`].
+    pub async fn changes(&self, job: &Job, from: Option<&Mark>, limit: usize, meter: &Meter) -> Result<Fetched, Error> {
+        let fields = Fields::new([]);
+        let query = Query { limit, ..list(&job.doctype, fields.names()) };
+        self.ask(query.after("modified", from), &fields, meter).await
+    }
+
+    /// The whole records of these names, as far as they match the job's filters, in HQ's order.
+    ///
+    /// `in` matches by collation (recording 206), so other records may come along; they are left out.
+    ///
+    /// # Errors
+    /// All of [`Error`].
+    pub async fn records(&self, job: &Job, names: &[&str], meter: &Meter) -> Result<Fetched, Error> {
+        let fields = job.mapping.fields();
+        let mut filters = job.filters.clone();
+        filters.push(json!(["name", "in", names]));
+        self.ask(Query { filters, ..list(&job.doctype, fields.names()) }, fields, meter).await
+    }
+
+    /// The child rows of these parents, ordered by parent and `idx`.
+    ///
+    /// # Errors
+    /// All of [`Error`].
+    pub async fn children(
+        &self,
+        job: &Job,
+        child_doctype: &str,
+        child: &ChildTable,
+        parents: &[&str],
+        meter: &Meter,
+    ) -> Result<Page, Error> {
+        let filters = vec![
+            json!(["parent", "in", parents]),
+            // `parent` checks only the permission; rows of other parents' types would come too (recording 530a).
+            json!(["parenttype", "=", job.doctype]),
+            json!(["parentfield", "=", child.field]),
+        ];
+        let query = Query {
+            parent: Some(&job.doctype),
+            filters,
+            order_by: "parent asc, idx asc, name asc",
+            ..list(child_doctype, child.fields.names())
+        };
+        Ok(self.ask(query, &child.fields, meter).await?.page)
+    }
+
+    /// The mark of the newest record of a DocType, filters aside, stamped at or before `upto`.
+    ///
+    /// # Errors
+    /// All of [`Error`].
+    pub async fn newest(
+        &self,
+        doctype: &str,
+        stamp: &str,
+        upto: Option<&Stamp>,
+        meter: &Meter,
+    ) -> Result<(Option<Mark>, Fetched), Error> {
+        let fields = Fields::stamped_by(stamp, []);
+        let order_by = format!("{stamp} desc, name desc");
+        // Records loaded by SQL may have no stamp; they match no filter on it (recording 412).
+        let mut filters = vec![json!([stamp, ">=", Stamp::never().as_str()])];
+        filters.extend(upto.map(|upto| json!([stamp, "<=", upto.as_str()])));
+        let query = Query { order_by: &order_by, limit: 1, filters, ..list(doctype, fields.names()) };
+        let fetched = self.ask(query, &fields, meter).await?;
+        Ok((fetched.page.marks().first().cloned(), fetched))
+    }
+
+    /// Tombstones of these DocTypes after `from`, ordered by `(creation, name)` (recording 732). The page's fields
+    /// are `name`, `creation`, `deleted_doctype`, `deleted_name`.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`] where the user is no System Manager (recording 705); all of [`Error`].
+    pub async fn tombstones(
+        &self,
+        doctypes: &[&str],
+        from: Option<&Mark>,
+        limit: usize,
+        meter: &Meter,
+    ) -> Result<Fetched, Error> {
+        let fields = Fields::stamped_by("creation", ["deleted_doctype".to_owned(), "deleted_name".to_owned()]);
+        let query = Query {
+            filters: vec![json!(["deleted_doctype", "in", doctypes])],
+            order_by: "creation asc, name asc",
+            limit,
+            ..list(DELETED_DOCUMENT, fields.names())
+        };
+        self.ask(query.after("creation", from), &fields, meter).await
+    }
+
+    /// Which of these names HQ has a record of, to the byte.
+    ///
+    /// # Errors
+    /// All of [`Error`].
+    pub async fn living(&self, doctype: &str, names: &[&str], meter: &Meter) -> Result<HashSet<String>, Error> {
+        let fields = Fields::new([]);
+        let query = Query { filters: vec![json!(["name", "in", names])], ..list(doctype, fields.names()) };
+        let page = self.ask(query, &fields, meter).await?.page;
+        Ok(page.marks().iter().map(|mark| mark.name.clone()).collect())
+    }
+
+    /// The user the credentials belong to.
+    ///
+    /// # Errors
+    /// All of [`Error`].
+    pub async fn user(&self, meter: &Meter) -> Result<String, Error> {
+        let answer = self.get("/api/method/frappe.auth.get_logged_user", "the user's name", meter).await?;
+        decode::value(&answer.body)
+    }
+
+    /// The zone HQ writes its stamps in, and HQ's clock (recording 410).
+    ///
+    /// # Errors
+    /// All of [`Error`].
+    pub async fn time_zone(&self, meter: &Meter) -> Result<(String, Option<DateTime<Utc>>), Error> {
+        #[derive(Deserialize)]
+        struct Zone {
+            time_zone: String,
+        }
+        let answer = self.get("/api/method/frappe.client.get_time_zone", "HQ's time zone", meter).await?;
+        let zone: Zone = decode::value(&answer.body)?;
+        Ok((zone.time_zone, answer.date))
+    }
+
+    /// The DocType of the rows in the Table field `field` of `doctype`; asked once and remembered.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`] where there is no such Table field; all of [`Error`].
+    pub async fn child_doctype(&self, doctype: &str, field: &str, meter: &Meter) -> Result<String, Error> {
+        let key = (doctype.to_owned(), field.to_owned());
+        let known = self.child_doctypes.lock().ok().and_then(|known| known.get(&key).cloned());
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let fields = self.docfields(doctype, meter).await?;
+        let found = fields.into_iter().find(|docfield| docfield.fieldname == field && docfield.is_table());
+        let child = found.and_then(|docfield| docfield.options);
+        let child = child.ok_or_else(|| Error::Unknown { what: format!("Table field {field} of {doctype}") })?;
+        if let Ok(mut known) = self.child_doctypes.lock() {
+            known.insert(key, child.clone());
+        }
+        Ok(child)
+    }
+
+    /// The fields of a DocType, custom fields included. Needs no administrator's role: v2 tells them to any user
+    /// (recording 976), and so does the call that opens a form, on versions without v2 (recording 984).
+    ///
+    /// # Errors
+    /// All of [`Error`].
+    pub async fn docfields(&self, doctype: &str, meter: &Meter) -> Result<Vec<Docfield>, Error> {
+        let path = format!("/api/v2/doctype/{}/meta", encode(doctype));
+        match self.get(&path, doctype, meter).await {
+            Ok(answer) => return Ok(decode::value::<Doctype>(&answer.body)?.fields),
+            Err(Error::Unknown { .. } | Error::Forbidden { .. } | Error::Refused { .. } | Error::Unreadable(_)) => {}
+            Err(error) => return Err(error),
+        }
+        let path = format!("/api/method/frappe.desk.form.load.getdoctype?doctype={}", encode(doctype));
+        let answer = self.get(&path, doctype, meter).await?;
+        let docs: Docs = serde_json::from_str(&answer.body).map_err(|error| BadPage::Shape(error.to_string()))?;
+        let of_doctype = docs.docs.into_iter().find(|found| found.name == doctype);
+        of_doctype
+            .map(|found| found.fields)
+            .ok_or_else(|| Error::Unknown { what: format!("DocType {doctype}") })
+    }
+
+    async fn get(&self, path: &str, what: &str, meter: &Meter) -> Result<Answer, Error> {
+        let request = Request { path: path.to_owned(), body: None, what: what.to_owned() };
+        self.client.send(&request, meter).await
+    }
+
+    async fn ask(&self, query: Query<'_>, fields: &Fields, meter: &Meter) -> Result<Fetched, Error> {
+        let answer = self.client.send(&query.request(), meter).await?;
+        let page = match decode::page(&answer.body, fields) {
+            // Arrays do not say which field is missing; objects do.
+            Err(Error::Page(BadPage::Width { asked, got })) => {
+                let named = Query { is_compact: false, limit: 1, ..query };
+                let answer = self.client.send(&named.request(), meter).await?;
+                decode::page(&answer.body, fields)?;
+                return Err(BadPage::Width { asked, got }.into());
+            }
+            decoded => decoded?,
+        };
+        let read_at = self.clock.now();
+        let hq_now = answer.date.unwrap_or(read_at).with_timezone(&self.zone).naive_local();
+        Ok(Fetched { page, read_at, hq_now })
+    }
+}
+
+fn list<'a>(doctype: &'a str, fields: &'a [String]) -> Query<'a> {
+    Query {
+        doctype,
+        parent: None,
+        fields,
+        filters: Vec::<Value>::new(),
+        or_filters: Vec::new(),
+        order_by: BY_STAMP,
+        limit: 0,
+        is_compact: true,
+    }
+}
