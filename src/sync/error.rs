@@ -1,0 +1,155 @@
+//! Why a run did not end well, and what that means for its status.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+
+use crate::conflict::Clash;
+use crate::retry::Retry;
+use crate::run::Status;
+use crate::{source, store};
+
+/// A run's end before its time. What was committed before stays and is right.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// HQ did not give what was asked for.
+    #[error("{step}")]
+    Source {
+        /// What was being done.
+        step: String,
+        /// HQ's part.
+        #[source]
+        cause: source::Error,
+    },
+    /// The local database did not do what was asked.
+    #[error("{step}")]
+    Store {
+        /// What was being done.
+        step: String,
+        /// The database's part.
+        #[source]
+        cause: store::Error,
+    },
+    /// What several jobs of a round asked for together was not had.
+    #[error("{0}")]
+    Shared(Arc<Error>),
+    /// A record cannot be mapped.
+    #[error("HQ's record {hq_name:?} cannot be mapped: {reason}")]
+    Reject {
+        /// HQ's `name`.
+        hq_name: String,
+        /// Why.
+        reason: String,
+    },
+    /// Two living records claim one row.
+    #[error(transparent)]
+    Clash(#[from] Clash),
+    /// More rows would go than the operator allows unasked.
+    #[error(
+        "{gone} of {rows} rows are gone at HQ, more than delete_limit allows ({} rows and {} %); none of them was deleted",
+        .limit.rows, .limit.percent
+    )]
+    TooManyGone {
+        /// Rows that would go.
+        gone: u64,
+        /// Rows that came from HQ.
+        rows: u64,
+        /// The job's limit.
+        limit: crate::config::DeleteLimit,
+        /// The job.
+        job: String,
+    },
+    /// The row of a record that is gone cannot be found, as the job's key has been changed since it was written.
+    #[error("HQ's record {hq_name:?} is gone, but its row cannot be found by the key {key:?} of then")]
+    LostKey {
+        /// HQ's `name`.
+        hq_name: String,
+        /// The key as the ledger has it.
+        key: String,
+    },
+    /// Names that were asked for and that HQ does not show.
+    #[error("HQ shows no record named {}", .0.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", "))]
+    NotAtHq(Vec<String>),
+    /// Another process runs this job.
+    #[error("the job is being run by {holder}, until {} at the latest", .until.format("%Y-%m-%d %H:%M:%S UTC"))]
+    Busy {
+        /// Who holds the lease.
+        holder: String,
+        /// When its lease ends if it does not go on.
+        until: DateTime<Utc>,
+    },
+    /// A job that this one waits for did not end well.
+    #[error("not started: it waits for job {0:?}, which did not end well")]
+    Waits(String),
+    /// milkrun was told to stop; the next run goes on from the last page.
+    #[error("stopped before the end; the next run goes on from the last page")]
+    Stopped,
+}
+
+impl Error {
+    pub(crate) fn source(step: impl Into<String>) -> impl FnOnce(source::Error) -> Self {
+        move |cause| Self::Source { step: step.into(), cause }
+    }
+
+    pub(crate) fn store(step: impl Into<String>) -> impl FnOnce(store::Error) -> Self {
+        move |cause| Self::Store { step: step.into(), cause }
+    }
+
+    /// The status of a run that ends with this.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        let by_retry = |retry| match retry {
+            Retry::Later(_) => Status::Failed,
+            Retry::ByPerson => Status::Blocked,
+        };
+        match self {
+            Self::Source { cause, .. } => by_retry(cause.retry()),
+            Self::Store { cause, .. } => by_retry(cause.retry()),
+            Self::Shared(error) => error.status(),
+            Self::Reject { .. } | Self::Clash(_) | Self::TooManyGone { .. } | Self::LostKey { .. } => Status::Blocked,
+            Self::NotAtHq(_) | Self::Busy { .. } | Self::Waits(_) | Self::Stopped => Status::Failed,
+        }
+    }
+
+    /// The operator's next step.
+    #[must_use]
+    pub fn remedy(&self) -> String {
+        match self {
+            Self::Source { cause, .. } => cause.remedy().to_owned(),
+            Self::Store { cause, .. } => cause.remedy().unwrap_or("milkrun tries again on schedule").to_owned(),
+            Self::Shared(error) => error.remedy(),
+            Self::Reject { .. } => {
+                "mend the record at HQ, or let the mapping take it (`default`, another `type`); the run goes on from this page".to_owned()
+            }
+            Self::Clash(_) => "make the key unique at HQ, or map another field to it".to_owned(),
+            Self::TooManyGone { job, .. } => {
+                format!("if HQ really deleted them, say so: `milkrun sync {job} --confirm-deletes`")
+            }
+            Self::LostKey { .. } => "remove the row by hand, then run the job again".to_owned(),
+            Self::NotAtHq(_) => "check the names; a deleted record goes by its tombstone".to_owned(),
+            Self::Busy { .. } => "nothing to do; try again when it has ended".to_owned(),
+            Self::Waits(job) => format!("see `milkrun runs {job}`"),
+            Self::Stopped => "nothing to do".to_owned(),
+        }
+    }
+
+    /// The sentence with all its causes.
+    #[must_use]
+    pub fn chain(&self) -> String {
+        if let Self::Shared(error) = self {
+            return error.chain();
+        }
+        let mut text = self.to_string();
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            let sentence = error.to_string();
+            // A transparent variant repeats its cause.
+            if !text.ends_with(&sentence) {
+                text.push_str(": ");
+                text.push_str(&sentence);
+            }
+            cause = error.source();
+        }
+        text
+    }
+}

@@ -1,0 +1,277 @@
+//! Records that are gone at HQ: by a tombstone in `Deleted Document`, or because they left the job's filters.
+//!
+//! A tombstone alone proves nothing, as a name can be deleted and made again (recordings 733 and 909): a row goes
+//! only when HQ, asked for the name, has no such record. Rows that never came from HQ are in no ledger and are never
+//! touched. All of a run's deletes are counted against `delete_limit` before the first is carried out.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::atomic::Ordering;
+
+use super::run::{Work, unless_stopped};
+use super::{Engine, Error, lease};
+use crate::config::Deletes;
+use crate::record::{Mark, Page, Stamp};
+use crate::source;
+use crate::source::Meter;
+use crate::source::frappe::Fetched;
+use crate::store::Stream;
+use crate::watermark::{Progress, Watermark};
+
+/// Tombstones asked for in one request.
+const PAGE_SIZE: usize = 5_000;
+
+/// Names written or asked about at once.
+const CHUNK: usize = 1_000;
+
+/// The tombstones that the jobs of a round asked for together.
+#[derive(Debug)]
+pub(super) struct Tombstones {
+    shared: Shared,
+}
+
+#[derive(Debug)]
+enum Shared {
+    /// Not asked for, or the user may not see them.
+    None,
+    /// The first page above the lowest start of all jobs; `newest` for those that have no start yet.
+    Page { fetched: Option<Fetched>, newest: Option<Mark>, read_at: chrono::DateTime<chrono::Utc> },
+}
+
+impl Tombstones {
+    pub(super) fn none() -> Self {
+        Self { shared: Shared::None }
+    }
+}
+
+impl Engine {
+    /// One request for the tombstones of all these jobs, and one more where a job begins to watch them.
+    pub(super) async fn tombstones(&self, jobs: &[usize], meter: &Meter) -> Result<Tombstones, Error> {
+        let mut starts: Vec<Option<Mark>> = Vec::new();
+        let mut doctypes: Vec<&str> = Vec::new();
+        let mut has_beginner = false;
+        for job in jobs.iter().filter_map(|at| self.config.jobs.get(*at)) {
+            let progress = self.store.progress(&job.name, Stream::Deletes).await;
+            match progress.map_err(Error::store("reading the watermark of the deletes"))? {
+                Some(progress) => {
+                    starts.push(progress.watermark.start(self.config.hq.time_zone, self.clock.now()));
+                    if !doctypes.contains(&job.doctype.as_str()) {
+                        doctypes.push(&job.doctype);
+                    }
+                }
+                None => has_beginner = true,
+            }
+        }
+        match self.ask_for_tombstones(&doctypes, &starts, has_beginner, meter).await {
+            Ok(shared) => Ok(Tombstones { shared }),
+            Err(source::Error::Forbidden { .. }) => {
+                if !self.has_said_no_tombstones.swap(true, Ordering::Relaxed) {
+                    tracing::warn!(
+                        "the user at HQ may not list Deleted Document (System Manager may): deletes at HQ stay \
+                         unnoticed until all names are compared; give the user read permission on it"
+                    );
+                }
+                Ok(Tombstones::none())
+            }
+            Err(cause) => Err(Error::source("asking HQ what was deleted")(cause)),
+        }
+    }
+
+    async fn ask_for_tombstones(
+        &self,
+        doctypes: &[&str],
+        starts: &[Option<Mark>],
+        has_beginner: bool,
+        meter: &Meter,
+    ) -> Result<Shared, source::Error> {
+        let mut newest = None;
+        let mut read_at = self.clock.now();
+        if has_beginner {
+            let (mark, fetched) = self.hq.newest(source::frappe::DELETED_DOCUMENT, "creation", None, meter).await?;
+            newest = mark;
+            read_at = fetched.read_at;
+        }
+        let fetched = match lowest(starts) {
+            _ if doctypes.is_empty() => None,
+            lowest => Some(self.hq.tombstones(doctypes, lowest, PAGE_SIZE, meter).await?),
+        };
+        Ok(Shared::Page { fetched, newest, read_at })
+    }
+}
+
+/// The lowest start by stamp, its name left out where several share it; `None` where one starts from the beginning.
+fn lowest(starts: &[Option<Mark>]) -> Option<&Mark> {
+    let known: Option<Vec<&Mark>> = starts.iter().map(Option::as_ref).collect();
+    known?.into_iter().min_by_key(|mark| mark.modified.clone())
+}
+
+impl Work<'_> {
+    /// Carries out the tombstones that concern this job.
+    pub(super) async fn bury(&mut self, tombstones: &Tombstones) -> Result<(), Error> {
+        let Shared::Page { fetched, newest, read_at } = &tombstones.shared else { return Ok(()) };
+        let progress = self.engine.store.progress(&self.job.name, Stream::Deletes).await;
+        let Some(at_start) = progress.map_err(Error::store("reading the watermark of the deletes"))? else {
+            return self.begin_to_watch(newest.clone(), *read_at).await;
+        };
+        let Some(first) = fetched else { return Ok(()) };
+        let zone = self.engine.config.hq.time_zone;
+        let mut progress = at_start.clone();
+        let mut gone: BTreeMap<String, Stamp> = BTreeMap::new();
+        let mut alive: Vec<(String, Stamp)> = Vec::new();
+        let mut bound = None;
+        let mut further: Option<Fetched> = None;
+        loop {
+            let page = further.as_ref().unwrap_or(first);
+            self.sift(&page.page, &mut gone, &mut alive).await?;
+            let Some(last) = page.page.marks().last().cloned() else { break };
+            bound = bound.or_else(|| Some(last.modified.clone()).filter(|stamp| stamp.moment() <= page.hq_now));
+            progress.watermark = progress.watermark.after(&last, page.read_at, page.hq_now);
+            if page.page.len() < PAGE_SIZE {
+                break;
+            }
+            self.go_on()?;
+            let doctypes = [self.job.doctype.as_str()];
+            let asking = self.engine.hq.tombstones(&doctypes, Some(&last), PAGE_SIZE, self.meter);
+            let asking = async { asking.await.map_err(Error::source("asking HQ what was deleted")) };
+            further = Some(unless_stopped(self.stop, asking).await?);
+        }
+        let names: Vec<String> = gone.keys().cloned().collect();
+        self.retire(&names).await?;
+        progress.watermark =
+            progress.watermark.settle(&at_start.watermark, self.started, bound.as_ref(), self.job.overlap, zone);
+        let done: Vec<(String, Stamp)> = gone.into_iter().chain(alive).collect();
+        if progress != at_start || !done.is_empty() {
+            self.save_deletes(&progress, &done).await?;
+        }
+        Ok(())
+    }
+
+    /// The tombstones of a page that concern rows of this job, parted into records that are gone and records that
+    /// were made again.
+    async fn sift(
+        &self,
+        page: &Page,
+        gone: &mut BTreeMap<String, Stamp>,
+        alive: &mut Vec<(String, Stamp)>,
+    ) -> Result<(), Error> {
+        let ours = page.records().filter(|record| record.text("deleted_doctype") == self.job.doctype.as_str());
+        let ours: BTreeMap<String, Stamp> =
+            ours.map(|record| (record.text("deleted_name").into_owned(), record.modified().clone())).collect();
+        let names: Vec<&str> = ours.keys().map(String::as_str).collect();
+        let reading = || Error::store("reading the ledger");
+        let known = self.engine.store.known(&self.job.name, &names).await.map_err(reading())?;
+        let buried = self.engine.store.buried(&self.job.name, &names).await.map_err(reading())?;
+        let is_open = |(name, stamp): &(&String, &Stamp)| {
+            matches!(known.get(*name), Some(crate::ledger::Known::Present(_)))
+                && buried.get(*name).is_none_or(|done| done < *stamp)
+        };
+        let open: Vec<(&String, &Stamp)> = ours.iter().filter(is_open).collect();
+        for chunk in open.chunks(CHUNK) {
+            let names: Vec<&str> = chunk.iter().map(|(name, _)| name.as_str()).collect();
+            let living = self.living(&names).await?;
+            for (name, stamp) in chunk {
+                if living.contains(*name) {
+                    alive.push(((*name).clone(), (*stamp).clone()));
+                } else {
+                    gone.insert((*name).clone(), (*stamp).clone());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Which of these names HQ has a record of. A name counts as dead only when an answer showed none of those asked
+    /// for, so that a list that was cut short kills nobody.
+    pub(super) async fn living(&self, names: &[&str]) -> Result<HashSet<String>, Error> {
+        let mut living: HashSet<String> = HashSet::new();
+        for chunk in names.chunks(CHUNK) {
+            let mut open: Vec<&str> = chunk.to_vec();
+            while !open.is_empty() {
+                let asking = self.engine.hq.living(&self.job.doctype, &open, self.meter);
+                let asking = async { asking.await.map_err(Error::source("asking HQ whether records are gone")) };
+                let found = unless_stopped(self.stop, asking).await?;
+                let before = open.len();
+                open.retain(|name| !found.contains(*name));
+                living.extend(found);
+                if open.len() == before {
+                    break;
+                }
+            }
+        }
+        Ok(living)
+    }
+
+    /// Lets the rows of these records go as the job's `deletes` says, within its `delete_limit`.
+    pub(super) async fn retire(&mut self, names: &[String]) -> Result<(), Error> {
+        if names.is_empty() {
+            return Ok(());
+        }
+        self.check_limit(names.len() as u64).await?;
+        for chunk in names.chunks(CHUNK) {
+            let names: Vec<&str> = chunk.iter().map(String::as_str).collect();
+            let writing = || Error::store(format!("removing rows from table {}", self.job.table));
+            let mut tx = self.engine.store.begin().await.map_err(writing())?;
+            let now = self.engine.clock.now();
+            tx.hold_lease(&self.job.name, self.engine.holder.text(), lease::until(now))
+                .await
+                .map_err(writing())?;
+            let entries = tx.entries(&self.job.name, &names, &[]).await.map_err(writing())?;
+            let keys = entries.iter().map(|entry| {
+                let key = self.key(&entry.local_key);
+                key.ok_or_else(|| Error::LostKey { hq_name: entry.hq_name.clone(), key: entry.local_key.clone() })
+            });
+            let keys = keys.collect::<Result<Vec<_>, _>>()?;
+            match self.job.deletes {
+                Deletes::Delete => tx.delete(&self.table, &keys).await.map_err(writing())?,
+                Deletes::Mark => tx.mark_deleted(&self.table, &keys, now).await.map_err(writing())?,
+                Deletes::Keep => {}
+            }
+            let held: Vec<&str> = entries.iter().map(|entry| entry.hq_name.as_str()).collect();
+            tx.drop_entries(&self.job.name, &held).await.map_err(writing())?;
+            tx.commit().await.map_err(writing())?;
+            if self.job.deletes != Deletes::Keep {
+                self.counts.deleted += entries.len() as u64;
+            }
+        }
+        Ok(())
+    }
+
+    async fn check_limit(&self, more: u64) -> Result<(), Error> {
+        if self.has_confirmed_deletes || self.job.deletes == Deletes::Keep {
+            return Ok(());
+        }
+        let rows =
+            self.engine.store.count_entries(&self.job.name).await.map_err(Error::store("counting the ledger"))?;
+        let (gone, before) = (self.counts.deleted + more, self.counts.deleted + rows);
+        let limit = self.job.delete_limit;
+        #[expect(clippy::cast_precision_loss, reason = "a share in percent needs no more than a float's precision")]
+        let percent = 100.0 * gone as f64 / before.max(1) as f64;
+        if gone > limit.rows && percent > limit.percent {
+            return Err(Error::TooManyGone { gone, rows: before, limit, job: self.job.name.clone() });
+        }
+        Ok(())
+    }
+
+    /// The job's first sight of tombstones: what was deleted before its first load is no concern of its.
+    async fn begin_to_watch(&self, newest: Option<Mark>, read_at: chrono::DateTime<chrono::Utc>) -> Result<(), Error> {
+        let mut watermark = Watermark::default();
+        if let Some(newest) = newest {
+            watermark = watermark.after(&newest, read_at, newest.modified.moment());
+            let zone = self.engine.config.hq.time_zone;
+            watermark =
+                watermark.settle(&Watermark::default(), read_at, Some(&newest.modified), self.job.overlap, zone);
+        }
+        self.save_deletes(&Progress { watermark, ..Progress::default() }, &[]).await
+    }
+
+    async fn save_deletes(&self, progress: &Progress, done: &[(String, Stamp)]) -> Result<(), Error> {
+        let saving = || Error::store("saving the watermark of the deletes");
+        let mut tx = self.engine.store.begin().await.map_err(saving())?;
+        let now = self.engine.clock.now();
+        tx.hold_lease(&self.job.name, self.engine.holder.text(), lease::until(now))
+            .await
+            .map_err(saving())?;
+        tx.note_buried(&self.job.name, done, now).await.map_err(saving())?;
+        tx.save_progress(&self.job.name, Stream::Deletes, progress, now).await.map_err(saving())?;
+        tx.commit().await.map_err(saving())
+    }
+}

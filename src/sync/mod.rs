@@ -1,0 +1,120 @@
+//! Putting source, mapping, conflict and store in order. Daemon and command line enter by one door: [`Engine::round`].
+//!
+//! | file | what is in it |
+//! | --- | --- |
+//! | `round.rs` | several jobs one after another, and the tombstones they share |
+//! | `run.rs` | one run of one job: lease, run log, outcome |
+//! | `pass.rs` | reading a whole DocType: the first load, a full re-read |
+//! | `poll.rs` | what changed since the watermark |
+//! | `whole.rs` | records with their child rows, read so that they belong together |
+//! | `page.rs` | one page of records into the database |
+//! | `gone.rs` | records that are gone at HQ |
+
+mod error;
+mod gone;
+mod lease;
+mod page;
+mod pass;
+mod poll;
+mod rewind;
+mod round;
+mod run;
+mod whole;
+
+pub use error::Error;
+pub use round::Order;
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::record::Stamp;
+use crate::run::{Counts, Run};
+use crate::source::frappe::Frappe;
+use crate::store::Store;
+
+/// What a run is to read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Mode {
+    /// What changed since the watermark; everything, the first time.
+    Changes,
+    /// Everything, compared with the local rows and repaired.
+    Full,
+    /// What HQ stamped at or after this moment, compared with the local rows and repaired.
+    Since(Stamp),
+    /// These records, compared with the local rows and repaired.
+    Names(Vec<String>),
+}
+
+/// What may interest whoever watches a run.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// A run has started.
+    Started {
+        /// The job.
+        job: String,
+        /// The run's number.
+        run: i64,
+    },
+    /// A page has been committed.
+    Page {
+        /// The job.
+        job: String,
+        /// What the run did so far.
+        counts: Counts,
+    },
+    /// A run has ended and is in the run log.
+    Ended(Run),
+}
+
+/// Whoever watches the runs.
+pub type Watcher = Arc<dyn Fn(&Event) + Send + Sync>;
+
+/// One outlet with its configuration, its database and its HQ.
+pub struct Engine {
+    config: Arc<Config>,
+    store: Store,
+    hq: Frappe,
+    clock: Clock,
+    watcher: Watcher,
+    holder: lease::Holder,
+    // Said once a process: the user may not list tombstones.
+    has_said_no_tombstones: AtomicBool,
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine").field("site", &self.config.site.name).finish_non_exhaustive()
+    }
+}
+
+impl Engine {
+    /// Opens the local database; connects to HQ only when a run needs it.
+    ///
+    /// # Errors
+    /// A database that cannot be opened, or credentials that cannot be sent.
+    pub async fn open(config: Arc<Config>, clock: Clock, watcher: Watcher) -> Result<Self, Error> {
+        let store = Store::open(&config.local).await.map_err(Error::store("opening the local database"))?;
+        let hq = Frappe::new(&config.hq, &config.site.name, clock.clone()).map_err(Error::source("setting up HQ"))?;
+        let holder = lease::Holder::this_process();
+        Ok(Self { config, store, hq, clock, watcher, holder, has_said_no_tombstones: AtomicBool::new(false) })
+    }
+
+    /// The configuration in force.
+    #[must_use]
+    pub fn config(&self) -> &Arc<Config> {
+        &self.config
+    }
+
+    /// The outlet's database.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    fn tell(&self, event: &Event) {
+        (self.watcher)(event);
+    }
+}

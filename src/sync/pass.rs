@@ -1,0 +1,158 @@
+//! Reading a whole DocType: the first load, a full re-read, and the re-read that a changed mapping makes necessary.
+//!
+//! Goes by keyset from the lowest stamp; the cursor commits with each page, so a pass that was cut goes on where it
+//! was. The next page is fetched while one is applied.
+
+use super::Error;
+use super::page::Step;
+use super::run::{Work, unless_stopped};
+use crate::conflict::Care;
+use crate::record::{Mark, Stamp};
+use crate::source;
+use crate::source::frappe::Fetched;
+use crate::watermark::{Pass, Progress};
+
+impl Work<'_> {
+    pub(super) async fn pass(&mut self, is_asked_for: bool) -> Result<(), Error> {
+        self.begin_pass(is_asked_for).await?;
+        let care =
+            if self.progress.pass.as_ref().is_some_and(|pass| pass.is_repair) { Care::Repair } else { Care::News };
+        let mut next = Box::pin(self.ahead(self.cursor())).await?;
+        loop {
+            self.go_on()?;
+            let (cursor, fetched) = next;
+            let Some(last) = self.end_of(&cursor, &fetched)? else { break };
+            let step = Step { progress: self.progress_at(&last, &fetched), care };
+            self.note_the_future(&fetched);
+            next = self.apply_and_fetch(fetched, step, last).await?;
+        }
+        self.end_pass().await
+    }
+
+    /// Takes up the pass that is under way, or begins one.
+    async fn begin_pass(&mut self, is_asked_for: bool) -> Result<(), Error> {
+        let fingerprint = self.fingerprint();
+        let is_first = self.progress.mapping.is_none();
+        let has_changed = !is_first && self.progress.mapping != Some(fingerprint);
+        if self.progress.pass.is_some() && !has_changed && !is_asked_for {
+            return Ok(());
+        }
+        if has_changed && !is_asked_for {
+            tracing::info!(job = self.job.name, "the mapping has changed: every record is read again");
+        }
+        let newest = self.newest().await?;
+        let is_repair = is_asked_for || has_changed;
+        self.progress.pass = Some(Pass { cursor: None, newest, started_at: self.started, is_repair });
+        // Kept from the beginning of the pass, so that a change in its middle begins it anew.
+        self.progress.mapping = Some(fingerprint);
+        Ok(())
+    }
+
+    /// HQ's newest stamp that is not ahead of HQ's clock.
+    async fn newest(&self) -> Result<Option<Stamp>, Error> {
+        let ask = |upto| self.engine.hq.newest(&self.job.doctype, "modified", upto, self.meter);
+        let step = "asking HQ for its newest record";
+        let (newest, fetched) = ask(None).await.map_err(Error::source(step))?;
+        let now = Stamp::at(fetched.hq_now);
+        match newest {
+            Some(mark) if mark.modified > now => {
+                let (newest, _) = ask(Some(&now)).await.map_err(Error::source(step))?;
+                Ok(newest.map(|mark| mark.modified))
+            }
+            newest => Ok(newest.map(|mark| mark.modified)),
+        }
+    }
+
+    async fn end_pass(&mut self) -> Result<(), Error> {
+        let Some(pass) = self.progress.pass.take() else { return Ok(()) };
+        let at_start = self.progress.watermark.clone();
+        let mut watermark = at_start.clone();
+        // With filters the newest record may be none of ours; what is older was gone through all the same.
+        if let Some(newest) = &pass.newest {
+            let mark = Mark { modified: newest.clone(), name: String::new() };
+            if watermark.seen.as_ref().is_none_or(|seen| seen.modified < mark.modified) {
+                watermark = watermark.after(&mark, pass.started_at, newest.moment());
+            }
+        }
+        let settled_by = crate::watermark::Watermark { seen: None, ..at_start };
+        let (overlap, zone) = (self.job.overlap, self.engine.config.hq.time_zone);
+        self.progress.watermark = watermark.settle(&settled_by, pass.started_at, pass.newest.as_ref(), overlap, zone);
+        self.save_progress().await
+    }
+
+    /// The end of a page, or `None` after the last one.
+    fn end_of(&mut self, cursor: &Option<Mark>, fetched: &Fetched) -> Result<Option<Mark>, Error> {
+        let Some(last) = fetched.page.marks().last().cloned() else { return Ok(None) };
+        if cursor.as_ref() == Some(&last) {
+            let cause = source::Error::Stuck { mark: format!("{} {}", last.modified, last.name) };
+            return Err(Error::source("reading the next page")(cause));
+        }
+        Ok(Some(last))
+    }
+
+    async fn apply_and_fetch(
+        &mut self,
+        fetched: Fetched,
+        step: Step,
+        last: Mark,
+    ) -> Result<(Option<Mark>, Fetched), Error> {
+        let engine = self.engine;
+        let (job, meter, size) = (self.job, self.meter, self.page_size);
+        let ahead = unless_stopped(self.stop, ahead(engine, job, meter, Some(last), size));
+        let (applied, ahead) = tokio::join!(Box::pin(self.page(fetched.page, step)), Box::pin(ahead));
+        applied?;
+        let (cursor, fetched, size) = ahead?;
+        self.page_size = size;
+        Ok((cursor, fetched))
+    }
+
+    async fn ahead(&mut self, cursor: Option<Mark>) -> Result<(Option<Mark>, Fetched), Error> {
+        let ahead = ahead(self.engine, self.job, self.meter, cursor, self.page_size);
+        let (cursor, fetched, size) = unless_stopped(self.stop, ahead).await?;
+        self.page_size = size;
+        Ok((cursor, fetched))
+    }
+
+    fn cursor(&self) -> Option<Mark> {
+        self.progress.pass.as_ref().and_then(|pass| pass.cursor.clone())
+    }
+
+    fn progress_at(&self, last: &Mark, fetched: &Fetched) -> Progress {
+        let mut progress = self.progress.clone();
+        if let Some(pass) = &mut progress.pass {
+            pass.cursor = Some(last.clone());
+        }
+        if last.modified != Stamp::never() {
+            progress.watermark = progress.watermark.after(last, fetched.read_at, fetched.hq_now);
+        }
+        progress
+    }
+}
+
+/// The page after `cursor`; an empty one at the end. Records without a stamp come first.
+async fn ahead(
+    engine: &super::Engine,
+    job: &crate::config::Job,
+    meter: &source::Meter,
+    mut cursor: Option<Mark>,
+    mut size: usize,
+) -> Result<(Option<Mark>, Fetched, usize), Error> {
+    loop {
+        let unstamped = match &cursor {
+            None => Some(""),
+            Some(mark) if mark.modified == Stamp::never() && !mark.name.is_empty() => Some(mark.name.as_str()),
+            Some(_) => None,
+        };
+        let fetched = match unstamped {
+            Some(name) => engine.hq.unstamped(job, name, size, meter).await,
+            None => engine.hq.page(job, cursor.as_ref(), size, meter).await,
+        };
+        match fetched {
+            Err(source::Error::TooLarge { .. }) if size > 1 => size /= 2,
+            Ok(fetched) if fetched.page.is_empty() && unstamped.is_some() => {
+                cursor = Some(Mark { modified: Stamp::never(), name: String::new() });
+            }
+            fetched => return Ok((cursor, fetched.map_err(Error::source("reading a page"))?, size)),
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! Moving a job's watermark by hand.
+
+use super::{Engine, Error, lease};
+use crate::record::{Mark, Stamp};
+use crate::store::Stream;
+use crate::watermark::{Progress, Watermark};
+
+impl Engine {
+    /// Has the job's next run read again what HQ stamped after `stamp`, or everything. Rows and ledger stay, so what
+    /// did not change costs no write. Waits for a run that is going on.
+    ///
+    /// # Errors
+    /// A database that does not answer, or a run that does not end.
+    pub async fn rewind(&self, job: &str, stamp: Option<&Stamp>) -> Result<(), Error> {
+        let step = "moving the watermark";
+        let held = self.take_lease(job).await?;
+        let now = self.clock.now();
+        let before = self.store.progress(job, Stream::Records).await.map_err(Error::store(step))?.unwrap_or_default();
+        let mark = stamp.map(|stamp| Mark { modified: stamp.clone(), name: String::new() });
+        let watermark = match mark {
+            Some(mark) => Watermark {
+                seen: Some(mark.clone()),
+                seen_at: Some(now),
+                settled: Some(mark),
+                settled_as_of: Some(now),
+            },
+            None => Watermark::default(),
+        };
+        // Without the mapping of the last pass the next run is a pass over everything.
+        let mapping = before.mapping.filter(|_| stamp.is_some());
+        let progress = Progress { watermark, pass: None, mapping };
+        let mut tx = self.store.begin().await.map_err(Error::store(step))?;
+        tx.hold_lease(job, self.holder.text(), lease::until(now)).await.map_err(Error::store(step))?;
+        tx.save_progress(job, Stream::Records, &progress, now).await.map_err(Error::store(step))?;
+        tx.commit().await.map_err(Error::store(step))?;
+        self.give_back(held).await;
+        Ok(())
+    }
+}

@@ -1,0 +1,217 @@
+//! One run of one job: lease, run log, and what it came to.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use tokio_util::sync::CancellationToken;
+
+use super::gone::Tombstones;
+use super::round::Order;
+use super::{Engine, Error, Event, Mode};
+use crate::config::Job;
+use crate::record::Mark;
+use crate::run::{Counts, Run, Status};
+use crate::source::Meter;
+use crate::store::{Stream, Table};
+use crate::watermark::Progress;
+
+/// A run that is going on.
+#[derive(Debug)]
+pub(super) struct Work<'e> {
+    pub(super) engine: &'e Engine,
+    pub(super) job: &'e Job,
+    pub(super) table: Table,
+    pub(super) meter: &'e Meter,
+    pub(super) stop: &'e CancellationToken,
+    pub(super) started: DateTime<Utc>,
+    pub(super) has_confirmed_deletes: bool,
+    /// How far the job has come; what is saved with each page.
+    pub(super) progress: Progress,
+    pub(super) counts: Counts,
+    /// Records asked for in one request; halved when an answer is too large to take.
+    pub(super) page_size: usize,
+    /// Records stamped ahead of HQ's clock that this run has met.
+    pub(super) from_the_future: u64,
+}
+
+impl Engine {
+    pub(super) async fn run(
+        &self,
+        job: &Job,
+        order: &Order,
+        waits_for: Option<String>,
+        tombstones: Result<&Tombstones, &Arc<Error>>,
+        meter: &Meter,
+        stop: &CancellationToken,
+    ) -> Result<Run, Error> {
+        let log = Error::store("writing the run log");
+        let started = self.clock.now();
+        let before = self.store.progress(&job.name, Stream::Records).await;
+        let before = before.map_err(Error::store("reading the watermark"))?.unwrap_or_default();
+        let mut run = Run {
+            id: 0,
+            job: job.name.clone(),
+            trigger: order.trigger,
+            started_at: started,
+            ended_at: None,
+            status: Status::Running,
+            counts: Counts::default(),
+            watermark_before: before.watermark.seen.as_ref().map(shown),
+            watermark_after: None,
+            error: None,
+            remedy: None,
+        };
+        let lease = match waits_for {
+            Some(other) => Err(Error::Waits(other)),
+            None => self.take_lease(&job.name).await,
+        };
+        if lease.is_ok() {
+            let abandoned = self.store.abandon_runs(&job.name, started).await;
+            abandoned.map_err(Error::store("closing the runs of a process that died"))?;
+        }
+        run.id = self
+            .store
+            .start_run(&job.name, order.trigger, started, run.watermark_before.as_deref())
+            .await
+            .map_err(log)?;
+        self.tell(&Event::Started { job: job.name.clone(), run: run.id });
+
+        let outcome = match lease {
+            Ok(lease) => {
+                let outcome = self.execute(job, order, tombstones, meter, stop, &mut run.counts).await;
+                self.give_back(lease).await;
+                outcome
+            }
+            Err(error) => Err(error),
+        };
+        let (requests, bytes, retries) = meter.take();
+        run.counts.add(&Counts { requests, bytes, retries, ..Counts::default() });
+        let after = self.store.progress(&job.name, Stream::Records).await;
+        let after = after.map_err(Error::store("reading the watermark"))?.unwrap_or_default();
+        run.watermark_after = after.watermark.seen.as_ref().map(shown);
+        run.ended_at = Some(self.clock.now());
+        run.status = match &outcome {
+            Ok(()) => Status::Ok,
+            Err(error) => error.status(),
+        };
+        if let Err(error) = &outcome {
+            run.error = Some(error.chain());
+            run.remedy = Some(error.remedy());
+        }
+        self.store.finish_run(&run).await.map_err(Error::store("writing the run log"))?;
+        report(&run);
+        self.tell(&Event::Ended(run.clone()));
+        Ok(run)
+    }
+
+    async fn execute(
+        &self,
+        job: &Job,
+        order: &Order,
+        tombstones: Result<&Tombstones, &Arc<Error>>,
+        meter: &Meter,
+        stop: &CancellationToken,
+        counts: &mut Counts,
+    ) -> Result<(), Error> {
+        let tombstones = tombstones.map_err(|shared| Error::Shared(Arc::clone(shared)))?;
+        let table = self.store.prepare(job).await.map_err(Error::store(format!("table {}", job.table)))?;
+        // Read again under the lease: another process may have moved it in between.
+        let progress = self.store.progress(&job.name, Stream::Records).await;
+        let mut work = Work {
+            engine: self,
+            job,
+            table,
+            meter,
+            stop,
+            started: self.clock.now(),
+            has_confirmed_deletes: order.has_confirmed_deletes,
+            progress: progress.map_err(Error::store("reading the watermark"))?.unwrap_or_default(),
+            counts: Counts::default(),
+            page_size: job.page_size as usize,
+            from_the_future: 0,
+        };
+        let outcome = work.read(&order.mode, tombstones).await;
+        *counts = work.counts;
+        if work.from_the_future > 0 {
+            tracing::warn!(
+                job = job.name,
+                records = work.from_the_future,
+                hq_time_zone = %self.config.hq.time_zone,
+                "records are stamped ahead of HQ's clock; they were applied, but do not move the watermark \
+                 (is hq.time_zone right?)"
+            );
+        }
+        outcome
+    }
+}
+
+impl Work<'_> {
+    async fn read(&mut self, mode: &Mode, tombstones: &Tombstones) -> Result<(), Error> {
+        match mode {
+            Mode::Names(names) => self.names(names).await,
+            Mode::Since(stamp) => self.since(stamp).await,
+            Mode::Full => {
+                self.bury(tombstones).await?;
+                self.pass(true).await
+            }
+            Mode::Changes => {
+                self.bury(tombstones).await?;
+                if self.progress.pass.is_none() && self.progress.mapping == Some(self.fingerprint()) {
+                    self.poll().await
+                } else {
+                    self.pass(false).await
+                }
+            }
+        }
+    }
+
+    /// Changes whenever the job would fill its table differently.
+    pub(super) fn fingerprint(&self) -> i64 {
+        let filters = serde_json::Value::from(self.job.filters.clone()).to_string();
+        let hash = xxhash_rust::xxh3::xxh3_64(format!("{}\n{filters}", self.job.doctype).as_bytes());
+        self.job.mapping.fingerprint() ^ i64::from_ne_bytes(hash.to_ne_bytes())
+    }
+
+    /// Ends the run between two pages when milkrun is told to stop.
+    pub(super) fn go_on(&self) -> Result<(), Error> {
+        if self.stop.is_cancelled() { Err(Error::Stopped) } else { Ok(()) }
+    }
+}
+
+/// Waits for HQ, but not once milkrun is told to stop. Not for a transaction: that is finished or rolled back.
+pub(super) async fn unless_stopped<T>(
+    stop: &CancellationToken,
+    asking: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    tokio::select! {
+        biased;
+        () = stop.cancelled() => Err(Error::Stopped),
+        answer = asking => answer,
+    }
+}
+
+/// A mark as the run log shows it.
+fn shown(mark: &Mark) -> String {
+    format!("{} {}", mark.modified, mark.name)
+}
+
+fn report(run: &Run) {
+    let Counts { fetched, inserted, updated, unchanged, deleted, requests, .. } = run.counts;
+    match &run.error {
+        None => tracing::info!(
+            job = run.job,
+            run = run.id,
+            fetched,
+            inserted,
+            updated,
+            unchanged,
+            deleted,
+            requests,
+            "run ended well"
+        ),
+        Some(error) => tracing::error!(
+            job = run.job, run = run.id, fetched, inserted, updated, unchanged, deleted, requests,
+            status = ?run.status, error, remedy = run.remedy, "run ended early"
+        ),
+    }
+}
