@@ -1,6 +1,10 @@
 //! milkrun keeps every outlet in step with its HQ.
 
+pub mod cli;
+pub mod clock;
 pub mod config;
+pub mod conflict;
+pub mod daemon;
 pub mod demo;
 pub mod ledger;
 pub mod mapping;
@@ -8,5 +12,7 @@ pub mod record;
 pub mod retry;
 pub mod row;
 pub mod run;
+pub mod source;
 pub mod store;
+pub mod sync;
 pub mod watermark;

@@ -8,14 +8,7 @@ use super::Cron;
 use super::syntax::Fault;
 
 /// The fields in order, for messages.
-const FIELDS: [&str; 6] = [
-    "second",
-    "minute",
-    "hour",
-    "day of month",
-    "month",
-    "weekday",
-];
+const FIELDS: [&str; 6] = ["second", "minute", "hour", "day of month", "month", "weekday"];
 
 /// Reads a pattern.
 ///
@@ -39,28 +32,20 @@ pub(super) fn parse(text: &str) -> Result<Cron, Fault> {
     })?;
     // From a fixed day, so that a file's verdict never depends on the day it is read.
     match pattern.find_next_occurrence(&DateTime::<Utc>::UNIX_EPOCH, true) {
-        Ok(_) => Ok(Cron {
-            text: text.to_owned(),
-            pattern,
-        }),
+        Ok(_) => Ok(Cron { text: text.to_owned(), pattern }),
         Err(_) => Err(Fault::of("never comes due: there is no such date")),
     }
 }
 
 fn read(pattern: &str) -> Result<croner::Cron, CronError> {
-    let parser = CronParser::builder()
-        .seconds(Seconds::Required)
-        .year(Year::Disallowed)
-        .build();
+    let parser = CronParser::builder().seconds(Seconds::Required).year(Year::Disallowed).build();
     parser.parse(pattern)
 }
 
 /// Names the field at fault: the first that is refused where all others are `*`.
 fn culprit(pattern: &str) -> String {
     let is_refused = |(position, field): &(usize, &str)| {
-        let alone: Vec<&str> = (0..FIELDS.len())
-            .map(|at| if at == *position { field } else { "*" })
-            .collect();
+        let alone: Vec<&str> = (0..FIELDS.len()).map(|at| if at == *position { field } else { "*" }).collect();
         read(&alone.join(" ")).is_err()
     };
     let at_fault = pattern.split_whitespace().enumerate().find(is_refused);
@@ -71,9 +56,9 @@ fn culprit(pattern: &str) -> String {
 
 fn reason(error: &CronError) -> String {
     let text = match error {
-        CronError::InvalidPattern(text)
-        | CronError::IllegalCharacters(text)
-        | CronError::ComponentError(text) => text.clone(),
+        CronError::InvalidPattern(text) | CronError::IllegalCharacters(text) | CronError::ComponentError(text) => {
+            text.clone()
+        }
         CronError::EmptyPattern
         | CronError::InvalidDate
         | CronError::InvalidTime
@@ -87,10 +72,7 @@ mod tests {
     use super::*;
 
     fn said(text: &str) -> String {
-        parse(text).map_or_else(
-            |fault| fault.message(&format!("{text:?}"), true),
-            |_| "ok".to_owned(),
-        )
+        parse(text).map_or_else(|fault| fault.message(&format!("{text:?}"), true), |_| "ok".to_owned())
     }
 
     #[test]
@@ -100,19 +82,13 @@ mod tests {
         assert_eq!(said("@hourly"), "ok");
         let five = parse("30 3 * * *").unwrap();
         assert_eq!(five.text, "30 3 * * *");
-        let next = five
-            .pattern
-            .find_next_occurrence(&DateTime::<Utc>::UNIX_EPOCH, false)
-            .unwrap();
+        let next = five.pattern.find_next_occurrence(&DateTime::<Utc>::UNIX_EPOCH, false).unwrap();
         assert_eq!(next.to_rfc3339(), "1970-01-01T03:30:00+00:00");
     }
 
     #[test]
     fn a_bad_pattern_names_the_field_at_fault() {
-        assert!(
-            said("0 61 * * * *")
-                .starts_with(r#""0 61 * * * *" is not a cron pattern: minute "61": "#)
-        );
+        assert!(said("0 61 * * * *").starts_with(r#""0 61 * * * *" is not a cron pattern: minute "61": "#));
         assert!(said("0 0 25 * * *").contains(r#"hour "25""#));
         assert!(said("0 0 * * * FOO").contains(r#"weekday "FOO""#));
         assert!(said("* * *").contains("it has 3 fields, expected 6"));

@@ -3,17 +3,10 @@
 use std::time::Duration;
 
 /// The units and how many milliseconds each is; `ms` first, as `m` is its beginning.
-const UNITS: [(&str, u64); 5] = [
-    ("ms", 1),
-    ("s", 1_000),
-    ("m", 60_000),
-    ("h", 3_600_000),
-    ("d", 86_400_000),
-];
+const UNITS: [(&str, u64); 5] = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
 
 /// What is said to who wrote something else.
-pub(super) const EXPECTED: &str =
-    "a whole number and a unit, such as \"500ms\", \"30s\", \"5m\", \"2h\" or \"1d\"";
+pub(super) const EXPECTED: &str = "a whole number and a unit, such as \"500ms\", \"30s\", \"5m\", \"2h\" or \"1d\"";
 
 /// Reads a length of time; `None` where the text is none, or one too long to count.
 pub(super) fn parse(text: &str) -> Option<Duration> {
@@ -37,14 +30,8 @@ pub(super) fn shown(duration: Duration) -> String {
     if millis == 0 {
         return "0s".to_owned();
     }
-    let unit = UNITS
-        .iter()
-        .rev()
-        .find(|(_, factor)| millis.is_multiple_of(u128::from(*factor)));
-    unit.map_or_else(
-        || format!("{millis}ms"),
-        |(unit, factor)| format!("{}{unit}", millis / u128::from(*factor)),
-    )
+    let unit = UNITS.iter().rev().find(|(_, factor)| millis.is_multiple_of(u128::from(*factor)));
+    unit.map_or_else(|| format!("{millis}ms"), |(unit, factor)| format!("{}{unit}", millis / u128::from(*factor)))
 }
 
 #[cfg(test)]
@@ -53,13 +40,8 @@ mod tests {
 
     #[test]
     fn every_unit_is_read_and_written() {
-        for (text, millis) in [
-            ("500ms", 500),
-            ("30s", 30_000),
-            ("5m", 300_000),
-            ("2h", 7_200_000),
-            ("1d", 86_400_000),
-        ] {
+        for (text, millis) in [("500ms", 500), ("30s", 30_000), ("5m", 300_000), ("2h", 7_200_000), ("1d", 86_400_000)]
+        {
             assert_eq!(parse(text), Some(Duration::from_millis(millis)));
             assert_eq!(shown(Duration::from_millis(millis)), text);
         }
@@ -74,17 +56,7 @@ mod tests {
 
     #[test]
     fn what_is_no_length_of_time_is_refused() {
-        for text in [
-            "",
-            "30",
-            "s",
-            "-1s",
-            "1.5h",
-            "5 m",
-            "5min",
-            "99999999999999999999d",
-            "1w",
-        ] {
+        for text in ["", "30", "s", "-1s", "1.5h", "5 m", "5min", "99999999999999999999d", "1w"] {
             assert_eq!(parse(text), None, "{text:?}");
         }
     }

@@ -56,10 +56,7 @@ impl<'t> Findings<'t> {
             Shape::Table(entries) => {
                 for entry in entries {
                     let below = path.key(&entry.key);
-                    let place = Place {
-                        key: entry.key_at.clone(),
-                        value: entry.node.at.clone(),
-                    };
+                    let place = Place { key: entry.key_at.clone(), value: entry.node.at.clone() };
                     self.places.insert(below.clone(), place);
                     self.locate(&below, &entry.node);
                 }
@@ -67,10 +64,7 @@ impl<'t> Findings<'t> {
             Shape::List(nodes) => {
                 for (index, node) in nodes.iter().enumerate() {
                     let below = path.index(index);
-                    let place = Place {
-                        key: node.at.clone(),
-                        value: node.at.clone(),
-                    };
+                    let place = Place { key: node.at.clone(), value: node.at.clone() };
                     self.places.insert(below.clone(), place);
                     self.locate(&below, node);
                 }
@@ -86,9 +80,7 @@ impl<'t> Findings<'t> {
 
     /// Whether an environment variable gives the value at `path`, or one below it.
     pub(super) fn is_overridden(&self, path: &Path) -> bool {
-        self.variables
-            .values()
-            .any(|overridden| overridden.is_within(path))
+        self.variables.values().any(|overridden| overridden.is_within(path))
     }
 
     /// The value at `path` came through a substitution and must be shown as `written`.
@@ -100,8 +92,7 @@ impl<'t> Findings<'t> {
     /// from the top of the file on. (Hidden everywhere, a shop called "item" would garble every other message.)
     pub(super) fn hide(&mut self, path: &Path, value: &str, written: &str) {
         if value.chars().count() >= SHORTEST_HIDDEN {
-            self.hidden
-                .push((path.clone(), value.to_owned(), written.to_owned()));
+            self.hidden.push((path.clone(), value.to_owned(), written.to_owned()));
         }
     }
 
@@ -156,12 +147,7 @@ impl<'t> Findings<'t> {
     }
 
     /// The nearest of `words` as a question; nothing for a value that must not be shown.
-    pub(super) fn hint<'w>(
-        &self,
-        path: &Path,
-        value: &str,
-        words: impl IntoIterator<Item = &'w str>,
-    ) -> String {
+    pub(super) fn hint<'w>(&self, path: &Path, value: &str, words: impl IntoIterator<Item = &'w str>) -> String {
         if self.variable(path).is_some() || self.written_at(path).is_some() {
             String::new()
         } else {
@@ -176,8 +162,7 @@ impl<'t> Findings<'t> {
 
     /// The line that the table or value at `path` starts on.
     pub(super) fn line(&self, path: &Path) -> usize {
-        self.place(path)
-            .map_or(1, |place| position(self.text, place.value.start).0)
+        self.place(path).map_or(1, |place| position(self.text, place.value.start).0)
     }
 
     /// All that was found, in the order of the file.
@@ -189,40 +174,21 @@ impl<'t> Findings<'t> {
             }
             problem
         };
-        Problems::new(
-            self.found
-                .into_iter()
-                .map(|(_, problem)| with_stars(problem))
-                .collect(),
-        )
+        Problems::new(self.found.into_iter().map(|(_, problem)| with_stars(problem)).collect())
     }
 
     fn push(&mut self, path: &Path, at: Option<Range<usize>>, message: String) {
         let (mut line, mut column, mut snippet) = (None, None, None);
         if let Some(at) = at {
             let (row, start) = position(self.text, at.start);
-            let width = self.text.get(at).map_or(1, |bytes| {
-                bytes
-                    .lines()
-                    .next()
-                    .map_or(1, |first| first.chars().count())
-            });
+            let width =
+                self.text.get(at).map_or(1, |bytes| bytes.lines().next().map_or(1, |first| first.chars().count()));
             (line, column) = (Some(row), Some(start));
-            snippet = Some(Snippet {
-                line: String::new(),
-                width,
-            });
+            snippet = Some(Snippet { line: String::new(), width });
         }
         let file = self.file.to_owned();
         let message = self.without_hidden(path, message);
-        let problem = Problem {
-            file,
-            line,
-            column,
-            key: path.to_string(),
-            message,
-            snippet,
-        };
+        let problem = Problem { file, line, column, key: path.to_string(), message, snippet };
         self.found.push((path.clone(), problem));
     }
 
@@ -233,17 +199,12 @@ impl<'t> Findings<'t> {
         hidden.fold(message, |message, (_, value, written)| {
             let quoted = format!("{value:?}");
             let escaped = quoted.trim_matches('"');
-            message
-                .replace(value.as_str(), written)
-                .replace(escaped, written)
+            message.replace(value.as_str(), written).replace(escaped, written)
         })
     }
 
     fn variable(&self, path: &Path) -> Option<&str> {
-        let at = self
-            .variables
-            .iter()
-            .find(|(_, overridden)| *overridden == path);
+        let at = self.variables.iter().find(|(_, overridden)| *overridden == path);
         at.map(|(variable, _)| variable.as_str())
     }
 
@@ -273,10 +234,7 @@ fn position(text: &str, byte: usize) -> (usize, usize) {
     let before = text.get(..byte.min(text.len())).unwrap_or(text);
     let line = before.matches('\n').count() + 1;
     let start = before.rfind('\n').map_or(0, |end| end + 1);
-    let column = before
-        .get(start..)
-        .unwrap_or_default()
-        .trim_start_matches('\u{feff}');
+    let column = before.get(start..).unwrap_or_default().trim_start_matches('\u{feff}');
     (line, column.chars().count() + 1)
 }
 
@@ -284,11 +242,7 @@ fn position(text: &str, byte: usize) -> (usize, usize) {
 fn star(text: &str, places: &[Range<usize>]) -> String {
     let is_hidden = |byte| places.iter().any(|place| place.contains(&byte));
     let shown = |(byte, c)| {
-        if is_hidden(byte) && c != '\n' && c != '\r' {
-            '*'
-        } else {
-            c
-        }
+        if is_hidden(byte) && c != '\n' && c != '\r' { '*' } else { c }
     };
     text.char_indices().map(shown).collect()
 }

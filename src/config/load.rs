@@ -28,17 +28,12 @@ const PRIVATE_MARKS: [&str; 5] = ["secret", "key", "password", "auth", "://"];
 pub fn load(path: &FilePath) -> Result<Config, Problems> {
     let name = path.display().to_string();
     let text = substitute::read(path, LARGEST_FILE).map_err(|reason| {
-        Problems::whole(
-            &name,
-            format!("{reason}; another file is named by `milkrun --config PATH`"),
-        )
+        Problems::whole(&name, format!("{reason}; another file is named by `milkrun --config PATH`"))
     })?;
     // A relative SQLite file must stay the same one, whatever the process's folder is later on.
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let folder = path.parent().unwrap_or(FilePath::new(""));
-    let readable = |(name, value): (OsString, OsString)| {
-        Some((name.into_string().ok()?, value.into_string().ok()?))
-    };
+    let readable = |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
     let environment = std::env::vars_os().filter_map(readable).collect();
     parse(&name, &text, folder, &environment)
 }
@@ -47,12 +42,7 @@ pub fn load(path: &FilePath) -> Result<Config, Problems> {
 ///
 /// # Errors
 /// Everything that is wrong with it, at once.
-pub fn parse(
-    name: &str,
-    text: &str,
-    folder: &FilePath,
-    environment: &Environment,
-) -> Result<Config, Problems> {
+pub fn parse(name: &str, text: &str, folder: &FilePath, environment: &Environment) -> Result<Config, Problems> {
     let mut findings = Findings::new(name, text);
     let tree = match tree::parse(text) {
         Ok(tree) => tree,
@@ -64,14 +54,7 @@ pub fn parse(
     };
     findings.locate(&Path::default(), &tree);
     let fit = overrides::collect(environment, &mut findings);
-    let layer = Layer(walk::file(
-        &tree,
-        Substitution {
-            environment,
-            folder,
-        },
-        &mut findings,
-    ));
+    let layer = Layer(walk::file(&tree, Substitution { environment, folder }, &mut findings));
     let config = match deserialize(layer, fit) {
         Ok(raw) => check::file(raw, folder, &mut findings),
         Err(misfit) => {
@@ -103,16 +86,10 @@ fn deserialize(layer: Layer, overrides: Map<String, String>) -> Result<Raw, Misf
         let message = text.split(" for key `").next().unwrap_or(&text).to_owned();
         Misfit { path, message }
     };
-    let environment = ::config::Environment::with_prefix(PREFIX)
-        .separator(SEPARATOR)
-        .source(Some(overrides));
-    let layered = ::config::Config::builder()
-        .add_source(layer)
-        .add_source(environment)
-        .build();
+    let environment = ::config::Environment::with_prefix(PREFIX).separator(SEPARATOR).source(Some(overrides));
+    let layered = ::config::Config::builder().add_source(layer).add_source(environment).build();
     let layered = layered.map_err(|error| misfit(Path::default(), &error))?;
-    serde_path_to_error::deserialize(layered)
-        .map_err(|error| misfit(Path::from(error.path()), error.inner()))
+    serde_path_to_error::deserialize(layered).map_err(|error| misfit(Path::from(error.path()), error.inner()))
 }
 
 /// The values of the file, for the `config` crate.
@@ -140,10 +117,7 @@ impl Source for Layer {
 fn hide_private_line(text: &str, byte: usize, findings: &mut Findings<'_>) {
     let before = text.get(..byte).unwrap_or(text);
     let start = before.rfind('\n').map_or(0, |end| end + 1);
-    let line = text
-        .get(start..)
-        .and_then(|rest| rest.lines().next())
-        .unwrap_or_default();
+    let line = text.get(start..).and_then(|rest| rest.lines().next()).unwrap_or_default();
     let lower = line.to_lowercase();
     if PRIVATE_MARKS.iter().any(|mark| lower.contains(mark)) {
         findings.star_out(start..start + line.len());

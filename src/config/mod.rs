@@ -29,6 +29,7 @@ mod words;
 pub use load::{load, parse};
 pub use problem::{Problem, Problems};
 pub use substitute::Environment;
+pub use words::nearest;
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -24,27 +24,16 @@ struct Variable {
 }
 
 /// Checks every overriding variable of `environment`, and gives those that are fit for use.
-pub(super) fn collect(
-    environment: &Environment,
-    findings: &mut Findings<'_>,
-) -> Map<String, String> {
+pub(super) fn collect(environment: &Environment, findings: &mut Findings<'_>) -> Map<String, String> {
     let mut known = Vec::new();
     for section in FILE.keys {
         if let Kind::Table(below) = section.kind {
-            variables(
-                below,
-                &Path::of([section.name]),
-                &name(PREFIX, section.name),
-                &mut known,
-            );
+            variables(below, &Path::of([section.name]), &name(PREFIX, section.name), &mut known);
         }
     }
     let start = format!("{PREFIX}{SEPARATOR}");
     let mut fit = Map::new();
-    for (name, value) in environment
-        .iter()
-        .filter(|(name, _)| name.starts_with(&start))
-    {
+    for (name, value) in environment.iter().filter(|(name, _)| name.starts_with(&start)) {
         let Some(variable) = known.iter().find(|variable| variable.name == *name) else {
             let hint = words::hint(name, known.iter().map(|variable| variable.name.as_str()));
             let hint = if name.starts_with(&format!("{start}JOB")) {
@@ -52,9 +41,7 @@ pub(super) fn collect(
             } else {
                 hint
             };
-            findings.elsewhere(format!(
-                "environment variable {name} overrides no key{hint}"
-            ));
+            findings.elsewhere(format!("environment variable {name} overrides no key{hint}"));
             continue;
         };
         findings.override_by(name, variable.path.clone());
@@ -77,11 +64,7 @@ fn variables(section: &'static Section, path: &Path, prefix: &str, all: &mut Vec
         if let Kind::Table(below) = key.kind {
             variables(below, &path, &name, all);
         } else {
-            all.push(Variable {
-                name,
-                path,
-                kind: &key.kind,
-            });
+            all.push(Variable { name, path, kind: &key.kind });
         }
     }
 }

@@ -26,11 +26,7 @@ impl Path {
 
     /// The path of top-level and nested keys.
     pub(super) fn of<'k>(keys: impl IntoIterator<Item = &'k str>) -> Self {
-        Self(
-            keys.into_iter()
-                .map(|key| Step::Key(key.to_owned()))
-                .collect(),
-        )
+        Self(keys.into_iter().map(|key| Step::Key(key.to_owned())).collect())
     }
 
     /// The path one step shorter; `None` at the top.

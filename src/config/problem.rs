@@ -51,8 +51,7 @@ impl Problem {
     #[must_use]
     pub fn with_source(&self) -> String {
         let mut text = self.to_string();
-        let (Some(snippet), Some(line), Some(column)) = (&self.snippet, self.line, self.column)
-        else {
+        let (Some(snippet), Some(line), Some(column)) = (&self.snippet, self.line, self.column) else {
             return text;
         };
         if snippet.line.chars().count() > LONGEST_LINE {
@@ -62,19 +61,11 @@ impl Problem {
         let gutter = " ".repeat(number.len());
         // Tabs stay tabs, so that the caret stands under its character however wide they are.
         let blank = |c: char| if c == '\t' { '\t' } else { ' ' };
-        let indent: String = snippet
-            .line
-            .chars()
-            .take(column.saturating_sub(1))
-            .map(blank)
-            .collect();
+        let indent: String = snippet.line.chars().take(column.saturating_sub(1)).map(blank).collect();
         let shown: String = snippet.line.chars().map(plain).collect();
         let carets = "^".repeat(snippet.width.max(1));
         // Writing to a `String` cannot fail.
-        let written = write!(
-            text,
-            "\n{gutter} |\n{number} | {shown}\n{gutter} | {indent}{carets}"
-        );
+        let written = write!(text, "\n{gutter} |\n{number} | {shown}\n{gutter} | {indent}{carets}");
         debug_assert!(written.is_ok());
         text
     }
@@ -82,11 +73,7 @@ impl Problem {
 
 /// A character that cannot steer a terminal.
 fn plain(c: char) -> char {
-    if c.is_control() && c != '\t' {
-        '\u{fffd}'
-    } else {
-        c
-    }
+    if c.is_control() && c != '\t' { '\u{fffd}' } else { c }
 }
 
 /// Everything that is wrong, in the order of the file; never empty.
@@ -134,11 +121,7 @@ impl Problems {
     /// All problems with their source lines, for a terminal.
     #[must_use]
     pub fn with_source(&self) -> String {
-        self.0
-            .iter()
-            .map(Problem::with_source)
-            .collect::<Vec<_>>()
-            .join("\n\n")
+        self.0.iter().map(Problem::with_source).collect::<Vec<_>>().join("\n\n")
     }
 
     /// All problems as a JSON list of `{file, line, column, key, message}`.
@@ -190,10 +173,7 @@ mod tests {
             column: Some(column),
             key: "job[0].conflict".to_owned(),
             message: message.to_owned(),
-            snippet: Some(Snippet {
-                line: "\tkonflikt = 1".to_owned(),
-                width: 8,
-            }),
+            snippet: Some(Snippet { line: "\tkonflikt = 1".to_owned(), width: 8 }),
         }
     }
 
@@ -217,9 +197,6 @@ mod tests {
             {"file": "sync.toml", "line": 3, "column": 4, "key": "job[0].conflict", "message": "m"}
         ]);
         assert_eq!(json, expected);
-        assert_eq!(
-            json,
-            serde_json::to_value(Problems::new(vec![problem(3, 4, "m")])).unwrap()
-        );
+        assert_eq!(json, serde_json::to_value(Problems::new(vec![problem(3, 4, "m")])).unwrap());
     }
 }

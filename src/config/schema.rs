@@ -110,30 +110,16 @@ impl Section {
 impl Kind {
     /// The fixed keys of the table, or of each table, where it is one.
     pub(super) fn section(&self) -> Option<&'static Section> {
-        if let Self::Table(section) | Self::Tables(section) = self {
-            Some(section)
-        } else {
-            None
-        }
+        if let Self::Table(section) | Self::Tables(section) = self { Some(section) } else { None }
     }
 }
 
 /// A key that must be there.
 pub(super) const fn must(name: &'static str, kind: Kind, about: &'static str) -> Key {
-    Key {
-        name,
-        kind,
-        is_required: true,
-        about,
-    }
+    Key { name, kind, is_required: true, about }
 }
 
 /// A key that may be left out.
 pub(super) const fn may(name: &'static str, kind: Kind, about: &'static str) -> Key {
-    Key {
-        name,
-        kind,
-        is_required: false,
-        about,
-    }
+    Key { name, kind, is_required: false, about }
 }

@@ -45,9 +45,7 @@ impl Substitution<'_> {
             }
             text.push_str(before);
             let Some((name, after)) = after.split_once('}') else {
-                wrong.push(
-                    "a \"${\" is not closed by \"}\"; a literal one is written \"$${\"".into(),
-                );
+                wrong.push("a \"${\" is not closed by \"}\"; a literal one is written \"$${\"".into());
                 rest = "";
                 break;
             };
@@ -61,11 +59,7 @@ impl Substitution<'_> {
             rest = after;
         }
         text.push_str(rest);
-        if wrong.is_empty() {
-            Ok(Substituted { text, taken })
-        } else {
-            Err(wrong)
-        }
+        if wrong.is_empty() { Ok(Substituted { text, taken }) } else { Err(wrong) }
     }
 
     fn value(&self, name: &str) -> Result<String, String> {
@@ -93,14 +87,9 @@ impl Substitution<'_> {
 /// Reads a text file of at most `largest` bytes; the error continues a sentence that names the file.
 pub(super) fn read(path: &Path, largest: u64) -> Result<String, String> {
     let cannot = |error: std::io::Error| format!("cannot be read: {}", reason(&error));
-    let file = std::fs::File::options()
-        .read(true)
-        .open(path)
-        .map_err(cannot)?;
+    let file = std::fs::File::options().read(true).open(path).map_err(cannot)?;
     let mut bytes = Vec::new();
-    file.take(largest + 1)
-        .read_to_end(&mut bytes)
-        .map_err(cannot)?;
+    file.take(largest + 1).read_to_end(&mut bytes).map_err(cannot)?;
     if u64::try_from(bytes.len()).is_ok_and(|length| length > largest) {
         return Err(format!("is larger than {} KiB", largest / 1024));
     }
@@ -115,9 +104,7 @@ fn reason(error: &std::io::Error) -> String {
     let text = error.to_string();
     let text = text.split(" (os error").next().unwrap_or(&text);
     let mut letters = text.chars();
-    letters.next().map_or_else(String::new, |first| {
-        first.to_lowercase().chain(letters).collect()
-    })
+    letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
 }
 
 /// Editors and `echo` end a file with a newline that is no part of a secret; one is cut, not more.
@@ -141,12 +128,8 @@ mod tests {
     use super::*;
 
     fn apply(written: &str, folder: &Path) -> Result<String, Vec<String>> {
-        let environment =
-            Environment::from([("A".into(), "one".into()), ("NESTED".into(), "${A}".into())]);
-        let substitution = Substitution {
-            environment: &environment,
-            folder,
-        };
+        let environment = Environment::from([("A".into(), "one".into()), ("NESTED".into(), "${A}".into())]);
+        let substitution = Substitution { environment: &environment, folder };
         substitution.apply(written).map(|done| done.text)
     }
 
@@ -160,10 +143,7 @@ mod tests {
 
     #[test]
     fn a_doubled_dollar_escapes() {
-        assert_eq!(
-            apply("$${A} ${A}", Path::new("")),
-            Ok("${A} one".to_owned())
-        );
+        assert_eq!(apply("$${A} ${A}", Path::new("")), Ok("${A} one".to_owned()));
     }
 
     #[test]
@@ -181,14 +161,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("key"), "secret\n\n").unwrap();
         std::fs::write(folder.path().join("crlf"), "secret\r\n").unwrap();
-        assert_eq!(
-            apply("${file:key}", folder.path()),
-            Ok("secret\n".to_owned())
-        );
-        assert_eq!(
-            apply("${file:crlf}", folder.path()),
-            Ok("secret".to_owned())
-        );
+        assert_eq!(apply("${file:key}", folder.path()), Ok("secret\n".to_owned()));
+        assert_eq!(apply("${file:crlf}", folder.path()), Ok("secret".to_owned()));
     }
 
     #[test]
@@ -198,9 +172,6 @@ mod tests {
         std::fs::write(folder.path().join("binary"), [0xff, 0xfe]).unwrap();
         let wrong = apply("${file:large}${file:binary}", folder.path()).unwrap_err();
         assert_eq!(wrong[0], "${file:large}: the file is larger than 64 KiB");
-        assert_eq!(
-            wrong[1],
-            "${file:binary}: the file is not UTF-8 text (byte 0)"
-        );
+        assert_eq!(wrong[1], "${file:binary}: the file is not UTF-8 text (byte 0)");
     }
 }

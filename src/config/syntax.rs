@@ -33,20 +33,12 @@ pub(super) struct Fault {
 impl Fault {
     /// `{text} {tail}`.
     pub(super) fn of(tail: impl Into<String>) -> Self {
-        Self {
-            tail: format!(" {}", tail.into()),
-            ..Self::default()
-        }
+        Self { tail: format!(" {}", tail.into()), ..Self::default() }
     }
 
     /// The whole sentence.
     pub(super) fn message(&self, shown: &str, is_showable: bool) -> String {
-        let Self {
-            lead,
-            tail,
-            detail,
-            near,
-        } = self;
+        let Self { lead, tail, detail, near } = self;
         match near {
             Some(near) if is_showable => format!("{lead}{shown}, did you mean {near:?}?"),
             Some(_) | None if is_showable => format!("{lead}{shown}{tail}{detail}"),
@@ -68,10 +60,7 @@ pub(super) fn check(kind: &Kind, text: &str) -> Result<(), Fault> {
         Kind::Zone => zone(text),
         Kind::Listen => listen(text),
         Kind::Duration { least, most } => match duration::parse(text) {
-            None => Err(Fault::of(format!(
-                "is not a length of time: write {}",
-                duration::EXPECTED
-            ))),
+            None => Err(Fault::of(format!("is not a length of time: write {}", duration::EXPECTED))),
             Some(time) if time < *least || time > *most => Err(Fault::of(format!(
                 "is out of bounds: from {} to {}",
                 duration::shown(*least),
@@ -87,9 +76,7 @@ pub(super) fn check(kind: &Kind, text: &str) -> Result<(), Fault> {
         Kind::Word(words) => word(words, text),
         Kind::Bool => {
             let is_bool = text == "true" || text == "false";
-            is_bool
-                .then_some(())
-                .ok_or_else(|| Fault::of("is neither true nor false"))
+            is_bool.then_some(()).ok_or_else(|| Fault::of("is neither true nor false"))
         }
         Kind::Integer { least, most } => match text.parse::<i64>() {
             Err(_) => Err(Fault::of("is not a whole number")),
@@ -117,9 +104,7 @@ pub(super) fn integer(least: i64, most: i64, number: i64) -> Result<(), Fault> {
     match (least..=most).contains(&number) {
         true => Ok(()),
         false if most == i64::MAX => Err(Fault::of(format!("is out of bounds: at least {least}"))),
-        false => Err(Fault::of(format!(
-            "is out of bounds: from {least} to {most}"
-        ))),
+        false => Err(Fault::of(format!("is out of bounds: from {least} to {most}"))),
     }
 }
 
@@ -142,9 +127,7 @@ fn line(text: &str) -> Result<(), Fault> {
     }
     match text.trim() == text && !text.contains(char::is_control) {
         true => Ok(()),
-        false => Err(Fault::of(
-            "must be one line without white space at its ends",
-        )),
+        false => Err(Fault::of("must be one line without white space at its ends")),
     }
 }
 
@@ -153,9 +136,9 @@ fn secret(text: &str) -> Result<(), Fault> {
         return Err(Fault::of("must not be empty"));
     }
     let is_plain = text.chars().all(|c| c.is_ascii_graphic());
-    is_plain.then_some(()).ok_or_else(|| {
-        Fault::of("holds white space or a character beyond ASCII, which no credential of HQ's does")
-    })
+    is_plain
+        .then_some(())
+        .ok_or_else(|| Fault::of("holds white space or a character beyond ASCII, which no credential of HQ's does"))
 }
 
 fn zone(text: &str) -> Result<(), Fault> {
@@ -164,15 +147,8 @@ fn zone(text: &str) -> Result<(), Fault> {
     }
     let zones = chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name());
     // People write the city alone, too.
-    let city = |zone: &&str| {
-        zone.rsplit('/')
-            .next()
-            .is_some_and(|city| city.eq_ignore_ascii_case(text))
-    };
-    let near = zones
-        .clone()
-        .find(city)
-        .or_else(|| words::nearest(text, zones));
+    let city = |zone: &&str| zone.rsplit('/').next().is_some_and(|city| city.eq_ignore_ascii_case(text));
+    let near = zones.clone().find(city).or_else(|| words::nearest(text, zones));
     Err(Fault {
         lead: "unknown time zone ".to_owned(),
         tail: "; expected an IANA name such as \"Asia/Kolkata\"".to_owned(),
@@ -182,8 +158,7 @@ fn zone(text: &str) -> Result<(), Fault> {
 }
 
 fn listen(text: &str) -> Result<(), Fault> {
-    let fault =
-        |_| Fault::of("is not an address and port, such as \"127.0.0.1:7878\" or \"[::]:7878\"");
+    let fault = |_| Fault::of("is not an address and port, such as \"127.0.0.1:7878\" or \"[::]:7878\"");
     text.parse::<SocketAddr>().map(drop).map_err(fault)
 }
 
@@ -191,18 +166,14 @@ fn job_name(text: &str) -> Result<(), Fault> {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     let is_name = (1..=LONGEST_JOB_NAME).contains(&text.len()) && text.chars().all(is_plain);
     is_name.then_some(()).ok_or_else(|| {
-        Fault::of(format!(
-            "is not a job's name: letters, digits, \"_\" and \"-\", at most {LONGEST_JOB_NAME}"
-        ))
+        Fault::of(format!("is not a job's name: letters, digits, \"_\" and \"-\", at most {LONGEST_JOB_NAME}"))
     })
 }
 
 fn table(text: &str) -> Result<(), Fault> {
     let prefix = text.get(..RESERVED_PREFIX.len()).unwrap_or_default();
     if prefix.eq_ignore_ascii_case(RESERVED_PREFIX) {
-        return Err(Fault::of(format!(
-            "is not for a job: tables named {RESERVED_PREFIX}… are milkrun's own"
-        )));
+        return Err(Fault::of(format!("is not for a job: tables named {RESERVED_PREFIX}… are milkrun's own")));
     }
     identifier("a table", text)
 }
@@ -219,11 +190,11 @@ fn identifier(what: &str, text: &str) -> Result<(), Fault> {
 }
 
 fn hq_field(text: &str) -> Result<(), Fault> {
-    let is_name = (1..=LONGEST_JOB_NAME).contains(&text.len())
-        && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-    is_name.then_some(()).ok_or_else(|| {
-        Fault::of("is not an HQ field's name such as \"item_name\": letters, digits and \"_\"")
-    })
+    let is_name =
+        (1..=LONGEST_JOB_NAME).contains(&text.len()) && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    is_name
+        .then_some(())
+        .ok_or_else(|| Fault::of("is not an HQ field's name such as \"item_name\": letters, digits and \"_\""))
 }
 
 fn word(words: &Words, text: &str) -> Result<(), Fault> {
@@ -237,10 +208,7 @@ fn word(words: &Words, text: &str) -> Result<(), Fault> {
     if words.later.contains(&text) {
         return Err(Fault {
             lead: format!("the {} ", words.what),
-            tail: format!(
-                " is not supported yet, only {} is",
-                words::either(words.known)
-            ),
+            tail: format!(" is not supported yet, only {} is", words::either(words.known)),
             ..Fault::default()
         });
     }
@@ -258,10 +226,7 @@ mod tests {
     use super::*;
 
     fn said(kind: &Kind, text: &str) -> String {
-        check(kind, text).map_or_else(
-            |fault| fault.message(&format!("{text:?}"), true),
-            |()| "ok".into(),
-        )
+        check(kind, text).map_or_else(|fault| fault.message(&format!("{text:?}"), true), |()| "ok".into())
     }
 
     #[test]
@@ -277,15 +242,7 @@ mod tests {
     fn a_table_is_an_identifier_and_none_of_milkruns_own() {
         assert_eq!(said(&Kind::LocalTable, "items_2"), "ok");
         assert_eq!(said(&Kind::LocalTable, &"x".repeat(63)), "ok");
-        for bad in [
-            "",
-            "2items",
-            "my items",
-            "items;drop",
-            "ítems",
-            "milkrun_runs",
-            "Milkrun_x",
-        ] {
+        for bad in ["", "2items", "my items", "items;drop", "ítems", "milkrun_runs", "Milkrun_x"] {
             assert_ne!(said(&Kind::LocalTable, bad), "ok", "{bad}");
         }
         assert_ne!(said(&Kind::LocalTable, &"x".repeat(64)), "ok");
@@ -302,10 +259,8 @@ mod tests {
 
     #[test]
     fn a_length_of_time_outside_its_bounds_names_them() {
-        let kind = Kind::Duration {
-            least: std::time::Duration::from_secs(1),
-            most: std::time::Duration::from_secs(3600),
-        };
+        let kind =
+            Kind::Duration { least: std::time::Duration::from_secs(1), most: std::time::Duration::from_secs(3600) };
         assert_eq!(said(&kind, "2h"), r#""2h" is out of bounds: from 1s to 1h"#);
         assert!(said(&kind, "30").contains(r#"write a whole number and a unit"#));
     }
@@ -314,10 +269,7 @@ mod tests {
     fn a_text_that_must_not_be_shown_gives_no_hint_away() {
         let fault = check(&Kind::Zone, "Asia/Kolkatta").unwrap_err();
         let said = fault.message("\"${TZ}\"", false);
-        assert_eq!(
-            said,
-            "unknown time zone \"${TZ}\"; expected an IANA name such as \"Asia/Kolkata\""
-        );
+        assert_eq!(said, "unknown time zone \"${TZ}\"; expected an IANA name such as \"Asia/Kolkata\"");
     }
 
     #[test]

@@ -72,10 +72,7 @@ pub(super) fn parse(text: &str) -> Result<Node, BadSyntax> {
     match Document::parse(text) {
         Ok(document) => {
             let entries = Reader { text }.entries(document.as_table());
-            Ok(Node {
-                at: 0..0,
-                shape: Shape::Table(entries),
-            })
+            Ok(Node { at: 0..0, shape: Shape::Table(entries) })
         }
         Err(error) => Err(bad_syntax(&error, text)),
     }
@@ -85,10 +82,7 @@ fn bad_syntax(error: &TomlError, text: &str) -> BadSyntax {
     let at = error.span().unwrap_or(text.len()..text.len());
     let message = match (error.message(), text.get(at.clone())) {
         ("duplicate key", Some(key)) => {
-            format!(
-                "the key {:?} is written twice",
-                key.trim_matches(['"', '\''])
-            )
+            format!("the key {:?} is written twice", key.trim_matches(['"', '\'']))
         }
         (message, _) => format!("this is not TOML: {}", message.trim()),
     };
@@ -103,16 +97,9 @@ struct Reader<'t> {
 impl Reader<'_> {
     fn entries(&self, table: &dyn TableLike) -> Vec<Entry> {
         let entry = |(name, item): (&str, &Item)| {
-            let key_at = table
-                .get_key_value(name)
-                .and_then(|(key, _)| key.span())
-                .unwrap_or(0..0);
+            let key_at = table.get_key_value(name).and_then(|(key, _)| key.span()).unwrap_or(0..0);
             let node = self.node(item, &key_at)?;
-            Some(Entry {
-                key: name.to_owned(),
-                key_at,
-                node,
-            })
+            Some(Entry { key: name.to_owned(), key_at, node })
         };
         table.iter().filter_map(entry).collect()
     }
@@ -147,9 +134,7 @@ impl Reader<'_> {
             }
             Value::Boolean(claim) => Shape::Bool(*claim.value()),
             Value::Datetime(_) => Shape::Date,
-            Value::Array(list) => {
-                Shape::List(list.iter().map(|each| self.value(each, &at)).collect())
-            }
+            Value::Array(list) => Shape::List(list.iter().map(|each| self.value(each, &at)).collect()),
             Value::InlineTable(table) => Shape::Table(self.entries(table)),
         };
         Node { at, shape }
@@ -180,10 +165,7 @@ mod tests {
         let mut all = Vec::new();
         places(&parse(text).unwrap(), text, &mut all);
         let has = |key: &str, value: &str| {
-            assert!(
-                all.contains(&(key.to_owned(), value.to_owned())),
-                "{key} {value}: {all:?}"
-            );
+            assert!(all.contains(&(key.to_owned(), value.to_owned())), "{key} {value}: {all:?}");
         };
         has("hq", "[hq]");
         has("first", "1");
@@ -197,18 +179,13 @@ mod tests {
     #[test]
     fn a_key_written_twice_is_named() {
         let bad = parse("[hq]\nurl = 1\nurl = 2\n").unwrap_err();
-        assert_eq!(
-            (bad.at, bad.message.as_str()),
-            (13..16, "the key \"url\" is written twice")
-        );
+        assert_eq!((bad.at, bad.message.as_str()), (13..16, "the key \"url\" is written twice"));
     }
 
     #[test]
     fn a_float_keeps_its_digits() {
         let tree = parse("a = +1_0.50").unwrap();
-        let Shape::Table(entries) = tree.shape else {
-            panic!("a table")
-        };
+        let Shape::Table(entries) = tree.shape else { panic!("a table") };
         assert!(matches!(&entries[0].node.shape, Shape::Float(text) if text == "10.50"));
     }
 }

@@ -26,19 +26,13 @@ pub(super) fn hq(text: &str) -> Result<String, Fault> {
     scheme(text, &["http", "https"], "https://hq.example.com")?;
     let url = Url::parse(text).map_err(|error| Fault::of(format!("is not a URL: {error}")))?;
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(Fault::of(
-            "must not hold credentials: they belong in hq.auth",
-        ));
+        return Err(Fault::of("must not hold credentials: they belong in hq.auth"));
     }
     if url.query().is_some() || url.fragment().is_some() {
-        return Err(Fault::of(
-            "must not hold \"?\" or \"#\": expected http(s)://host[:port][/path]",
-        ));
+        return Err(Fault::of("must not hold \"?\" or \"#\": expected http(s)://host[:port][/path]"));
     }
     if url.host_str().is_none_or(str::is_empty) {
-        return Err(Fault::of(
-            "names no host: expected http(s)://host[:port][/path]",
-        ));
+        return Err(Fault::of("names no host: expected http(s)://host[:port][/path]"));
     }
     Ok(url.as_str().trim_end_matches('/').to_owned())
 }
@@ -50,19 +44,13 @@ pub(super) fn hq(text: &str) -> Result<String, Fault> {
 pub(super) fn local(text: &str, folder: &Path) -> Result<Local, Fault> {
     let schemes = SCHEMES.map(|(scheme, _)| scheme);
     let (scheme, rest) = scheme(text, &schemes, "sqlite://outlet.db")?;
-    let kind = SCHEMES
-        .iter()
-        .find(|(known, _)| *known == scheme)
-        .map(|(_, kind)| *kind);
+    let kind = SCHEMES.iter().find(|(known, _)| *known == scheme).map(|(_, kind)| *kind);
     let kind = kind.unwrap_or(DatabaseKind::Sqlite);
     let url = match kind {
         DatabaseKind::Sqlite => sqlite(rest, folder)?,
         DatabaseKind::Postgres | DatabaseKind::Mysql => server(text)?,
     };
-    Ok(Local {
-        kind,
-        url: url.into(),
-    })
+    Ok(Local { kind, url: url.into() })
 }
 
 /// The scheme of a URL, which must be one of `known`, and what follows it.
@@ -87,20 +75,13 @@ fn scheme<'t>(text: &'t str, known: &[&str], example: &str) -> Result<(String, &
 }
 
 fn sqlite(rest: &str, folder: &Path) -> Result<String, Fault> {
-    let (path, query) = rest
-        .split_once('?')
-        .map_or((rest, None), |(path, query)| (path, Some(query)));
-    let is_in_memory =
-        path == ":memory:" || query.is_some_and(|query| query.contains("mode=memory"));
+    let (path, query) = rest.split_once('?').map_or((rest, None), |(path, query)| (path, Some(query)));
+    let is_in_memory = path == ":memory:" || query.is_some_and(|query| query.contains("mode=memory"));
     if is_in_memory {
-        return Err(Fault::of(
-            "is in memory: it would forget the watermark with every restart",
-        ));
+        return Err(Fault::of("is in memory: it would forget the watermark with every restart"));
     }
     if path.is_empty() {
-        return Err(Fault::of(
-            "names no file: expected one as in \"sqlite://outlet.db\"",
-        ));
+        return Err(Fault::of("names no file: expected one as in \"sqlite://outlet.db\""));
     }
     let query = query.map_or_else(String::new, |query| format!("?{query}"));
     let is_relative = PathBuf::from(path).is_relative() && folder != Path::new("");
@@ -108,19 +89,11 @@ fn sqlite(rest: &str, folder: &Path) -> Result<String, Fault> {
         return Ok(format!("sqlite://{path}{query}"));
     }
     let Some(folder) = folder.to_str() else {
-        return Err(Fault::of(
-            "cannot be placed beside sync.toml: the folder's name is not UTF-8",
-        ));
+        return Err(Fault::of("cannot be placed beside sync.toml: the folder's name is not UTF-8"));
     };
     // The driver decodes the path, so the folder must be encoded where it would be misread.
-    let folder = folder
-        .replace('%', "%25")
-        .replace('?', "%3F")
-        .replace('#', "%23");
-    Ok(format!(
-        "sqlite://{}/{path}{query}",
-        folder.trim_end_matches('/')
-    ))
+    let folder = folder.replace('%', "%25").replace('?', "%3F").replace('#', "%23");
+    Ok(format!("sqlite://{}/{path}{query}", folder.trim_end_matches('/')))
 }
 
 fn server(text: &str) -> Result<String, Fault> {
@@ -129,18 +102,12 @@ fn server(text: &str) -> Result<String, Fault> {
             "is not a URL: {error}; in a password \"@\", \"/\", \"?\", \"#\" and \"%\" are written %40, %2F, %3F, %23, %25"
         ))
     })?;
-    let has_socket = url
-        .query_pairs()
-        .any(|(key, _)| key == "host" || key == "socket");
+    let has_socket = url.query_pairs().any(|(key, _)| key == "host" || key == "socket");
     if url.host_str().is_none_or(str::is_empty) && !has_socket {
-        return Err(Fault::of(
-            "names no host: expected scheme://user:password@host/database",
-        ));
+        return Err(Fault::of("names no host: expected scheme://user:password@host/database"));
     }
     if url.path().trim_matches('/').is_empty() {
-        return Err(Fault::of(
-            "names no database: expected scheme://user:password@host/database",
-        ));
+        return Err(Fault::of("names no database: expected scheme://user:password@host/database"));
     }
     if url.fragment().is_some() {
         return Err(Fault::of("holds \"#\", which in a password is written %23"));
@@ -184,10 +151,7 @@ mod tests {
     fn hq_is_an_http_address_without_anything_secret() {
         assert_eq!(hq_said("https://hq.example.com/"), "https://hq.example.com");
         assert_eq!(hq_said("HTTP://127.0.0.1:7879"), "http://127.0.0.1:7879");
-        assert_eq!(
-            hq_said("https://hq.example.com/erp//"),
-            "https://hq.example.com/erp"
-        );
+        assert_eq!(hq_said("https://hq.example.com/erp//"), "https://hq.example.com/erp");
         assert!(hq_said("htps://hq.example.com").ends_with("did you mean \"https://\"?"));
         assert!(hq_said("hq.example.com").starts_with("the URL has no scheme"));
         assert!(hq_said("https://a:b@hq.example.com").contains("must not hold credentials"));
@@ -197,18 +161,9 @@ mod tests {
 
     #[test]
     fn a_relative_sqlite_file_stands_beside_the_config() {
-        assert_eq!(
-            local_said("sqlite://outlet.db"),
-            "sqlite:///etc/milk run/outlet.db"
-        );
-        assert_eq!(
-            local_said("sqlite:outlet.db?mode=rwc"),
-            "sqlite:///etc/milk run/outlet.db?mode=rwc"
-        );
-        assert_eq!(
-            local_said("sqlite:///var/outlet.db"),
-            "sqlite:///var/outlet.db"
-        );
+        assert_eq!(local_said("sqlite://outlet.db"), "sqlite:///etc/milk run/outlet.db");
+        assert_eq!(local_said("sqlite:outlet.db?mode=rwc"), "sqlite:///etc/milk run/outlet.db?mode=rwc");
+        assert_eq!(local_said("sqlite:///var/outlet.db"), "sqlite:///var/outlet.db");
         assert!(local_said("sqlite://:memory:").contains("is in memory"));
         assert!(local_said("sqlite://").contains("names no file"));
     }
@@ -227,11 +182,7 @@ mod tests {
 
     #[test]
     fn a_shown_database_has_no_password() {
-        let local = local(
-            "postgres://milk:hunter22@db/outlet?password=hunter22",
-            Path::new(""),
-        )
-        .unwrap();
+        let local = local("postgres://milk:hunter22@db/outlet?password=hunter22", Path::new("")).unwrap();
         assert_eq!(local.shown(), "postgres://milk@db/outlet");
         assert!(!format!("{local:?}").contains("hunter22"));
     }

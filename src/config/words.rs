@@ -4,19 +4,14 @@
 const FARTHEST: usize = 3;
 
 /// The word of `words` nearest to `written`, if one is near: a slip of the finger, a swap, another case.
-pub(super) fn nearest<'w>(
-    written: &str,
-    words: impl IntoIterator<Item = &'w str>,
-) -> Option<&'w str> {
+pub fn nearest<'w>(written: &str, words: impl IntoIterator<Item = &'w str>) -> Option<&'w str> {
     let written = written.to_lowercase();
     let length = written.chars().count();
     words
         .into_iter()
         .map(|word| (strsim::osa_distance(&written, &word.to_lowercase()), word))
         // A word of which more than half is other letters is no slip: `drop` was not meant as `keep`.
-        .filter(|(distance, word)| {
-            *distance <= FARTHEST && distance * 2 <= word.chars().count().max(length)
-        })
+        .filter(|(distance, word)| *distance <= FARTHEST && distance * 2 <= word.chars().count().max(length))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, word)| word)
 }

@@ -32,9 +32,7 @@ impl Cell {
         }
         Some(match kind {
             Kind::Whole => Self::Whole(whole(value)),
-            Kind::Check => Self::Whole(i64::from(
-                value.as_bool().unwrap_or_else(|| whole(value) != 0),
-            )),
+            Kind::Check => Self::Whole(i64::from(value.as_bool().unwrap_or_else(|| whole(value) != 0))),
             Kind::Real => Self::Real((real(value) * 1e9).round() / 1e9),
             Kind::Datetime => match text(value) {
                 empty if empty.is_empty() => Self::Null,
@@ -43,12 +41,7 @@ impl Cell {
             },
             Kind::Date => match text(value) {
                 empty if empty.is_empty() => Self::Null,
-                given => Self::Text(
-                    given
-                        .get(..10)
-                        .filter(|date| clock::is_bare_date(date))?
-                        .into(),
-                ),
+                given => Self::Text(given.get(..10).filter(|date| clock::is_bare_date(date))?.into()),
             },
             Kind::Text => Self::Text(text(value).into()),
             Kind::Table | Kind::Layout => Self::Null,
@@ -78,10 +71,7 @@ impl Cell {
     }
 
     /// The value as a number, as MariaDB casts it: the number a text begins with, or 0.
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "MariaDB compares such values as doubles too"
-    )]
+    #[expect(clippy::cast_precision_loss, reason = "MariaDB compares such values as doubles too")]
     pub(super) fn as_number(&self) -> f64 {
         match self {
             Self::Null | Self::Time(_) => 0.0,
@@ -112,15 +102,10 @@ pub(super) fn real(value: &Value) -> f64 {
 }
 
 /// Python's `cint`: whole numbers and the whole part of others; text that is not a number is 0 (recording 850).
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "saturating is what is wanted"
-)]
+#[expect(clippy::cast_possible_truncation, reason = "saturating is what is wanted")]
 pub(super) fn whole(value: &Value) -> i64 {
     match value {
-        Value::Number(number) => number
-            .as_i64()
-            .unwrap_or_else(|| number.as_f64().unwrap_or(0.0) as i64),
+        Value::Number(number) => number.as_i64().unwrap_or_else(|| number.as_f64().unwrap_or(0.0) as i64),
         Value::Bool(flag) => i64::from(*flag),
         Value::String(text) => text.trim().parse::<f64>().map_or(0, |number| number as i64),
         Value::Null | Value::Array(_) | Value::Object(_) => 0,
@@ -133,7 +118,5 @@ fn leading_number(text: &str) -> f64 {
         .char_indices()
         .find(|(at, c)| !(c.is_ascii_digit() || *c == '.' || (*at == 0 && matches!(c, '-' | '+'))))
         .map_or(text.len(), |(at, _)| at);
-    text.get(..end)
-        .and_then(|number| number.parse().ok())
-        .unwrap_or(0.0)
+    text.get(..end).and_then(|number| number.parse().ok()).unwrap_or(0.0)
 }

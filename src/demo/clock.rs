@@ -24,17 +24,9 @@ pub(super) struct Clock {
 
 impl Clock {
     /// A clock that shows the machine's time in `zone`.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a simulated HQ starts at the real time, read once, here"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "a simulated HQ starts at the real time, read once, here")]
     pub(super) fn real(zone: Tz) -> Self {
-        Self {
-            zone,
-            base: Utc::now(),
-            since: Some(Instant::now()),
-            step: Duration::ZERO,
-        }
+        Self { zone, base: Utc::now(), since: Some(Instant::now()), step: Duration::ZERO }
     }
 
     /// Sets the present and lets it run on.
@@ -65,12 +57,7 @@ impl Clock {
 
     /// A stamp for a write done now.
     pub(super) fn stamp(&mut self) -> Stamp {
-        let stamp = self
-            .now()
-            .with_timezone(&self.zone)
-            .naive_local()
-            .and_utc()
-            .timestamp_micros();
+        let stamp = self.now().with_timezone(&self.zone).naive_local().and_utc().timestamp_micros();
         if self.since.is_none() {
             self.base += self.step;
         }
@@ -80,9 +67,7 @@ impl Clock {
 
 /// Writes a stamp as MariaDB prints it: without a fraction when it is zero (recordings 209, 223).
 pub(super) fn print(stamp: Stamp) -> String {
-    let time = DateTime::from_timestamp_micros(stamp)
-        .unwrap_or_default()
-        .naive_utc();
+    let time = DateTime::from_timestamp_micros(stamp).unwrap_or_default().naive_utc();
     if stamp.rem_euclid(1_000_000) == 0 {
         time.format("%Y-%m-%d %H:%M:%S").to_string()
     } else {
@@ -96,16 +81,10 @@ pub(super) fn parse(text: &str) -> Option<Stamp> {
     let date = NaiveDate::parse_from_str(text.get(..10)?, "%Y-%m-%d").ok()?;
     let time = text.get(10..).unwrap_or_default();
     if time.is_empty() {
-        return Some(
-            NaiveDateTime::new(date, NaiveTime::MIN)
-                .and_utc()
-                .timestamp_micros(),
-        );
+        return Some(NaiveDateTime::new(date, NaiveTime::MIN).and_utc().timestamp_micros());
     }
     let time = time.strip_prefix([' ', 'T'])?;
-    let end = time
-        .find(|c: char| !(c.is_ascii_digit() || c == ':' || c == '.'))
-        .unwrap_or(time.len());
+    let end = time.find(|c: char| !(c.is_ascii_digit() || c == ':' || c == '.')).unwrap_or(time.len());
     let time = NaiveTime::parse_from_str(time.get(..end)?, "%H:%M:%S%.f").ok()?;
     Some(NaiveDateTime::new(date, time).and_utc().timestamp_micros())
 }
@@ -122,11 +101,7 @@ mod tests {
 
     #[test]
     fn a_time_is_printed_without_a_fraction_when_it_has_none() {
-        for text in [
-            "2024-05-05 10:00:00",
-            "2024-05-05 10:00:00.000001",
-            "0001-01-01 00:00:00",
-        ] {
+        for text in ["2024-05-05 10:00:00", "2024-05-05 10:00:00.000001", "0001-01-01 00:00:00"] {
             assert_eq!(print(parse(text).unwrap()), text);
         }
     }
@@ -134,11 +109,7 @@ mod tests {
     #[test]
     fn a_zone_suffix_is_ignored() {
         let plain = parse("2024-05-05 10:00:00.5");
-        for text in [
-            "2024-05-05T10:00:00.500000",
-            "2024-05-05T10:00:00.5Z",
-            "2024-05-05 10:00:00.5+05:30",
-        ] {
+        for text in ["2024-05-05T10:00:00.500000", "2024-05-05T10:00:00.5Z", "2024-05-05 10:00:00.5+05:30"] {
             assert_eq!(parse(text), plain, "{text}");
         }
         assert_eq!(parse("yesterday"), None);

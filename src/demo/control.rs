@@ -42,11 +42,7 @@ impl Site {
     }
 
     pub(super) fn each_user(&self, email: &str, change: impl Fn(&mut User)) {
-        self.records()
-            .users
-            .iter_mut()
-            .filter(|user| user.email == email)
-            .for_each(change);
+        self.records().users.iter_mut().filter(|user| user.email == email).for_each(change);
     }
 
     /// Scripts a fault for the next request that no earlier fault takes.
@@ -67,10 +63,7 @@ impl Site {
     /// Forgets all faults; tokens that expired work again.
     pub fn heal(&self) {
         self.front().faults.clear();
-        self.records()
-            .users
-            .iter_mut()
-            .for_each(|user| user.is_expired = false);
+        self.records().users.iter_mut().for_each(|user| user.is_expired = false);
     }
 
     /// How many scripted faults are still waiting.

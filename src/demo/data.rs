@@ -68,9 +68,8 @@ const FLAVOURS: [&str; 24] = [
     "Filter Coffee",
     "Matcha",
 ];
-const KINDS: [&str; 10] = [
-    "Classic", "Royal", "Mini", "Double", "Roasted", "Swirl", "Chunky", "Lite", "Festival", "Stick",
-];
+const KINDS: [&str; 10] =
+    ["Classic", "Royal", "Mini", "Double", "Roasted", "Swirl", "Chunky", "Lite", "Festival", "Stick"];
 
 /// The HQ of an ice-cream chain: 12 item groups, some 2,400 items with barcodes, and a price for each.
 ///
@@ -79,10 +78,7 @@ const KINDS: [&str; 10] = [
 pub fn ice_cream(seed: u64) -> Result<Site, Refusal> {
     let mut random = StdRng::seed_from_u64(seed);
     let site = shop();
-    site.load(
-        "UOM",
-        ["Nos", "Kg", "Litre", "Box"].map(|uom| json!({"uom_name": uom})),
-    )?;
+    site.load("UOM", ["Nos", "Kg", "Litre", "Box"].map(|uom| json!({"uom_name": uom})))?;
     site.load(
         "Item Group",
         GROUPS.map(|(name, parent)| json!({"item_group_name": name, "parent_item_group": parent, "is_group": u8::from(parent.is_empty())})),
@@ -90,14 +86,7 @@ pub fn ice_cream(seed: u64) -> Result<Site, Refusal> {
     let mut items = Vec::new();
     for (group, prefix, word, price) in SOLD {
         for number in 1..=FLAVOURS.len() * KINDS.len() {
-            items.push(item(
-                &mut random,
-                group,
-                &format!("{prefix}-{number:04}"),
-                word,
-                number - 1,
-                price,
-            ));
+            items.push(item(&mut random, group, &format!("{prefix}-{number:04}"), word, number - 1, price));
         }
     }
     let prices: Vec<Value> = items
@@ -130,10 +119,7 @@ pub fn shop() -> Site {
                 .field(Field::link("parent_item_group", "Item Group"))
                 .field(Field::new("is_group", "Check")),
         )
-        .doctype(
-            DocType::child("Item Barcode")
-                .fields([("barcode", "Data"), ("barcode_type", "Select")]),
-        )
+        .doctype(DocType::child("Item Barcode").fields([("barcode", "Data"), ("barcode_type", "Select")]))
         .doctype(
             DocType::new("Item")
                 .named_by(Naming::Field("item_code".into()))
@@ -154,11 +140,7 @@ pub fn shop() -> Site {
                 .field(Field::new("price_list_rate", "Currency"))
                 .field(Field::new("currency", "Data")),
         )
-        .user(User::system_manager(
-            "manager@hq.example",
-            manager.0,
-            manager.1,
-        ))
+        .user(User::system_manager("manager@hq.example", manager.0, manager.1))
         .user(
             User::new("outlet@hq.example", reader.0, reader.1)
                 .may_read("UOM")
@@ -168,22 +150,9 @@ pub fn shop() -> Site {
         )
 }
 
-fn item(
-    random: &mut StdRng,
-    group: &str,
-    code: &str,
-    word: &str,
-    number: usize,
-    usual: f64,
-) -> Value {
-    let flavour = FLAVOURS
-        .get(number % FLAVOURS.len())
-        .copied()
-        .unwrap_or("Vanilla");
-    let kind = KINDS
-        .get(number / FLAVOURS.len() % KINDS.len())
-        .copied()
-        .unwrap_or("Classic");
+fn item(random: &mut StdRng, group: &str, code: &str, word: &str, number: usize, usual: f64) -> Value {
+    let flavour = FLAVOURS.get(number % FLAVOURS.len()).copied().unwrap_or("Vanilla");
+    let kind = KINDS.get(number / FLAVOURS.len() % KINDS.len()).copied().unwrap_or("Classic");
     let rate = (usual * random.random_range(0.7..1.6) / 5.0).round() * 5.0;
     let barcodes: Vec<Value> = (0..random.random_range(0..3))
         .map(|_| json!({"barcode": format!("890{:010}", random.random_range(0..10_000_000_000_u64)), "barcode_type": "EAN"}))
@@ -208,11 +177,7 @@ pub struct Edits {
 /// Edits for the ice-cream chain: mostly prices, now and then a new flavour, a disabled item or a delete. Each step
 /// makes one edit and gives a line that says what it was.
 pub fn edits(site: &Site, seed: u64) -> Edits {
-    Edits {
-        site: site.clone(),
-        random: StdRng::seed_from_u64(seed),
-        made: 0,
-    }
+    Edits { site: site.clone(), random: StdRng::seed_from_u64(seed), made: 0 }
 }
 
 impl Iterator for Edits {
@@ -226,52 +191,32 @@ impl Iterator for Edits {
             16..=18 => self.toggle(),
             _ => self.retire(),
         };
-        edit.ok()
-            .or_else(|| Some("HQ: an edit was refused".to_owned()))
+        edit.ok().or_else(|| Some("HQ: an edit was refused".to_owned()))
     }
 }
 
 impl Edits {
     fn any_item(&mut self) -> Result<String, Refusal> {
         let names = self.site.names("Item");
-        names
-            .choose(&mut self.random)
-            .cloned()
-            .ok_or_else(|| Refusal::not_found(None))
+        names.choose(&mut self.random).cloned().ok_or_else(|| Refusal::not_found(None))
     }
 
     fn change_price(&mut self) -> Result<String, Refusal> {
         let code = self.any_item()?;
-        let old = self
-            .site
-            .get("Item", &code)
-            .and_then(|item| item.get("standard_rate")?.as_f64())
-            .unwrap_or(0.0);
-        let step = [-10.0, -5.0, 5.0, 10.0, 15.0]
-            .choose(&mut self.random)
-            .copied()
-            .unwrap_or(5.0);
+        let old = self.site.get("Item", &code).and_then(|item| item.get("standard_rate")?.as_f64()).unwrap_or(0.0);
+        let step = [-10.0, -5.0, 5.0, 10.0, 15.0].choose(&mut self.random).copied().unwrap_or(5.0);
         let new = (old + step).max(5.0);
-        self.site
-            .update("Item", &code, json!({"standard_rate": new}))?;
+        self.site.update("Item", &code, json!({"standard_rate": new}))?;
         Ok(format!("HQ: price of {code} {old:.2} -> {new:.2}"))
     }
 
     fn invent(&mut self) -> Result<String, Refusal> {
-        let (group, prefix, word, usual) = SOLD.choose(&mut self.random).copied().unwrap_or((
-            "Ice Cream",
-            "ICE",
-            "Ice Cream",
-            80.0,
-        ));
+        let (group, prefix, word, usual) =
+            SOLD.choose(&mut self.random).copied().unwrap_or(("Ice Cream", "ICE", "Ice Cream", 80.0));
         let code = format!("{prefix}-N{:04}", self.made);
         let number = self.random.random_range(0..FLAVOURS.len() * KINDS.len());
         let new = item(&mut self.random, group, &code, word, number, usual);
-        let name = new
-            .get("item_name")
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-            .to_owned();
+        let name = new.get("item_name").and_then(Value::as_str).unwrap_or_default().to_owned();
         self.site.insert("Item", new)?;
         Ok(format!("HQ: new item {code} \"{name}\""))
     }
@@ -280,16 +225,8 @@ impl Edits {
         let code = self.any_item()?;
         let item = self.site.get("Item", &code).unwrap_or_default();
         let is_disabled = item.get("disabled").and_then(Value::as_i64) == Some(1);
-        self.site
-            .update("Item", &code, json!({"disabled": u8::from(!is_disabled)}))?;
-        Ok(format!(
-            "HQ: {code} {}",
-            if is_disabled {
-                "enabled again"
-            } else {
-                "disabled"
-            }
-        ))
+        self.site.update("Item", &code, json!({"disabled": u8::from(!is_disabled)}))?;
+        Ok(format!("HQ: {code} {}", if is_disabled { "enabled again" } else { "disabled" }))
     }
 
     fn retire(&mut self) -> Result<String, Refusal> {
@@ -307,38 +244,33 @@ impl Edits {
 /// # Errors
 /// Never: the names are counted.
 pub fn bench(seed: u64, count: usize) -> Result<Site, Refusal> {
-    let doctype = DocType::new("Bench Item")
-        .named_by(Naming::Field("code".into()))
-        .fields([
-            ("code", "Data"),
-            ("title", "Data"),
-            ("category", "Data"),
-            ("brand", "Data"),
-            ("uom", "Data"),
-            ("hsn", "Data"),
-            ("origin", "Data"),
-            ("colour", "Data"),
-            ("description", "Text"),
-            ("notes", "Small Text"),
-            ("rate", "Currency"),
-            ("cost", "Currency"),
-            ("tax_percent", "Percent"),
-            ("weight", "Float"),
-            ("shelf_life", "Int"),
-            ("pack_size", "Int"),
-            ("disabled", "Check"),
-            ("is_sales_item", "Check"),
-            ("launched_on", "Date"),
-            ("counted_at", "Datetime"),
-        ]);
+    let doctype = DocType::new("Bench Item").named_by(Naming::Field("code".into())).fields([
+        ("code", "Data"),
+        ("title", "Data"),
+        ("category", "Data"),
+        ("brand", "Data"),
+        ("uom", "Data"),
+        ("hsn", "Data"),
+        ("origin", "Data"),
+        ("colour", "Data"),
+        ("description", "Text"),
+        ("notes", "Small Text"),
+        ("rate", "Currency"),
+        ("cost", "Currency"),
+        ("tax_percent", "Percent"),
+        ("weight", "Float"),
+        ("shelf_life", "Int"),
+        ("pack_size", "Int"),
+        ("disabled", "Check"),
+        ("is_sales_item", "Check"),
+        ("launched_on", "Date"),
+        ("counted_at", "Datetime"),
+    ]);
     let (key, secret) = ("bench", "bench-secret");
     let reader = User::new("bench@hq.example", key, secret).may_read("Bench Item");
     let site = shop().doctype(doctype).user(reader);
     let mut random = StdRng::seed_from_u64(seed);
-    site.load(
-        "Bench Item",
-        (0..count).map(|number| bench_item(&mut random, number)),
-    )?;
+    site.load("Bench Item", (0..count).map(|number| bench_item(&mut random, number)))?;
     Ok(site)
 }
 
@@ -376,17 +308,9 @@ mod tests {
         let site = ice_cream(7).unwrap();
         let lines: Vec<String> = edits(&site, 7).take(200).collect();
         for word in ["price of", "new item", "disabled", "deleted"] {
-            assert!(
-                lines
-                    .iter()
-                    .any(|line| line.starts_with("HQ: ") && line.contains(word)),
-                "{word}"
-            );
+            assert!(lines.iter().any(|line| line.starts_with("HQ: ") && line.contains(word)), "{word}");
         }
-        assert!(
-            !lines.iter().any(|line| line.contains("refused")),
-            "{lines:?}"
-        );
+        assert!(!lines.iter().any(|line| line.contains("refused")), "{lines:?}");
         assert!(site.count("Deleted Document") > 0);
     }
 }

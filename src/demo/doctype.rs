@@ -69,10 +69,7 @@ impl DocType {
 
     /// A child DocType without fields.
     pub fn child(name: &str) -> Self {
-        Self {
-            is_child: true,
-            ..Self::new(name)
-        }
+        Self { is_child: true, ..Self::new(name) }
     }
 
     /// Sets how new records are named.
@@ -83,17 +80,14 @@ impl DocType {
 
     /// Adds a field.
     pub fn field(mut self, field: Field) -> Self {
-        self.places
-            .insert(field.fieldname.clone(), self.fields.len());
+        self.places.insert(field.fieldname.clone(), self.fields.len());
         self.fields.push(field);
         self
     }
 
     /// Adds plain fields given as (fieldname, fieldtype).
     pub fn fields<'a>(self, fields: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
-        fields.into_iter().fold(self, |doctype, (name, kind)| {
-            doctype.field(Field::new(name, kind))
-        })
+        fields.into_iter().fold(self, |doctype, (name, kind)| doctype.field(Field::new(name, kind)))
     }
 
     pub(super) fn place(&self, fieldname: &str) -> Option<usize> {
@@ -101,8 +95,7 @@ impl DocType {
     }
 
     pub(super) fn get(&self, fieldname: &str) -> Option<&Field> {
-        self.place(fieldname)
-            .and_then(|place| self.fields.get(place))
+        self.place(fieldname).and_then(|place| self.fields.get(place))
     }
 
     /// The place of the field new records are named by.
@@ -199,8 +192,7 @@ impl Field {
             "Date" => Kind::Date,
             "Datetime" => Kind::Datetime,
             "Table" | "Table MultiSelect" => Kind::Table,
-            "Section Break" | "Column Break" | "Tab Break" | "HTML" | "Button" | "Heading"
-            | "Fold" => Kind::Layout,
+            "Section Break" | "Column Break" | "Tab Break" | "HTML" | "Button" | "Heading" | "Fold" => Kind::Layout,
             _ => Kind::Text,
         }
     }

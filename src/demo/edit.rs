@@ -32,12 +32,7 @@ pub(super) enum Touch {
 
 impl Records {
     /// Makes a record; gives its name.
-    pub(super) fn insert(
-        &mut self,
-        doctype: &str,
-        fields: &Map<String, Value>,
-        write: Write,
-    ) -> Result<Cell, Refusal> {
+    pub(super) fn insert(&mut self, doctype: &str, fields: &Map<String, Value>, write: Write) -> Result<Cell, Refusal> {
         let meta = Arc::clone(&self.table(doctype)?.doctype);
         let stamp = match write.touch {
             Touch::At(stamp) => stamp,
@@ -60,10 +55,7 @@ impl Records {
             (Some(given), Touch::Load(_)) => given.into(),
             _ => write.user.into(),
         };
-        let modified_by: Arc<str> = match (
-            fields.get("modified_by").and_then(Value::as_str),
-            write.touch,
-        ) {
+        let modified_by: Arc<str> = match (fields.get("modified_by").and_then(Value::as_str), write.touch) {
             (Some(given), Touch::Load(_)) => given.into(),
             _ => Arc::clone(&owner),
         };
@@ -77,20 +69,14 @@ impl Records {
             docstatus: fields.get("docstatus").map_or(0, cell::whole),
             idx: fields.get("idx").map_or(0, cell::whole),
             parent: None,
-            cells: meta
-                .fields
-                .iter()
-                .map(|field| Cell::empty(field.kind()))
-                .collect(),
+            cells: meta.fields.iter().map(|field| Cell::empty(field.kind())).collect(),
         };
         if !matches!(write.touch, Touch::Load(_)) {
             set_defaults(&meta, &mut row)?;
         }
         fill(&meta, &mut row, fields)?;
         let shown = cell::text(&name.to_json());
-        self.table_mut(doctype)?
-            .add(row)
-            .map_err(|_refused| duplicate(doctype, &shown))?;
+        self.table_mut(doctype)?.add(row).map_err(|_refused| duplicate(doctype, &shown))?;
         self.replace_children(&meta, &shown, fields, stamp, write)?;
         Ok(name)
     }
@@ -106,10 +92,7 @@ impl Records {
         let id = self.find(doctype, name)?;
         let table = self.table_mut(doctype)?;
         let meta = Arc::clone(&table.doctype);
-        let mut trial = table
-            .get(id)
-            .cloned()
-            .ok_or_else(|| Refusal::not_found(None))?;
+        let mut trial = table.get(id).cloned().ok_or_else(|| Refusal::not_found(None))?;
         fill(&meta, &mut trial, changes)?;
         match write.touch {
             Touch::At(stamp) => trial.modified = stamp,
@@ -150,28 +133,15 @@ impl Records {
             };
             let child_meta = Arc::clone(&self.table(child)?.doctype);
             let table = self.table_mut(child)?;
-            let old: Vec<Row> = table
-                .children(&meta.name, parent, field)
-                .into_iter()
-                .filter_map(|id| table.remove(id))
-                .collect();
-            let home = Parent {
-                name: parent.into(),
-                doctype: meta.name.as_str().into(),
-                field: field.into(),
-            };
+            let old: Vec<Row> =
+                table.children(&meta.name, parent, field).into_iter().filter_map(|id| table.remove(id)).collect();
+            let home = Parent { name: parent.into(), doctype: meta.name.as_str().into(), field: field.into() };
             for (place, sent) in rows.iter().enumerate() {
                 let Value::Object(sent) = sent else { continue };
                 let given = sent.get("name").and_then(Value::as_str);
-                let kept = old
-                    .iter()
-                    .find(|row| given.is_some() && row.name.as_text() == given);
+                let kept = old.iter().find(|row| given.is_some() && row.name.as_text() == given);
                 // A row under a name HQ does not know is not stored (recording 943).
-                if given.is_some()
-                    && kept.is_none()
-                    && !matches!(write.touch, Touch::Load(_))
-                    && !old.is_empty()
-                {
+                if given.is_some() && kept.is_none() && !matches!(write.touch, Touch::Load(_)) && !old.is_empty() {
                     continue;
                 }
                 let name = Cell::Text(given.map_or_else(|| self.hash(), str::to_owned).into());
@@ -185,20 +155,14 @@ impl Records {
                     docstatus: 0,
                     idx: i64::try_from(place).unwrap_or(0) + 1,
                     parent: Some(Box::new(home.clone())),
-                    cells: child_meta
-                        .fields
-                        .iter()
-                        .map(|field| Cell::empty(field.kind()))
-                        .collect(),
+                    cells: child_meta.fields.iter().map(|field| Cell::empty(field.kind())).collect(),
                 };
                 if kept.is_none() && !matches!(write.touch, Touch::Load(_)) {
                     set_defaults(&child_meta, &mut row)?;
                 }
                 fill(&child_meta, &mut row, sent)?;
                 let shown = cell::text(&row.name.to_json());
-                self.table_mut(child)?
-                    .add(row)
-                    .map_err(|_refused| duplicate(child, &shown))?;
+                self.table_mut(child)?.add(row).map_err(|_refused| duplicate(child, &shown))?;
             }
         }
         Ok(())
@@ -214,9 +178,7 @@ impl Records {
         for (field, child) in meta.tables() {
             let table = self.table_mut(child)?;
             for id in table.children(&meta.name, parent, field) {
-                table.change(id, |row| {
-                    (row.modified, row.modified_by) = (stamp, user.into())
-                });
+                table.change(id, |row| (row.modified, row.modified_by) = (stamp, user.into()));
             }
         }
         Ok(())
@@ -240,20 +202,11 @@ fn fill(meta: &DocType, row: &mut Row, fields: &Map<String, Value>) -> Result<()
 /// What a new record holds before anything sent: a field's default, a Select's first choice, the time (recording 910).
 fn set_defaults(meta: &DocType, row: &mut Row) -> Result<(), Refusal> {
     for (place, field) in meta.fields.iter().enumerate() {
-        let first_choice = || {
-            field
-                .options
-                .as_deref()
-                .and_then(|options| options.split('\n').next())
-        };
+        let first_choice = || field.options.as_deref().and_then(|options| options.split('\n').next());
         let default = match (&field.default, field.fieldtype.as_str()) {
             (Some(default), _) => default.clone(),
             (None, "Select") => first_choice().unwrap_or_default().to_owned(),
-            (None, "Time") => row
-                .creation
-                .map(clock::print)
-                .unwrap_or_default()
-                .split_off(11),
+            (None, "Time") => row.creation.map(clock::print).unwrap_or_default().split_off(11),
             (None, _) => continue,
         };
         let cell = value_for(meta, place, &Value::from(default))?;
@@ -280,9 +233,8 @@ fn value_for(meta: &DocType, place: usize, value: &Value) -> Result<Cell, Refusa
 
 /// A name that exists, case and accents aside (recordings 833, 834).
 pub(super) fn duplicate(doctype: &str, name: &str) -> Refusal {
-    let words = format!(
-        "('{doctype}', '{name}', IntegrityError(1062, \"Duplicate entry '{name}' for key 'PRIMARY'\"))"
-    );
+    let words =
+        format!("('{doctype}', '{name}', IntegrityError(1062, \"Duplicate entry '{name}' for key 'PRIMARY'\"))");
     let mut refusal = Refusal::new(409, "frappe.exceptions.DuplicateEntryError").detail(&words);
     refusal.messages.push(json!({
         "message": format!("{doctype} <strong>{name}</strong> already exists"), "title": "Duplicate Name", "indicator": "red",

@@ -69,18 +69,12 @@ impl When {
 
     /// A request about records of this DocType, by whichever endpoint.
     pub fn doctype(doctype: &str) -> Self {
-        Self {
-            doctype: Some(doctype.to_owned()),
-            ..Self::default()
-        }
+        Self { doctype: Some(doctype.to_owned()), ..Self::default() }
     }
 
     /// A request whose decoded path holds this text.
     pub fn path(part: &str) -> Self {
-        Self {
-            path: Some(part.to_owned()),
-            ..Self::default()
-        }
+        Self { path: Some(part.to_owned()), ..Self::default() }
     }
 
     /// Only requests by this HTTP method.
@@ -98,10 +92,7 @@ impl When {
     fn fits(&self, method: &str, path: &str, doctype: Option<&str>) -> bool {
         self.method.as_deref().is_none_or(|wanted| wanted == method)
             && self.path.as_deref().is_none_or(|part| path.contains(part))
-            && self
-                .doctype
-                .as_deref()
-                .is_none_or(|wanted| Some(wanted) == doctype)
+            && self.doctype.as_deref().is_none_or(|wanted| Some(wanted) == doctype)
     }
 }
 
@@ -130,43 +121,26 @@ impl Hold {
 
     /// Lets the request go on.
     pub fn release(&self) {
-        self.0
-            .state
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .is_released = true;
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner).is_released = true;
         self.0.released.notify_waiters();
     }
 
     /// Waits until a request is being held; false if none came in time.
     pub fn wait_until_reached(&self, patience: Duration) -> bool {
         let state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = self
-            .0
-            .reached
-            .wait_timeout_while(state, patience, |state| !state.is_reached);
+        let waited = self.0.reached.wait_timeout_while(state, patience, |state| !state.is_reached);
         waited.unwrap_or_else(PoisonError::into_inner).0.is_reached
     }
 
     pub(super) async fn wait(&self) {
         {
-            self.0
-                .state
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .is_reached = true;
+            self.0.state.lock().unwrap_or_else(PoisonError::into_inner).is_reached = true;
             self.0.reached.notify_all();
         }
         loop {
             // Registered before looking, or a release in between would be missed.
             let released = self.0.released.notified();
-            if self
-                .0
-                .state
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .is_released
-            {
+            if self.0.state.lock().unwrap_or_else(PoisonError::into_inner).is_released {
                 return;
             }
             released.await;
@@ -187,11 +161,7 @@ struct Scripted {
 
 impl Queue {
     pub(super) fn push(&mut self, when: When, fault: Fault, is_lasting: bool) {
-        self.0.push_back(Scripted {
-            when,
-            fault,
-            is_lasting,
-        });
+        self.0.push_back(Scripted { when, fault, is_lasting });
     }
 
     pub(super) fn clear(&mut self) {
@@ -203,12 +173,7 @@ impl Queue {
     }
 
     /// The fault meant for a request, if any. Faults meant for a later one count it.
-    pub(super) fn take(
-        &mut self,
-        method: &str,
-        path: &str,
-        doctype: Option<&str>,
-    ) -> Option<Fault> {
+    pub(super) fn take(&mut self, method: &str, path: &str, doctype: Option<&str>) -> Option<Fault> {
         let mut found = None;
         for (place, scripted) in self.0.iter_mut().enumerate() {
             if scripted.when.fits(method, path, doctype) {
@@ -236,11 +201,7 @@ mod tests {
         let mut queue = Queue::default();
         queue.push(When::doctype("Item").nth(2), Fault::CutBody, false);
         queue.push(When::any(), Fault::Refuse, false);
-        let mut take = |doctype| {
-            queue
-                .take("GET", "/api/resource/x", Some(doctype))
-                .map(|fault| format!("{fault:?}"))
-        };
+        let mut take = |doctype| queue.take("GET", "/api/resource/x", Some(doctype)).map(|fault| format!("{fault:?}"));
         assert_eq!(take("UOM").as_deref(), Some("Refuse"));
         assert_eq!(take("Item"), None);
         assert_eq!(take("Item").as_deref(), Some("CutBody"));

@@ -62,11 +62,7 @@ pub(super) enum Operand {
 }
 
 /// Reads `filters` or `or_filters` (recordings 103, 104, 202, 222, 846).
-pub(super) fn read(
-    doctype: &DocType,
-    given: &Value,
-    known: &dyn Fn(&str) -> bool,
-) -> Result<Vec<Filter>, Refusal> {
+pub(super) fn read(doctype: &DocType, given: &Value, known: &dyn Fn(&str) -> bool) -> Result<Vec<Filter>, Refusal> {
     match given {
         Value::Null => Ok(Vec::new()),
         Value::Object(map) => map
@@ -85,21 +81,14 @@ pub(super) fn read(
                     [of, field, operator, value, ..] if of.as_str() == Some(&doctype.name) => {
                         one(doctype, &cell::text(field), operator, value)
                     }
-                    [of, _, _, _, ..] if known(&cell::text(of)) => {
-                        Err(Refusal::new(500, "NotImplementedError")
-                            .detail("the simulated HQ does not join tables by a filter"))
-                    }
-                    [of, ..] => Err(Refusal::not_found(Some(format!(
-                        "DocType {} not found",
-                        cell::text(of)
-                    )))),
+                    [of, _, _, _, ..] if known(&cell::text(of)) => Err(Refusal::new(500, "NotImplementedError")
+                        .detail("the simulated HQ does not join tables by a filter")),
+                    [of, ..] => Err(Refusal::not_found(Some(format!("DocType {} not found", cell::text(of))))),
                     [] => Err(Refusal::new(500, "IndexError").detail("list index out of range")),
                 },
                 Value::String(text) => {
                     let first: String = text.chars().take(1).collect();
-                    Err(Refusal::not_found(Some(format!(
-                        "DocType {first} not found"
-                    ))))
+                    Err(Refusal::not_found(Some(format!("DocType {first} not found"))))
                 }
                 Value::Object(_) | Value::Null | Value::Bool(_) | Value::Number(_) => {
                     Err(Refusal::new(500, "TypeError").detail("filters must be lists"))
@@ -126,25 +115,17 @@ fn one(doctype: &DocType, field: &str, operator: &Value, value: &Value) -> Resul
         ">=" => comparison(Comparison::AtLeast),
         "<" => comparison(Comparison::Less),
         "<=" => comparison(Comparison::AtMost),
-        "in" | "not in" => Test::In {
-            list: members(column, value),
-            negated: operator == "not in",
-        },
-        "like" | "not like" => Test::Like {
-            pattern: Pattern::new(&cell::text(value)),
-            negated: operator == "not like",
-        },
+        "in" | "not in" => Test::In { list: members(column, value), negated: operator == "not in" },
+        "like" | "not like" => {
+            Test::Like { pattern: Pattern::new(&cell::text(value)), negated: operator == "not like" }
+        }
         "between" => {
             let (low, high) = range(column, value)?;
             Test::Between(low, high)
         }
         "is" => Test::IsSet(value.as_str() == Some("set")),
         _ => {
-            return Err(Refusal::thrown(
-                417,
-                "ValidationError",
-                &format!("Operator must be one of {OPERATORS}"),
-            ));
+            return Err(Refusal::thrown(417, "ValidationError", &format!("Operator must be one of {OPERATORS}")));
         }
     };
     Ok(Filter { column, test })
@@ -153,19 +134,13 @@ fn one(doctype: &DocType, field: &str, operator: &Value, value: &Value) -> Resul
 /// A field's name without its table: `` `tabItem`.`modified` `` is `modified` (recording 114).
 pub(super) fn bare_name<'a>(doctype: &str, field: &'a str) -> &'a str {
     let field = field.trim();
-    let bare = field
-        .strip_prefix(&format!("`tab{doctype}`."))
-        .unwrap_or(field);
+    let bare = field.strip_prefix(&format!("`tab{doctype}`.")).unwrap_or(field);
     bare.trim_matches('`')
 }
 
 /// The refusal of a name that is no column (recordings 837, 838).
 pub(super) fn not_permitted(field: &str) -> Refusal {
-    Refusal::thrown(
-        417,
-        "DataError",
-        &format!("Field not permitted in query: {field}"),
-    )
+    Refusal::thrown(417, "DataError", &format!("Field not permitted in query: {field}"))
 }
 
 /// The elements of an `in` list, trimmed; a text is split at commas (recordings 206-208).
@@ -176,10 +151,7 @@ fn members(column: Column, value: &Value) -> Vec<Operand> {
             cell::text(value).split(',').map(str::to_owned).collect()
         }
     };
-    texts
-        .iter()
-        .map(|text| Operand::new(column, &Value::from(text.trim())))
-        .collect()
+    texts.iter().map(|text| Operand::new(column, &Value::from(text.trim()))).collect()
 }
 
 /// The ends of `between`: bare dates cover whole days (recordings 220, 221).
@@ -194,9 +166,7 @@ fn range(column: Column, value: &Value) -> Result<(Operand, Operand), Refusal> {
         return Err(Refusal::new(500, "IndexError").detail("list index out of range"));
     };
     let high_end = match Operand::new(column, high) {
-        Operand::Time(day) if high.as_str().is_some_and(clock::is_bare_date) => {
-            Operand::Time(day + DAY_END)
-        }
+        Operand::Time(day) if high.as_str().is_some_and(clock::is_bare_date) => Operand::Time(day + DAY_END),
         end @ (Operand::Time(_) | Operand::Text(_) | Operand::Number(_)) => end,
     };
     Ok((Operand::new(column, low), high_end))
@@ -206,14 +176,10 @@ impl Operand {
     fn new(column: Column, value: &Value) -> Self {
         match column.kind() {
             Kind::Whole | Kind::Check | Kind::Real => Self::Number(cell::real(value)),
-            Kind::Date | Kind::Datetime => {
-                Self::Time(value.as_str().and_then(clock::parse).unwrap_or(BELOW_ALL))
-            }
+            Kind::Date | Kind::Datetime => Self::Time(value.as_str().and_then(clock::parse).unwrap_or(BELOW_ALL)),
             Kind::Text | Kind::Table | Kind::Layout => match value {
                 Value::Number(_) | Value::Bool(_) => Self::Number(cell::real(value)),
-                Value::Null | Value::String(_) | Value::Array(_) | Value::Object(_) => {
-                    Self::Text(cell::text(value))
-                }
+                Value::Null | Value::String(_) | Value::Array(_) | Value::Object(_) => Self::Text(cell::text(value)),
             },
         }
     }
@@ -242,28 +208,16 @@ impl Filter {
         }
         match &self.test {
             Test::Compare(comparison, operand) => comparison.allows(self.against(row, operand)),
-            Test::In { list, negated } => {
-                list.iter()
-                    .any(|operand| self.against(row, operand).is_eq())
-                    != *negated
-            }
-            Test::Like { pattern, negated } => {
-                pattern.fits(&cell::text(&row.get(self.column).to_json())) != *negated
-            }
-            Test::Between(low, high) => {
-                self.against(row, low).is_ge() && self.against(row, high).is_le()
-            }
+            Test::In { list, negated } => list.iter().any(|operand| self.against(row, operand).is_eq()) != *negated,
+            Test::Like { pattern, negated } => pattern.fits(&cell::text(&row.get(self.column).to_json())) != *negated,
+            Test::Between(low, high) => self.against(row, low).is_ge() && self.against(row, high).is_le(),
             Test::IsSet(wanted) => {
                 let is_set = match self.column.kind() {
-                    Kind::Whole | Kind::Check | Kind::Real => {
-                        row.get(self.column).as_number() != 0.0
-                    }
+                    Kind::Whole | Kind::Check | Kind::Real => row.get(self.column).as_number() != 0.0,
                     Kind::Date | Kind::Datetime => !row.get(self.column).is_null(),
                     Kind::Text | Kind::Table | Kind::Layout => row
                         .text(self.column)
-                        .map_or(!row.get(self.column).is_null(), |text| {
-                            !text.trim_end().is_empty()
-                        }),
+                        .map_or(!row.get(self.column).is_null(), |text| !text.trim_end().is_empty()),
                 };
                 is_set == *wanted
             }
@@ -297,12 +251,7 @@ mod tests {
     use super::*;
 
     fn item() -> DocType {
-        DocType::new("Item").fields([
-            ("title", "Data"),
-            ("rate", "Currency"),
-            ("off", "Check"),
-            ("day", "Date"),
-        ])
+        DocType::new("Item").fields([("title", "Data"), ("rate", "Currency"), ("off", "Check"), ("day", "Date")])
     }
 
     fn row(title: Cell, modified: Option<&str>) -> Row {
@@ -316,13 +265,7 @@ mod tests {
             docstatus: 0,
             idx: 0,
             parent: None,
-            cells: vec![
-                title,
-                Cell::Real(80.0),
-                Cell::Whole(0),
-                Cell::Text("2030-01-01".into()),
-            ]
-            .into(),
+            cells: vec![title, Cell::Real(80.0), Cell::Whole(0), Cell::Text("2030-01-01".into())].into(),
         }
     }
 
@@ -333,10 +276,7 @@ mod tests {
 
     #[test]
     fn every_operator_decides_as_recorded() {
-        let row = row(
-            Cell::Text("Été, Sorbet".into()),
-            Some("2024-05-05 10:00:00.000001"),
-        );
+        let row = row(Cell::Text("Été, Sorbet".into()), Some("2024-05-05 10:00:00.000001"));
         for (filter, expected) in [
             (json!([["title", "=", "ete, sorbet  "]]), true),
             (json!([["title", "in", "ete, sorbet"]]), false),
@@ -355,15 +295,9 @@ mod tests {
             (json!([["Item", "rate", "=", 80]]), true),
             (json!([["modified", ">", "2024-05-05 10:00:00"]]), true),
             (json!([["modified", ">", "2024-05-05T10:00:00.000Z"]]), true),
-            (
-                json!([["modified", "=", "2024-05-05 10:00:00.000001"]]),
-                true,
-            ),
+            (json!([["modified", "=", "2024-05-05 10:00:00.000001"]]), true),
             (json!([["modified", "<=", "2024-05-05"]]), false),
-            (
-                json!([["modified", "between", ["2024-05-05", "2024-05-05"]]]),
-                true,
-            ),
+            (json!([["modified", "between", ["2024-05-05", "2024-05-05"]]]), true),
             (json!([["modified", ">", "yesterday"]]), true),
             (json!([["modified", ">", null]]), true),
         ] {
@@ -374,16 +308,10 @@ mod tests {
     #[test]
     fn a_null_modified_passes_no_filter_on_it() {
         let row = row(Cell::Null, None);
-        assert!(!passes(
-            json!([["modified", ">=", "0001-01-01 00:00:00"]]),
-            &row
-        ));
+        assert!(!passes(json!([["modified", ">=", "0001-01-01 00:00:00"]]), &row));
         assert!(!passes(json!([["modified", ">", ""]]), &row));
         assert!(passes(json!([["modified", "is", "not set"]]), &row));
-        assert!(
-            passes(json!([["title", "!=", "x"]]), &row),
-            "a null text is an empty text"
-        );
+        assert!(passes(json!([["title", "!=", "x"]]), &row), "a null text is an empty text");
     }
 
     #[test]
@@ -395,11 +323,7 @@ mod tests {
             (json!([["nosuch", "=", 1]]), 417, "DataError"),
         ] {
             let refusal = read(&item(), &filter, &|_| false).unwrap_err();
-            assert_eq!(
-                (refusal.status(), refusal.exc_type()),
-                (status, exc_type),
-                "{filter}"
-            );
+            assert_eq!((refusal.status(), refusal.exc_type()), (status, exc_type), "{filter}");
         }
     }
 }

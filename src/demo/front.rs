@@ -139,12 +139,6 @@ impl Front {
             self.used += rate.cost;
         }
         let reset = (seconds - now.timestamp().rem_euclid(seconds)).unsigned_abs();
-        Some(Allowance {
-            limit: rate.budget,
-            remaining,
-            used: rate.cost,
-            reset,
-            is_spent,
-        })
+        Some(Allowance { limit: rate.budget, remaining, used: rate.cost, reset, is_spent })
     }
 }

@@ -43,19 +43,9 @@ impl Records {
     }
 
     /// Renames a record: links to it follow, `modified` moves nowhere, a Comment is left (recordings 721-725).
-    pub(super) fn rename(
-        &mut self,
-        doctype: &str,
-        old: &str,
-        new: &str,
-        user: &str,
-    ) -> Result<(), Refusal> {
+    pub(super) fn rename(&mut self, doctype: &str, old: &str, new: &str, user: &str) -> Result<(), Refusal> {
         let id = self.find(doctype, old)?;
-        if self
-            .table(doctype)?
-            .named(new)
-            .is_some_and(|taken| taken != id)
-        {
+        if self.table(doctype)?.named(new).is_some_and(|taken| taken != id) {
             return Err(duplicate(doctype, new));
         }
         let meta = Arc::clone(&self.table(doctype)?.doctype);
@@ -78,41 +68,19 @@ impl Records {
             }
         }
         self.relink(doctype, old, new)?;
-        self.comment(
-            doctype,
-            new,
-            &format!("renamed from <strong>{old}</strong> to <strong>{new}</strong>"),
-            user,
-        )
+        self.comment(doctype, new, &format!("renamed from <strong>{old}</strong> to <strong>{new}</strong>"), user)
     }
 
     /// Merges one record into another: links follow silently, the merged one leaves a tombstone (recordings 726-729).
-    pub(super) fn merge(
-        &mut self,
-        doctype: &str,
-        from: &str,
-        into: &str,
-        user: &str,
-    ) -> Result<(), Refusal> {
+    pub(super) fn merge(&mut self, doctype: &str, from: &str, into: &str, user: &str) -> Result<(), Refusal> {
         self.find(doctype, into)?;
-        self.comment(
-            doctype,
-            into,
-            &format!("merged <strong>{from}</strong> into <strong>{into}</strong>"),
-            user,
-        )?;
+        self.comment(doctype, into, &format!("merged <strong>{from}</strong> into <strong>{into}</strong>"), user)?;
         self.relink(doctype, from, into)?;
         let stamp = self.stamp();
         self.delete(doctype, from, user, Some(stamp))
     }
 
-    fn comment(
-        &mut self,
-        doctype: &str,
-        name: &str,
-        content: &str,
-        user: &str,
-    ) -> Result<(), Refusal> {
+    fn comment(&mut self, doctype: &str, name: &str, content: &str, user: &str) -> Result<(), Refusal> {
         let stamp = self.stamp();
         let row = json!({
             "comment_type": "Edit", "comment_email": user, "reference_doctype": doctype, "reference_name": name,
@@ -121,32 +89,17 @@ impl Records {
         self.insert_built_in("Comment", &row, user, stamp)
     }
 
-    fn insert_built_in(
-        &mut self,
-        doctype: &str,
-        row: &Value,
-        user: &str,
-        stamp: Stamp,
-    ) -> Result<(), Refusal> {
+    fn insert_built_in(&mut self, doctype: &str, row: &Value, user: &str, stamp: Stamp) -> Result<(), Refusal> {
         let Value::Object(fields) = row else {
             return Ok(());
         };
-        self.insert(
-            doctype,
-            fields,
-            Write {
-                user,
-                touch: Touch::At(Some(stamp)),
-            },
-        )
-        .map(drop)
+        self.insert(doctype, fields, Write { user, touch: Touch::At(Some(stamp)) }).map(drop)
     }
 
     /// Points every link to `old` at `new`, moving no `modified` (recordings 722, 729).
     fn relink(&mut self, doctype: &str, old: &str, new: &str) -> Result<(), Refusal> {
         for (of, id, place) in self.links_to(doctype, old) {
-            self.table_mut(&of)?
-                .change(id, |row| row.set(place, Cell::Text(new.into())));
+            self.table_mut(&of)?.change(id, |row| row.set(place, Cell::Text(new.into())));
         }
         Ok(())
     }
@@ -156,16 +109,12 @@ impl Records {
         let mut found = Vec::new();
         for table in self.tables() {
             let links = table.doctype.fields.iter().enumerate();
-            let links = links.filter(|(_, field)| {
-                field.fieldtype == "Link" && field.options.as_deref() == Some(doctype)
-            });
+            let links =
+                links.filter(|(_, field)| field.fieldtype == "Link" && field.options.as_deref() == Some(doctype));
             for (place, _) in links {
                 let ids = table.in_name_order(std::ops::Bound::Unbounded);
                 let linked = ids.filter(|id| {
-                    table
-                        .get(*id)
-                        .and_then(|row| row.text(Column::Field(place, Kind::Text)))
-                        == Some(name)
+                    table.get(*id).and_then(|row| row.text(Column::Field(place, Kind::Text))) == Some(name)
                 });
                 found.extend(linked.map(|id| (table.doctype.name.clone(), id, place)));
             }
@@ -191,10 +140,8 @@ fn sorted(value: &Value) -> String {
         }
     }
     let mut out = Vec::new();
-    let mut writer = serde_json::Serializer::with_formatter(
-        &mut out,
-        serde_json::ser::PrettyFormatter::with_indent(b" "),
-    );
+    let mut writer =
+        serde_json::Serializer::with_formatter(&mut out, serde_json::ser::PrettyFormatter::with_indent(b" "));
     match serde::Serialize::serialize(&order(value), &mut writer) {
         Ok(()) => String::from_utf8(out).unwrap_or_default(),
         Err(_) => String::new(),

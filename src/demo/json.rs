@@ -76,14 +76,8 @@ mod tests {
     #[test]
     fn text_beyond_ascii_is_escaped_with_surrogates() {
         let mut out = Vec::new();
-        write(
-            &mut out,
-            &serde_json::json!({"item_group": "Ünï 😀\n", "n": [1, 2.0, null]}),
-        );
+        write(&mut out, &serde_json::json!({"item_group": "Ünï 😀\n", "n": [1, 2.0, null]}));
         let text = String::from_utf8(out).unwrap();
-        assert_eq!(
-            text,
-            r#"{"item_group":"\u00dcn\u00ef \ud83d\ude00\n","n":[1,2.0,null]}"#
-        );
+        assert_eq!(text, r#"{"item_group":"\u00dcn\u00ef \ud83d\ude00\n","n":[1,2.0,null]}"#);
     }
 }

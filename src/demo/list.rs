@@ -29,13 +29,7 @@ pub(super) struct Page {
 }
 
 /// Runs a list request. Duplicated rows are a fault that tests ask for.
-pub(super) fn page(
-    records: &Records,
-    table: &Table,
-    user: &User,
-    query: &Query,
-    is_doubled: bool,
-) -> Page {
+pub(super) fn page(records: &Records, table: &Table, user: &User, query: &Query, is_doubled: bool) -> Page {
     if query.is_grouped() {
         return grouped(records, table, user, query);
     }
@@ -57,10 +51,7 @@ pub(super) fn page(
         });
     }
     body.push(b']');
-    Page {
-        body,
-        rows: ids.len(),
-    }
+    Page { body, rows: ids.len() }
 }
 
 fn labels(outputs: &[Output]) -> Vec<Vec<u8>> {
@@ -75,12 +66,7 @@ fn labels(outputs: &[Output]) -> Vec<Vec<u8>> {
         .collect()
 }
 
-fn write_row(
-    body: &mut Vec<u8>,
-    as_dict: bool,
-    labels: &[Vec<u8>],
-    mut write: impl FnMut(&mut Vec<u8>, usize),
-) {
+fn write_row(body: &mut Vec<u8>, as_dict: bool, labels: &[Vec<u8>], mut write: impl FnMut(&mut Vec<u8>, usize)) {
     body.push(if as_dict { b'{' } else { b'[' });
     for (place, label) in labels.iter().enumerate() {
         if place > 0 {
@@ -97,19 +83,11 @@ fn write_row(
 fn value(records: &Records, row: &Row, expression: &Expression) -> Cell {
     match expression {
         Expression::Column(column) => row.get(*column),
-        Expression::Linked {
-            link,
-            doctype,
-            field,
-        } => row
+        Expression::Linked { link, doctype, field } => row
             .text(*link)
             .and_then(|name| {
                 let table = records.table(doctype).ok()?;
-                Some(
-                    table
-                        .get(table.named(name)?)?
-                        .get(Column::of(&table.doctype, field)?),
-                )
+                Some(table.get(table.named(name)?)?.get(Column::of(&table.doctype, field)?))
             })
             .unwrap_or(Cell::Null),
         Expression::Count | Expression::Sum(_) | Expression::Average(_) => Cell::Null,
@@ -118,35 +96,19 @@ fn value(records: &Records, row: &Row, expression: &Expression) -> Cell {
 
 fn passes(table: &Table, user: &User, query: &Query, row: &Row) -> bool {
     query.filters.iter().all(|filter| filter.lets_through(row))
-        && (query.or_filters.is_empty()
-            || query
-                .or_filters
-                .iter()
-                .any(|filter| filter.lets_through(row)))
+        && (query.or_filters.is_empty() || query.or_filters.iter().any(|filter| filter.lets_through(row)))
         && (table.doctype.is_child || user.knows(&table.doctype, row))
 }
 
 /// The rows of the page, in order.
 fn select(table: &Table, user: &User, query: &Query) -> Vec<RowId> {
     let walk = Walk::choose(table, query);
-    let keep = |id: &RowId| {
-        table
-            .get(*id)
-            .is_some_and(|row| passes(table, user, query, row))
-    };
+    let keep = |id: &RowId| table.get(*id).is_some_and(|row| passes(table, user, query, row));
     if walk.is_ordered {
-        return walk
-            .ids
-            .filter(keep)
-            .skip(query.start)
-            .take(query.limit.unwrap_or(usize::MAX))
-            .collect();
+        return walk.ids.filter(keep).skip(query.start).take(query.limit.unwrap_or(usize::MAX)).collect();
     }
-    let mut found: Vec<(Vec<Vec<u8>>, RowId)> = walk
-        .ids
-        .filter(keep)
-        .filter_map(|id| Some((sort_key(table.get(id)?, &query.order), id)))
-        .collect();
+    let mut found: Vec<(Vec<Vec<u8>>, RowId)> =
+        walk.ids.filter(keep).filter_map(|id| Some((sort_key(table.get(id)?, &query.order), id))).collect();
     found.sort_by(|(left, _), (right, _)| compare(left, right, &query.order));
     found
         .into_iter()
@@ -167,16 +129,7 @@ fn sort_key(row: &Row, order: &[(Order, bool)]) -> Vec<Vec<u8>> {
 /// Bytes that sort as the cells do.
 fn ordered_bytes(cell: &Cell) -> Vec<u8> {
     let tagged = |bytes: &[u8]| [&[1], bytes].concat();
-    let number = |bits: u64| {
-        tagged(
-            &(if bits >> 63 == 0 {
-                bits | 1 << 63
-            } else {
-                !bits
-            })
-            .to_be_bytes(),
-        )
-    };
+    let number = |bits: u64| tagged(&(if bits >> 63 == 0 { bits | 1 << 63 } else { !bits }).to_be_bytes());
     match cell {
         Cell::Null => vec![0],
         Cell::Whole(_) | Cell::Real(_) => number(cell.as_number().to_bits()),
@@ -189,13 +142,7 @@ fn compare(left: &[Vec<u8>], right: &[Vec<u8>], order: &[(Order, bool)]) -> Orde
     left.iter()
         .zip(right)
         .zip(order)
-        .map(|((left, right), (_, is_descending))| {
-            if *is_descending {
-                right.cmp(left)
-            } else {
-                left.cmp(right)
-            }
-        })
+        .map(|((left, right), (_, is_descending))| if *is_descending { right.cmp(left) } else { left.cmp(right) })
         .find(|ordering| ordering.is_ne())
         .unwrap_or(Ordering::Equal)
 }
@@ -206,54 +153,34 @@ fn grouped(records: &Records, table: &Table, user: &User, query: &Query) -> Page
     if query.group_by.is_empty() {
         groups.insert(Vec::new(), Vec::new());
     }
-    for row in Walk::choose(table, query)
-        .ids
-        .filter_map(|id| table.get(id))
-    {
+    for row in Walk::choose(table, query).ids.filter_map(|id| table.get(id)) {
         if passes(table, user, query, row) {
-            let key = query
-                .group_by
-                .iter()
-                .map(|column| ordered_bytes(&row.get(*column)))
-                .collect();
+            let key = query.group_by.iter().map(|column| ordered_bytes(&row.get(*column))).collect();
             groups.entry(key).or_default().push(row);
         }
     }
     let mut lines: Vec<Vec<Cell>> = groups
         .values()
-        .map(|rows| {
-            query
-                .outputs
-                .iter()
-                .map(|output| total(records, rows, &output.expression))
-                .collect()
-        })
+        .map(|rows| query.outputs.iter().map(|output| total(records, rows, &output.expression)).collect())
         .collect();
     for (order, is_descending) in query.order.iter().rev() {
         let place = match order {
             Order::Output(place) => Some(*place),
-            Order::Column(column) => query.outputs.iter().position(
-                |output| matches!(output.expression, Expression::Column(known) if known == *column),
-            ),
+            Order::Column(column) => query
+                .outputs
+                .iter()
+                .position(|output| matches!(output.expression, Expression::Column(known) if known == *column)),
         };
         let key = |line: &Vec<Cell>| place.and_then(|place| line.get(place)).map(ordered_bytes);
         lines.sort_by(|left, right| {
             let ordering = key(left).cmp(&key(right));
-            if *is_descending {
-                ordering.reverse()
-            } else {
-                ordering
-            }
+            if *is_descending { ordering.reverse() } else { ordering }
         });
     }
     let labels = labels(&query.outputs);
     let mut body = vec![b'['];
     let mut rows = 0;
-    for line in lines
-        .iter()
-        .skip(query.start)
-        .take(query.limit.unwrap_or(usize::MAX))
-    {
+    for line in lines.iter().skip(query.start).take(query.limit.unwrap_or(usize::MAX)) {
         if rows > 0 {
             body.push(b',');
         }
@@ -267,11 +194,7 @@ fn grouped(records: &Records, table: &Table, user: &User, query: &Query) -> Page
 }
 
 fn total(records: &Records, rows: &[&Row], expression: &Expression) -> Cell {
-    let sum = |column: Column| {
-        rows.iter()
-            .map(|row| row.get(column).as_number())
-            .sum::<f64>()
-    };
+    let sum = |column: Column| rows.iter().map(|row| row.get(column).as_number()).sum::<f64>();
     let rounded = |number: f64| Cell::Real((number * 1e9).round() / 1e9);
     match expression {
         Expression::Count => Cell::Whole(i64::try_from(rows.len()).unwrap_or(i64::MAX)),
@@ -281,9 +204,9 @@ fn total(records: &Records, rows: &[&Row], expression: &Expression) -> Cell {
             let count = u32::try_from(rows.len()).unwrap_or(u32::MAX);
             rounded(sum(*column) / f64::from(count))
         }
-        Expression::Column(_) | Expression::Linked { .. } => rows
-            .first()
-            .map_or(Cell::Null, |row| value(records, row, expression)),
+        Expression::Column(_) | Expression::Linked { .. } => {
+            rows.first().map_or(Cell::Null, |row| value(records, row, expression))
+        }
     }
 }
 
@@ -292,12 +215,8 @@ pub(super) fn count(table: &Table, filters: &[Filter]) -> Value {
     if filters.is_empty() {
         return table.len().into();
     }
-    let ids = table
-        .in_name_order(Bound::Unbounded)
-        .filter_map(|id| table.get(id));
-    ids.filter(|row| filters.iter().all(|filter| filter.lets_through(row)))
-        .count()
-        .into()
+    let ids = table.in_name_order(Bound::Unbounded).filter_map(|id| table.get(id));
+    ids.filter(|row| filters.iter().all(|filter| filter.lets_through(row))).count().into()
 }
 
 #[cfg(test)]
@@ -319,27 +238,13 @@ mod tests {
         );
         let mut made = 0;
         for number in 0..700_u32 {
-            let letters = [
-                "a", "É", "_", "z", "Ж", "中", "-", "ø", "😀", " ", "'", "%", "\\", "7",
-            ];
-            let place =
-                |divisor: u32| letters[usize::try_from(number / divisor).unwrap() % letters.len()];
+            let letters = ["a", "É", "_", "z", "Ж", "中", "-", "ø", "😀", " ", "'", "%", "\\", "7"];
+            let place = |divisor: u32| letters[usize::try_from(number / divisor).unwrap() % letters.len()];
             let title = format!("{}{}{}x", place(1), place(14), place(196));
-            let modified = if number % 10 == 0 {
-                "2024-05-05 10:00:00.000001"
-            } else {
-                "2024-05-05 10:00:00"
-            };
+            let modified = if number % 10 == 0 { "2024-05-05 10:00:00.000001" } else { "2024-05-05 10:00:00" };
             let row = json!({"title": title, "modified": modified});
-            let write = Write {
-                user: "a",
-                touch: Touch::Load(0),
-            };
-            made += usize::from(
-                records
-                    .insert("Item Group", row.as_object().unwrap(), write)
-                    .is_ok(),
-            );
+            let write = Write { user: "a", touch: Touch::Load(0) };
+            made += usize::from(records.insert("Item Group", row.as_object().unwrap(), write).is_ok());
         }
         assert!(made > 400, "{made}");
         records
@@ -347,26 +252,11 @@ mod tests {
 
     fn ask(records: &Records, args: Value) -> Vec<(String, String)> {
         let user = User::system_manager("a", "k", "s");
-        let query = Query::read(
-            records,
-            &user,
-            "Item Group",
-            args.as_object().unwrap(),
-            Call::GetList,
-        )
-        .unwrap();
-        let page = page(
-            records,
-            records.table("Item Group").unwrap(),
-            &user,
-            &query,
-            false,
-        );
+        let query = Query::read(records, &user, "Item Group", args.as_object().unwrap(), Call::GetList).unwrap();
+        let page = page(records, records.table("Item Group").unwrap(), &user, &query, false);
         let rows: Vec<Value> = serde_json::from_slice(&page.body).unwrap();
         let text = |row: &Value, key: &str| row[key].as_str().unwrap().to_owned();
-        rows.iter()
-            .map(|row| (text(row, "modified"), text(row, "name")))
-            .collect()
+        rows.iter().map(|row| (text(row, "modified"), text(row, "name"))).collect()
     }
 
     #[test]
@@ -409,14 +299,7 @@ mod tests {
         for filters in [
             json!([["modified", ">", "2024-05-05 10:00:00"]]),
             json!([["modified", "<=", "2024-05-05 10:00:00"]]),
-            json!([
-                [
-                    "modified",
-                    "between",
-                    ["2024-05-05 10:00:00.000001", "2024-05-06"]
-                ],
-                ["name", ">", "É"]
-            ]),
+            json!([["modified", "between", ["2024-05-05 10:00:00.000001", "2024-05-06"]], ["name", ">", "É"]]),
             json!([["name", ">=", "中"]]),
         ] {
             let walked = with_order("modified asc, name asc", filters.clone());

@@ -72,13 +72,7 @@ pub(super) enum Order {
 
 impl Query {
     /// Reads a list request as the user who sent it may have it answered.
-    pub(super) fn read(
-        records: &Records,
-        user: &User,
-        name: &str,
-        args: &Args,
-        call: Call,
-    ) -> Result<Self, Refusal> {
+    pub(super) fn read(records: &Records, user: &User, name: &str, args: &Args, call: Call) -> Result<Self, Refusal> {
         let table = records.table(name)?;
         let doctype = &*table.doctype;
         check_access(records, user, doctype, args)?;
@@ -97,24 +91,15 @@ impl Query {
                 })
                 .collect::<Result<_, _>>()?,
         };
-        let order = order(
-            doctype,
-            &outputs,
-            &args.get("order_by").map(cell::text).unwrap_or_default(),
-        )?;
-        let length = args
-            .get("limit_page_length")
-            .or_else(|| args.get("limit").filter(|_| call == Call::Resource));
+        let order = order(doctype, &outputs, &args.get("order_by").map(cell::text).unwrap_or_default())?;
+        let length = args.get("limit_page_length").or_else(|| args.get("limit").filter(|_| call == Call::Resource));
         let limit = match length.filter(|value| !value.is_null()).map(cell::whole) {
             None => Some(PAGE_LENGTH),
             Some(0) => None,
             Some(length) => Some(usize::try_from(length).map_err(|_refused| negative(length))?),
         };
         let start = args.get("limit_start").map_or(0, cell::whole);
-        let as_dict = args
-            .get("as_dict")
-            .map(cell::text)
-            .is_none_or(|text| !matches!(&*text, "false" | "0" | "no"));
+        let as_dict = args.get("as_dict").map(cell::text).is_none_or(|text| !matches!(&*text, "false" | "0" | "no"));
         Ok(Self {
             outputs,
             filters,
@@ -132,23 +117,17 @@ impl Query {
     /// makes it read the primary key instead (recording 116).
     pub(super) fn is_covered_by_modified(&self) -> bool {
         let covered = |column: Column| matches!(column, Column::Name | Column::Modified);
-        self.outputs.iter().all(
-            |output| matches!(output.expression, Expression::Column(column) if covered(column)),
-        ) && self
-            .filters
+        self.outputs
             .iter()
-            .chain(&self.or_filters)
-            .all(|filter| filter.column == Column::Modified)
+            .all(|output| matches!(output.expression, Expression::Column(column) if covered(column)))
+            && self.filters.iter().chain(&self.or_filters).all(|filter| filter.column == Column::Modified)
     }
 
     /// Whether rows are counted or summed instead of listed.
     pub(super) fn is_grouped(&self) -> bool {
         !self.group_by.is_empty()
             || self.outputs.iter().any(|output| {
-                matches!(
-                    output.expression,
-                    Expression::Count | Expression::Sum(_) | Expression::Average(_)
-                )
+                matches!(output.expression, Expression::Count | Expression::Sum(_) | Expression::Average(_))
             })
     }
 }
@@ -158,19 +137,15 @@ fn structured(given: Option<&Value>) -> Result<Value, Refusal> {
     match given {
         None => Ok(Value::Null),
         Some(Value::String(text)) if text.is_empty() => Ok(Value::Null),
-        Some(Value::String(text)) => serde_json::from_str(text)
-            .map_err(|error| Refusal::bad_json(&format!("Expecting value: {error}"))),
+        Some(Value::String(text)) => {
+            serde_json::from_str(text).map_err(|error| Refusal::bad_json(&format!("Expecting value: {error}")))
+        }
         Some(other) => Ok(other.clone()),
     }
 }
 
 /// A child DocType needs `parent`, naming a DocType that holds it and that the user may read (recordings 510-514).
-fn check_access(
-    records: &Records,
-    user: &User,
-    doctype: &DocType,
-    args: &Args,
-) -> Result<(), Refusal> {
+fn check_access(records: &Records, user: &User, doctype: &DocType, args: &Args) -> Result<(), Refusal> {
     if !doctype.is_child {
         return if user.reads(&doctype.name) {
             Ok(())
@@ -182,27 +157,13 @@ fn check_access(
     let plain = || Refusal::new(403, "frappe.exceptions.PermissionError");
     let parent = args.get("parent").map(cell::text).ok_or_else(plain)?;
     let table = records.table(&parent).map_err(|_unknown| plain())?;
-    if !table
-        .doctype
-        .tables()
-        .any(|(_, child)| child == doctype.name)
-    {
+    if !table.doctype.tables().any(|(_, child)| child == doctype.name) {
         return Err(plain());
     }
-    if user.reads(&parent) {
-        Ok(())
-    } else {
-        Err(Refusal::no_access(&user.email, &parent))
-    }
+    if user.reads(&parent) { Ok(()) } else { Err(Refusal::no_access(&user.email, &parent)) }
 }
 
-fn outputs(
-    records: &Records,
-    user: &User,
-    doctype: &DocType,
-    args: &Args,
-    call: Call,
-) -> Result<Vec<Output>, Refusal> {
+fn outputs(records: &Records, user: &User, doctype: &DocType, args: &Args, call: Call) -> Result<Vec<Output>, Refusal> {
     let given = args.get("fields").filter(|given| !given.is_null());
     if call == Call::Resource && given.is_some_and(|given| !given.is_string()) {
         let words = "the JSON object must be str, bytes or bytearray, not list";
@@ -224,32 +185,22 @@ fn outputs(
         }
         let name = filter::bare_name(&doctype.name, expression);
         if let Some(column) = Column::of(doctype, name) {
-            let readable = doctype
-                .get(name)
-                .is_none_or(|field| user.sees(&doctype.name, field));
+            let readable = doctype.get(name).is_none_or(|field| user.sees(&doctype.name, field));
             if readable && column.kind() != Kind::Table {
-                outputs.push(Output {
-                    label: alias.unwrap_or(name).to_owned(),
-                    expression: Expression::Column(column),
-                });
+                outputs
+                    .push(Output { label: alias.unwrap_or(name).to_owned(), expression: Expression::Column(column) });
             }
             continue;
         }
-        let expression =
-            aggregate(doctype, expression).or_else(|| linked(records, doctype, expression));
-        let expression =
-            expression.ok_or_else(|| filter::not_permitted(culprit(doctype, expression_text)))?;
+        let expression = aggregate(doctype, expression).or_else(|| linked(records, doctype, expression));
+        let expression = expression.ok_or_else(|| filter::not_permitted(culprit(doctype, expression_text)))?;
         let label = match &expression {
             Expression::Linked { field, .. } => alias.unwrap_or(field),
-            Expression::Column(_)
-            | Expression::Count
-            | Expression::Sum(_)
-            | Expression::Average(_) => alias.unwrap_or(field),
+            Expression::Column(_) | Expression::Count | Expression::Sum(_) | Expression::Average(_) => {
+                alias.unwrap_or(field)
+            }
         };
-        outputs.push(Output {
-            label: label.to_owned(),
-            expression,
-        });
+        outputs.push(Output { label: label.to_owned(), expression });
     }
     Ok(outputs)
 }
@@ -263,32 +214,22 @@ fn split_alias(field: &str) -> (&str, Option<&str>) {
 
 /// What `*` stands for: of a child DocType only the name (recordings 512, 517).
 fn all_columns(user: &User, doctype: &DocType) -> Vec<Output> {
-    let output = |name: &str, column| Output {
-        label: name.to_owned(),
-        expression: Expression::Column(column),
-    };
+    let output = |name: &str, column| Output { label: name.to_owned(), expression: Expression::Column(column) };
     if doctype.is_child {
         return vec![output("name", Column::Name)];
     }
     let standard = STANDARD.iter().map(|(name, column)| output(name, *column));
-    let fields = doctype
-        .fields
-        .iter()
-        .filter(|field| user.sees(&doctype.name, field))
-        .filter_map(|field| {
-            let column = Column::of(doctype, &field.fieldname)?;
-            (column.kind() != Kind::Table).then(|| output(&field.fieldname, column))
-        });
+    let fields = doctype.fields.iter().filter(|field| user.sees(&doctype.name, field)).filter_map(|field| {
+        let column = Column::of(doctype, &field.fieldname)?;
+        (column.kind() != Kind::Table).then(|| output(&field.fieldname, column))
+    });
     standard.chain(fields).collect()
 }
 
 /// `count(name)`, `sum(x)` and `avg(x)`; everything else is refused (recordings 1602-1613).
 fn aggregate(doctype: &DocType, expression: &str) -> Option<Expression> {
     let (function, rest) = expression.split_once('(')?;
-    let column = Column::of(
-        doctype,
-        filter::bare_name(&doctype.name, rest.strip_suffix(')')?),
-    )?;
+    let column = Column::of(doctype, filter::bare_name(&doctype.name, rest.strip_suffix(')')?))?;
     match function.trim().to_lowercase().as_str() {
         "count" => Some(Expression::Count),
         "sum" => Some(Expression::Sum(column)),
@@ -309,39 +250,23 @@ fn culprit<'a>(doctype: &DocType, expression: &'a str) -> &'a str {
 
 fn linked(records: &Records, doctype: &DocType, expression: &str) -> Option<Expression> {
     let (link, field) = expression.split_once('.')?;
-    let target = doctype
-        .get(link)
-        .filter(|field| field.fieldtype == "Link")?
-        .options
-        .clone()?;
+    let target = doctype.get(link).filter(|field| field.fieldtype == "Link")?.options.clone()?;
     Column::of(&records.table(&target).ok()?.doctype, field)?;
     let link = Column::of(doctype, link)?;
-    Some(Expression::Linked {
-        link,
-        doctype: target,
-        field: field.to_owned(),
-    })
+    Some(Expression::Linked { link, doctype: target, field: field.to_owned() })
 }
 
 /// Reads `order_by` (recordings 114, 839-841).
 fn order(doctype: &DocType, outputs: &[Output], text: &str) -> Result<Vec<(Order, bool)>, Refusal> {
     if text.contains('(') && text.to_lowercase().contains("select") {
-        return Err(Refusal::thrown(
-            417,
-            "ValidationError",
-            "Cannot use sub-query in order by",
-        ));
+        return Err(Refusal::thrown(417, "ValidationError", "Cannot use sub-query in order by"));
     }
     let is_plain = |c: char| c.is_alphanumeric() || matches!(c, ' ' | '_' | '`' | '.' | ',');
     if !text.chars().all(is_plain) {
         return Err(Refusal::thrown(417, "ValidationError", "Illegal SQL Query"));
     }
     let mut order = Vec::new();
-    for part in text
-        .split(',')
-        .map(str::trim)
-        .filter(|part| !part.is_empty())
-    {
+    for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
         let lower = part.to_lowercase();
         let is_descending = lower.ends_with(" desc");
         let name = if is_descending || lower.ends_with(" asc") {
@@ -350,9 +275,7 @@ fn order(doctype: &DocType, outputs: &[Output], text: &str) -> Result<Vec<(Order
             part
         };
         let name = filter::bare_name(&doctype.name, name);
-        let name = name
-            .strip_prefix(&format!("tab{}.", doctype.name))
-            .unwrap_or(name);
+        let name = name.strip_prefix(&format!("tab{}.", doctype.name)).unwrap_or(name);
         let aggregate = outputs
             .iter()
             .position(|output| output.label == name)

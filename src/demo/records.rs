@@ -24,22 +24,14 @@ pub(super) struct Records {
 
 impl Records {
     pub(super) fn new(zone: Tz) -> Self {
-        let mut records = Self {
-            tables: BTreeMap::new(),
-            users: Vec::new(),
-            clock: Clock::real(zone),
-            names_given: 0,
-        };
-        doctype::built_in()
-            .into_iter()
-            .for_each(|doctype| records.define(doctype));
+        let mut records = Self { tables: BTreeMap::new(), users: Vec::new(), clock: Clock::real(zone), names_given: 0 };
+        doctype::built_in().into_iter().for_each(|doctype| records.define(doctype));
         records
     }
 
     /// Adds a DocType, empty.
     pub(super) fn define(&mut self, doctype: DocType) {
-        self.tables
-            .insert(doctype.name.clone(), Table::new(doctype));
+        self.tables.insert(doctype.name.clone(), Table::new(doctype));
     }
 
     /// The table of a DocType (recording 820).
@@ -75,18 +67,11 @@ impl Records {
     }
 
     /// A name for a new record, by the DocType's rule.
-    pub(super) fn new_name(
-        &mut self,
-        doctype: &DocType,
-        fields: &Map<String, Value>,
-    ) -> Result<Cell, Refusal> {
+    pub(super) fn new_name(&mut self, doctype: &DocType, fields: &Map<String, Value>) -> Result<Cell, Refusal> {
         let given = |field: &str| {
             let text = fields.get(field).map(super::cell::text).unwrap_or_default();
-            let missing =
-                || Refusal::thrown(417, "ValidationError", &format!("{field} is required"));
-            (!text.is_empty())
-                .then(|| Cell::Text(text.into()))
-                .ok_or_else(missing)
+            let missing = || Refusal::thrown(417, "ValidationError", &format!("{field} is required"));
+            (!text.is_empty()).then(|| Cell::Text(text.into())).ok_or_else(missing)
         };
         match &doctype.naming {
             Naming::Field(field) => given(field),
@@ -116,25 +101,18 @@ impl Records {
     }
 
     /// A record with its child rows, as a single GET shows it to somebody who may see all of it (recording 501).
-    pub(super) fn document(
-        &self,
-        doctype: &str,
-        name: &str,
-    ) -> Result<Map<String, Value>, Refusal> {
+    pub(super) fn document(&self, doctype: &str, name: &str) -> Result<Map<String, Value>, Refusal> {
         let table = self.table(doctype)?;
         let mut map = self.row(doctype, name)?.to_map(&table.doctype);
         map.insert("doctype".to_owned(), doctype.into());
         let name = map.get("name").map(super::cell::text).unwrap_or_default();
         for (field, child) in table.doctype.tables() {
             let children = self.table(child)?;
-            let rows = children
-                .children(doctype, &name, field)
-                .into_iter()
-                .filter_map(|id| {
-                    let mut map = children.get(id)?.to_map(&children.doctype);
-                    map.insert("doctype".to_owned(), child.into());
-                    Some(Value::Object(map))
-                });
+            let rows = children.children(doctype, &name, field).into_iter().filter_map(|id| {
+                let mut map = children.get(id)?.to_map(&children.doctype);
+                map.insert("doctype".to_owned(), child.into());
+                Some(Value::Object(map))
+            });
             map.insert(field.to_owned(), rows.collect());
         }
         Ok(map)

@@ -35,9 +35,7 @@ impl Refusal {
 
     /// A refusal by `frappe.throw`: the same words in the exception and in the message box.
     pub(super) fn thrown(status: u16, exc_type: &str, words: &str) -> Self {
-        Self::new(status, &format!("frappe.exceptions.{exc_type}"))
-            .detail(words)
-            .shown(words)
+        Self::new(status, &format!("frappe.exceptions.{exc_type}")).detail(words).shown(words)
     }
 
     /// A record, DocType or path that is not there (recordings 820, 822, 824).
@@ -67,10 +65,7 @@ impl Refusal {
 
     /// A wrong, unknown or malformed token (recordings 801-804).
     pub(super) fn bad_login() -> Self {
-        Self {
-            clears_cookies: true,
-            ..Self::new(401, "frappe.exceptions.AuthenticationError")
-        }
+        Self { clears_cookies: true, ..Self::new(401, "frappe.exceptions.AuthenticationError") }
     }
 
     pub(super) fn detail(mut self, words: &str) -> Self {
@@ -89,8 +84,7 @@ impl Refusal {
 
     /// Adds a message box without an exception of its own.
     pub(super) fn noted(mut self, words: &str) -> Self {
-        self.messages
-            .push(json!({"message": words, "title": "Message"}));
+        self.messages.push(json!({"message": words, "title": "Message"}));
         self
     }
 
@@ -110,11 +104,7 @@ impl Refusal {
     }
 
     fn exception(&self) -> String {
-        if self.detail.is_empty() {
-            self.class.clone()
-        } else {
-            format!("{}: {}", self.class, self.detail)
-        }
+        if self.detail.is_empty() { self.class.clone() } else { format!("{}: {}", self.class, self.detail) }
     }
 
     fn traceback(&self) -> String {

@@ -66,28 +66,19 @@ pub(super) const STANDARD: [(&str, Column); 7] = [
 ];
 
 /// The columns only child rows have, in the order Frappe prints them (recording 501).
-pub(super) const OF_CHILDREN: [(&str, Column); 3] = [
-    ("parent", Column::Parent),
-    ("parentfield", Column::ParentField),
-    ("parenttype", Column::ParentType),
-];
+pub(super) const OF_CHILDREN: [(&str, Column); 3] =
+    [("parent", Column::Parent), ("parentfield", Column::ParentField), ("parenttype", Column::ParentType)];
 
 impl Column {
     /// The column of that name, if the DocType has one.
     pub(super) fn of(doctype: &DocType, name: &str) -> Option<Self> {
-        let known = |columns: &[(&str, Self)]| {
-            columns
-                .iter()
-                .find(|(known, _)| *known == name)
-                .map(|(_, column)| *column)
-        };
-        known(&STANDARD)
-            .or_else(|| doctype.is_child.then(|| known(&OF_CHILDREN)).flatten())
-            .or_else(|| {
-                let place = doctype.place(name)?;
-                let kind = doctype.fields.get(place)?.kind();
-                (kind != Kind::Layout).then_some(Self::Field(place, kind))
-            })
+        let known =
+            |columns: &[(&str, Self)]| columns.iter().find(|(known, _)| *known == name).map(|(_, column)| *column);
+        known(&STANDARD).or_else(|| doctype.is_child.then(|| known(&OF_CHILDREN)).flatten()).or_else(|| {
+            let place = doctype.place(name)?;
+            let kind = doctype.fields.get(place)?.kind();
+            (kind != Kind::Layout).then_some(Self::Field(place, kind))
+        })
     }
 
     /// How the column's values compare.
@@ -95,12 +86,9 @@ impl Column {
         match self {
             Self::Creation | Self::Modified => Kind::Datetime,
             Self::Docstatus | Self::Idx => Kind::Whole,
-            Self::Name
-            | Self::Owner
-            | Self::ModifiedBy
-            | Self::Parent
-            | Self::ParentField
-            | Self::ParentType => Kind::Text,
+            Self::Name | Self::Owner | Self::ModifiedBy | Self::Parent | Self::ParentField | Self::ParentType => {
+                Kind::Text
+            }
             Self::Field(_, kind) => kind,
         }
     }
@@ -126,18 +114,11 @@ impl Row {
             Column::ModifiedBy => Cell::Text((*self.modified_by).into()),
             Column::Docstatus => Cell::Whole(self.docstatus),
             Column::Idx => Cell::Whole(self.idx),
-            Column::Parent => self
-                .parent
-                .as_ref()
-                .map_or(Cell::Null, |parent| Cell::Text(parent.name.clone())),
-            Column::ParentField => self
-                .parent
-                .as_ref()
-                .map_or(Cell::Null, |parent| Cell::Text((*parent.field).into())),
-            Column::ParentType => self
-                .parent
-                .as_ref()
-                .map_or(Cell::Null, |parent| Cell::Text((*parent.doctype).into())),
+            Column::Parent => self.parent.as_ref().map_or(Cell::Null, |parent| Cell::Text(parent.name.clone())),
+            Column::ParentField => self.parent.as_ref().map_or(Cell::Null, |parent| Cell::Text((*parent.field).into())),
+            Column::ParentType => {
+                self.parent.as_ref().map_or(Cell::Null, |parent| Cell::Text((*parent.doctype).into()))
+            }
             Column::Field(place, _) => self.cells.get(place).cloned().unwrap_or(Cell::Null),
         }
     }

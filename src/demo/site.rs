@@ -46,15 +46,8 @@ pub struct Late {
 }
 
 enum Work {
-    Save {
-        doctype: String,
-        name: Option<String>,
-        changes: Map<String, Value>,
-    },
-    Delete {
-        doctype: String,
-        name: String,
-    },
+    Save { doctype: String, name: Option<String>, changes: Map<String, Value> },
+    Delete { doctype: String, name: String },
 }
 
 impl Site {
@@ -80,10 +73,7 @@ impl Site {
     }
 
     pub(super) fn records(&self) -> MutexGuard<'_, Records> {
-        self.0
-            .records
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.0.records.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn front(&self) -> MutexGuard<'_, Front> {
@@ -104,11 +94,7 @@ impl Site {
     /// The present at HQ as it stamps it: wall time without a zone.
     pub fn now_stamp(&self) -> String {
         let records = self.records();
-        let local = records
-            .clock
-            .now()
-            .with_timezone(&records.clock.zone())
-            .naive_local();
+        let local = records.clock.now().with_timezone(&records.clock.zone()).naive_local();
         clock::print(local.and_utc().timestamp_micros())
     }
 
@@ -136,12 +122,7 @@ impl Site {
     pub fn insert(&self, doctype: &str, fields: Value) -> Result<String, Refusal> {
         let mut records = self.records();
         let stamp = records.stamp();
-        insert(
-            &mut records,
-            doctype,
-            &object(fields),
-            Touch::At(Some(stamp)),
-        )
+        insert(&mut records, doctype, &object(fields), Touch::At(Some(stamp)))
     }
 
     /// Changes fields of a record; its `modified` and its child rows' move to now.
@@ -151,15 +132,7 @@ impl Site {
     pub fn update(&self, doctype: &str, name: &str, changes: Value) -> Result<(), Refusal> {
         let mut records = self.records();
         let stamp = records.stamp();
-        records.update(
-            doctype,
-            name,
-            &object(changes),
-            Write {
-                user: ADMINISTRATOR,
-                touch: Touch::At(Some(stamp)),
-            },
-        )
+        records.update(doctype, name, &object(changes), Write { user: ADMINISTRATOR, touch: Touch::At(Some(stamp)) })
     }
 
     /// Deletes a record, leaving a `Deleted Document` (recording 704). Links to it are left hanging.
@@ -202,18 +175,13 @@ impl Site {
         let mut records = self.records();
         let stamp = records.stamp();
         let table = records.table(doctype)?;
-        let rows = table
-            .in_name_order(std::ops::Bound::Unbounded)
-            .filter_map(|id| table.get(id));
+        let rows = table.in_name_order(std::ops::Bound::Unbounded).filter_map(|id| table.get(id));
         let picked: Vec<String> = rows
             .filter(|row| wanted(&row.to_map(&table.doctype)))
             .map(|row| cell::text(&row.name.to_json()))
             .collect();
         for name in &picked {
-            let write = Write {
-                user: ADMINISTRATOR,
-                touch: Touch::At(Some(stamp)),
-            };
+            let write = Write { user: ADMINISTRATOR, touch: Touch::At(Some(stamp)) };
             records.update(doctype, name, &changes, write)?;
         }
         Ok(picked.len())
@@ -225,18 +193,9 @@ impl Site {
     ///
     /// # Errors
     /// The record does not exist, or a value is refused.
-    pub fn update_silently(
-        &self,
-        doctype: &str,
-        name: &str,
-        changes: Value,
-    ) -> Result<(), Refusal> {
-        let write = Write {
-            user: ADMINISTRATOR,
-            touch: Touch::Silently,
-        };
-        self.records()
-            .update(doctype, name, &object(changes), write)
+    pub fn update_silently(&self, doctype: &str, name: &str, changes: Value) -> Result<(), Refusal> {
+        let write = Write { user: ADMINISTRATOR, touch: Touch::Silently };
+        self.records().update(doctype, name, &object(changes), write)
     }
 
     /// Deletes a record as SQL does, without a trace (recording 709).
@@ -273,15 +232,7 @@ impl Site {
         modified: Option<&str>,
     ) -> Result<(), Refusal> {
         let touch = Touch::At(modified.and_then(clock::parse));
-        self.records().update(
-            doctype,
-            name,
-            &object(changes),
-            Write {
-                user: ADMINISTRATOR,
-                touch,
-            },
-        )
+        self.records().update(doctype, name, &object(changes), Write { user: ADMINISTRATOR, touch })
     }
 
     /// Loads records as a restored backup would: `name`, `creation`, `modified`, `owner` and child names are kept
@@ -289,11 +240,7 @@ impl Site {
     ///
     /// # Errors
     /// At the first record that is refused.
-    pub fn load(
-        &self,
-        doctype: &str,
-        rows: impl IntoIterator<Item = Value>,
-    ) -> Result<usize, Refusal> {
+    pub fn load(&self, doctype: &str, rows: impl IntoIterator<Item = Value>) -> Result<usize, Refusal> {
         let mut records = self.records();
         let mut count = 0;
         for row in rows {
@@ -306,29 +253,14 @@ impl Site {
 
     /// Begins a transaction that changes a record, or makes one where `name` is `None`: the stamp is taken now.
     pub fn begin_late(&self, doctype: &str, name: Option<&str>, changes: Value) -> Late {
-        let work = Work::Save {
-            doctype: doctype.to_owned(),
-            name: name.map(str::to_owned),
-            changes: object(changes),
-        };
-        Late {
-            site: self.clone(),
-            stamp: self.records().stamp(),
-            work,
-        }
+        let work = Work::Save { doctype: doctype.to_owned(), name: name.map(str::to_owned), changes: object(changes) };
+        Late { site: self.clone(), stamp: self.records().stamp(), work }
     }
 
     /// Begins a transaction that deletes a record: its tombstone carries a stamp taken now.
     pub fn begin_late_delete(&self, doctype: &str, name: &str) -> Late {
-        let work = Work::Delete {
-            doctype: doctype.to_owned(),
-            name: name.to_owned(),
-        };
-        Late {
-            site: self.clone(),
-            stamp: self.records().stamp(),
-            work,
-        }
+        let work = Work::Delete { doctype: doctype.to_owned(), name: name.to_owned() };
+        Late { site: self.clone(), stamp: self.records().stamp(), work }
     }
 
     // Reading, for comparing.
@@ -339,16 +271,8 @@ impl Site {
         let Ok(table) = records.table(doctype) else {
             return Vec::new();
         };
-        let names = table
-            .in_name_order(std::ops::Bound::Unbounded)
-            .filter_map(|id| table.get(id));
-        names
-            .filter_map(|row| {
-                records
-                    .document(doctype, &cell::text(&row.name.to_json()))
-                    .ok()
-            })
-            .collect()
+        let names = table.in_name_order(std::ops::Bound::Unbounded).filter_map(|id| table.get(id));
+        names.filter_map(|row| records.document(doctype, &cell::text(&row.name.to_json())).ok()).collect()
     }
 
     /// One record as [`Self::dump`] has it.
@@ -358,9 +282,7 @@ impl Site {
 
     /// How many records a DocType has.
     pub fn count(&self, doctype: &str) -> usize {
-        self.records()
-            .table(doctype)
-            .map_or(0, super::table::Table::len)
+        self.records().table(doctype).map_or(0, super::table::Table::len)
     }
 
     /// The names of a DocType's records, in name order.
@@ -372,14 +294,9 @@ impl Site {
     pub fn names_where(&self, doctype: &str, field: &str, value: &str) -> Vec<String> {
         let column = {
             let records = self.records();
-            records
-                .table(doctype)
-                .ok()
-                .and_then(|table| Column::of(&table.doctype, field))
+            records.table(doctype).ok().and_then(|table| Column::of(&table.doctype, field))
         };
-        self.pick(doctype, |row| {
-            column.and_then(|column| row.text(column)) == Some(value)
-        })
+        self.pick(doctype, |row| column.and_then(|column| row.text(column)) == Some(value))
     }
 
     fn pick(&self, doctype: &str, wanted: impl Fn(&Row) -> bool) -> Vec<String> {
@@ -387,12 +304,8 @@ impl Site {
         let Ok(table) = records.table(doctype) else {
             return Vec::new();
         };
-        let rows = table
-            .in_name_order(std::ops::Bound::Unbounded)
-            .filter_map(|id| table.get(id));
-        rows.filter(|row| wanted(row))
-            .map(|row| cell::text(&row.name.to_json()))
-            .collect()
+        let rows = table.in_name_order(std::ops::Bound::Unbounded).filter_map(|id| table.get(id));
+        rows.filter(|row| wanted(row)).map(|row| cell::text(&row.name.to_json())).collect()
     }
 }
 
@@ -410,27 +323,11 @@ impl Late {
         let touch = Touch::At(Some(self.stamp));
         let mut records = self.site.records();
         match self.work {
-            Work::Save {
-                doctype,
-                name: Some(name),
-                changes,
-            } => {
-                records.update(
-                    &doctype,
-                    &name,
-                    &changes,
-                    Write {
-                        user: ADMINISTRATOR,
-                        touch,
-                    },
-                )?;
+            Work::Save { doctype, name: Some(name), changes } => {
+                records.update(&doctype, &name, &changes, Write { user: ADMINISTRATOR, touch })?;
                 Ok(name)
             }
-            Work::Save {
-                doctype,
-                name: None,
-                changes,
-            } => insert(&mut records, &doctype, &changes, touch),
+            Work::Save { doctype, name: None, changes } => insert(&mut records, &doctype, &changes, touch),
             Work::Delete { doctype, name } => {
                 records.delete(&doctype, &name, ADMINISTRATOR, Some(self.stamp))?;
                 Ok(name)
@@ -439,27 +336,11 @@ impl Late {
     }
 }
 
-fn insert(
-    records: &mut Records,
-    doctype: &str,
-    fields: &Map<String, Value>,
-    touch: Touch,
-) -> Result<String, Refusal> {
-    let name: Cell = records.insert(
-        doctype,
-        fields,
-        Write {
-            user: ADMINISTRATOR,
-            touch,
-        },
-    )?;
+fn insert(records: &mut Records, doctype: &str, fields: &Map<String, Value>, touch: Touch) -> Result<String, Refusal> {
+    let name: Cell = records.insert(doctype, fields, Write { user: ADMINISTRATOR, touch })?;
     Ok(cell::text(&name.to_json()))
 }
 
 fn object(value: Value) -> Map<String, Value> {
-    if let Value::Object(map) = value {
-        map
-    } else {
-        Map::new()
-    }
+    if let Value::Object(map) = value { map } else { Map::new() }
 }

@@ -93,21 +93,16 @@ impl Table {
     fn index(&mut self, id: RowId, row: &Row) {
         self.by_name.insert(Arc::clone(&row.key), id);
         if !self.doctype.is_child {
-            self.by_modified
-                .insert((row.modified, Arc::clone(&row.key)), id);
+            self.by_modified.insert((row.modified, Arc::clone(&row.key)), id);
         }
         if let Some(parent) = &row.parent {
-            self.by_parent
-                .entry(collation::key(&parent.name))
-                .or_default()
-                .insert(id);
+            self.by_parent.entry(collation::key(&parent.name)).or_default().insert(id);
         }
     }
 
     fn unindex(&mut self, id: RowId, row: &Row) {
         self.by_name.remove(&row.key);
-        self.by_modified
-            .remove(&(row.modified, Arc::clone(&row.key)));
+        self.by_modified.remove(&(row.modified, Arc::clone(&row.key)));
         if let Some(parent) = &row.parent {
             let key = collation::key(&parent.name);
             if let Some(ids) = self.by_parent.get_mut(&key) {
@@ -120,34 +115,19 @@ impl Table {
     }
 
     /// All rows in the order of the primary key, from a bound on.
-    pub(super) fn in_name_order(
-        &self,
-        from: Bound<Arc<[u8]>>,
-    ) -> impl DoubleEndedIterator<Item = RowId> {
-        self.by_name
-            .range((from, Bound::Unbounded))
-            .map(|(_, id)| *id)
+    pub(super) fn in_name_order(&self, from: Bound<Arc<[u8]>>) -> impl DoubleEndedIterator<Item = RowId> {
+        self.by_name.range((from, Bound::Unbounded)).map(|(_, id)| *id)
     }
 
     /// All rows in the order of `modified`, then name, from a bound on.
-    pub(super) fn in_modified_order(
-        &self,
-        from: Bound<Mark>,
-    ) -> impl DoubleEndedIterator<Item = RowId> {
-        self.by_modified
-            .range((from, Bound::Unbounded))
-            .map(|(_, id)| *id)
+    pub(super) fn in_modified_order(&self, from: Bound<Mark>) -> impl DoubleEndedIterator<Item = RowId> {
+        self.by_modified.range((from, Bound::Unbounded)).map(|(_, id)| *id)
     }
 
     /// The child rows of any of these parents, of whatever DocType the parents are.
     pub(super) fn under(&self, parents: &[Vec<u8>]) -> Vec<RowId> {
         let parents: BTreeSet<&Vec<u8>> = parents.iter().collect();
-        parents
-            .into_iter()
-            .filter_map(|parent| self.by_parent.get(parent))
-            .flatten()
-            .copied()
-            .collect()
+        parents.into_iter().filter_map(|parent| self.by_parent.get(parent)).flatten().copied().collect()
     }
 
     /// The rows of one table field of one parent, in their order.
@@ -156,11 +136,7 @@ impl Table {
             .under(&[collation::key(parent)])
             .into_iter()
             .filter_map(|id| Some((id, self.get(id)?)))
-            .filter(|(_, row)| {
-                row.parent
-                    .as_ref()
-                    .is_some_and(|of| &*of.doctype == doctype && &*of.field == field)
-            })
+            .filter(|(_, row)| row.parent.as_ref().is_some_and(|of| &*of.doctype == doctype && &*of.field == field))
             .map(|(id, row)| (row.idx, id))
             .collect();
         ids.sort_unstable();

@@ -43,10 +43,7 @@ impl User {
 
     /// A System Manager: may read and write everything, `Deleted Document` included.
     pub fn system_manager(email: &str, key: &str, secret: &str) -> Self {
-        Self {
-            is_manager: true,
-            ..Self::new(email, key, secret)
-        }
+        Self { is_manager: true, ..Self::new(email, key, secret) }
     }
 
     /// Lets the user read a DocType's fields of permlevel 0.
@@ -57,10 +54,7 @@ impl User {
 
     /// Lets the user read a DocType's fields of a further permlevel.
     pub fn may_read_level(mut self, doctype: &str, level: u8) -> Self {
-        self.reads
-            .entry(doctype.to_owned())
-            .or_default()
-            .insert(level);
+        self.reads.entry(doctype.to_owned()).or_default().insert(level);
         self
     }
 
@@ -73,8 +67,7 @@ impl User {
 
     /// A User Permission: of `doctype`, only records whose `field` is `value` exist for the user.
     pub fn only(mut self, doctype: &str, field: &str, value: &str) -> Self {
-        self.only
-            .push((doctype.to_owned(), field.to_owned(), value.to_owned()));
+        self.only.push((doctype.to_owned(), field.to_owned(), value.to_owned()));
         self
     }
 
@@ -97,14 +90,8 @@ impl User {
 
     /// Whether the user may know a field's values (recording 813).
     pub(super) fn sees(&self, doctype: &str, field: &Field) -> bool {
-        let levels = || {
-            self.reads
-                .get(doctype)
-                .is_some_and(|levels| levels.contains(&field.permlevel))
-        };
-        !self
-            .hidden
-            .contains(&(doctype.to_owned(), field.fieldname.clone()))
+        let levels = || self.reads.get(doctype).is_some_and(|levels| levels.contains(&field.permlevel));
+        !self.hidden.contains(&(doctype.to_owned(), field.fieldname.clone()))
             && (self.is_manager || field.permlevel == 0 || levels())
     }
 
@@ -115,15 +102,10 @@ impl User {
 
     /// The User Permission that keeps a row from the user, as (field, value held).
     pub(super) fn barred(&self, doctype: &DocType, row: &Row) -> Option<(&str, String)> {
-        self.only
-            .iter()
-            .filter(|(of, _, _)| *of == doctype.name)
-            .find_map(|(_, field, value)| {
-                let held = Column::of(doctype, field)
-                    .and_then(|column| row.text(column))
-                    .unwrap_or_default();
-                let passes = held.is_empty() || collation::equal(held, value);
-                (!passes).then(|| (field.as_str(), held.to_owned()))
-            })
+        self.only.iter().filter(|(of, _, _)| *of == doctype.name).find_map(|(_, field, value)| {
+            let held = Column::of(doctype, field).and_then(|column| row.text(column)).unwrap_or_default();
+            let passes = held.is_empty() || collation::equal(held, value);
+            (!passes).then(|| (field.as_str(), held.to_owned()))
+        })
     }
 }

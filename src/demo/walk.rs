@@ -26,74 +26,47 @@ impl<'a> Walk<'a> {
     /// Picks the index that serves a request best.
     pub(super) fn choose(table: &'a Table, query: &Query) -> Self {
         if let Some(ids) = looked_up(table, query) {
-            return Self {
-                ids: Box::new(ids.into_iter()),
-                is_ordered: false,
-            };
+            return Self { ids: Box::new(ids.into_iter()), is_ordered: false };
         }
         let has_modified = !table.doctype.is_child;
         match query.order.as_slice() {
-            [(Order::Column(Column::Modified), down)] if has_modified => {
+            [(Order::Column(Column::Modified), down)] if has_modified => Self::by_modified(table, query, *down),
+            [(Order::Column(Column::Modified), down), (Order::Column(Column::Name), name_down)]
+                if has_modified && down == name_down =>
+            {
                 Self::by_modified(table, query, *down)
             }
-            [
-                (Order::Column(Column::Modified), down),
-                (Order::Column(Column::Name), name_down),
-            ] if has_modified && down == name_down => Self::by_modified(table, query, *down),
             [(Order::Column(Column::Name), down)] => Self::by_name(table, query, *down),
-            [] if has_modified && query.is_covered_by_modified() => {
-                Self::by_modified(table, query, false)
-            }
+            [] if has_modified && query.is_covered_by_modified() => Self::by_modified(table, query, false),
             [] => Self::by_name(table, query, false),
-            _ if has_modified => Self {
-                is_ordered: false,
-                ..Self::by_modified(table, query, false)
-            },
-            _ => Self {
-                is_ordered: false,
-                ..Self::by_name(table, query, false)
-            },
+            _ if has_modified => Self { is_ordered: false, ..Self::by_modified(table, query, false) },
+            _ => Self { is_ordered: false, ..Self::by_name(table, query, false) },
         }
     }
 
     fn by_modified(table: &'a Table, query: &Query, is_descending: bool) -> Self {
         let ids = table.in_modified_order(start_of_modified(query));
         let last = end_of_modified(query);
-        let is_within = move |id: &RowId| {
-            last.is_none_or(|last| table.get(*id).is_some_and(|row| row.modified <= Some(last)))
-        };
+        let is_within =
+            move |id: &RowId| last.is_none_or(|last| table.get(*id).is_some_and(|row| row.modified <= Some(last)));
         let ids: Box<dyn Iterator<Item = RowId>> = if is_descending {
             Box::new(ids.rev().skip_while(move |id| !is_within(id)))
         } else {
             Box::new(ids.take_while(is_within))
         };
-        Self {
-            ids,
-            is_ordered: true,
-        }
+        Self { ids, is_ordered: true }
     }
 
     fn by_name(table: &'a Table, query: &Query, is_descending: bool) -> Self {
-        let start = query
-            .filters
-            .iter()
-            .find_map(|filter| match (&filter.column, &filter.test) {
-                (
-                    Column::Name,
-                    Test::Compare(Comparison::Greater | Comparison::AtLeast, Operand::Text(name)),
-                ) => Some(Bound::Included(Arc::from(collation::key(name)))),
-                _ => None,
-            });
+        let start = query.filters.iter().find_map(|filter| match (&filter.column, &filter.test) {
+            (Column::Name, Test::Compare(Comparison::Greater | Comparison::AtLeast, Operand::Text(name))) => {
+                Some(Bound::Included(Arc::from(collation::key(name))))
+            }
+            _ => None,
+        });
         let ids = table.in_name_order(start.unwrap_or(Bound::Unbounded));
-        let ids: Box<dyn Iterator<Item = RowId>> = if is_descending {
-            Box::new(ids.rev())
-        } else {
-            Box::new(ids)
-        };
-        Self {
-            ids,
-            is_ordered: true,
-        }
+        let ids: Box<dyn Iterator<Item = RowId>> = if is_descending { Box::new(ids.rev()) } else { Box::new(ids) };
+        Self { ids, is_ordered: true }
     }
 }
 
@@ -102,15 +75,10 @@ fn looked_up(table: &Table, query: &Query) -> Option<Vec<RowId>> {
     let texts = |filter: &Filter| -> Option<Vec<Vec<u8>>> {
         let operands: Vec<&Operand> = match &filter.test {
             Test::Compare(Comparison::Equal, operand) => vec![operand],
-            Test::In {
-                list,
-                negated: false,
-            } => list.iter().collect(),
-            Test::Compare(..)
-            | Test::In { .. }
-            | Test::Like { .. }
-            | Test::Between(..)
-            | Test::IsSet(_) => return None,
+            Test::In { list, negated: false } => list.iter().collect(),
+            Test::Compare(..) | Test::In { .. } | Test::Like { .. } | Test::Between(..) | Test::IsSet(_) => {
+                return None;
+            }
         };
         operands
             .into_iter()
@@ -120,18 +88,11 @@ fn looked_up(table: &Table, query: &Query) -> Option<Vec<RowId>> {
             })
             .collect()
     };
-    let of = |column: Column| {
-        query
-            .filters
-            .iter()
-            .filter(|filter| filter.column == column)
-            .find_map(texts)
-    };
+    let of = |column: Column| query.filters.iter().filter(|filter| filter.column == column).find_map(texts);
     let (mut ids, parents) = match of(Column::Name) {
-        Some(names) if table.doctype.naming != Naming::Autoincrement => (
-            names.iter().filter_map(|name| table.find(name)).collect(),
-            usize::MAX,
-        ),
+        Some(names) if table.doctype.naming != Naming::Autoincrement => {
+            (names.iter().filter_map(|name| table.find(name)).collect(), usize::MAX)
+        }
         _ => {
             let parents = of(Column::Parent)?;
             (table.under(&parents), parents.len())
@@ -141,13 +102,8 @@ fn looked_up(table: &Table, query: &Query) -> Option<Vec<RowId>> {
     let is_by_parent = parents <= FEW_PARENTS;
     ids.sort_by_cached_key(|id| {
         let row = table.get(*id);
-        let parent = row
-            .and_then(|row| row.parent.as_ref())
-            .filter(|_| is_by_parent);
-        (
-            parent.map(|parent| collation::key(&parent.name)),
-            row.map(|row| Arc::clone(&row.key)),
-        )
+        let parent = row.and_then(|row| row.parent.as_ref()).filter(|_| is_by_parent);
+        (parent.map(|parent| collation::key(&parent.name)), row.map(|row| Arc::clone(&row.key)))
     });
     ids.dedup();
     Some(ids)
@@ -156,20 +112,14 @@ fn looked_up(table: &Table, query: &Query) -> Option<Vec<RowId>> {
 /// Where a walk over `modified` may start without passing over a row that fits. For a keyset request that is the
 /// cursor itself (recording 201).
 fn start_of_modified(query: &Query) -> Bound<Mark> {
-    let low = query
-        .filters
-        .iter()
-        .filter_map(|filter| match (filter.column, &filter.test) {
-            (
-                Column::Modified,
-                Test::Compare(Comparison::AtLeast | Comparison::Equal, Operand::Time(stamp)),
-            ) => Some(*stamp),
-            (Column::Modified, Test::Compare(Comparison::Greater, Operand::Time(stamp))) => {
-                Some(stamp.saturating_add(1))
-            }
-            (Column::Modified, Test::Between(Operand::Time(stamp), _)) => Some(*stamp),
-            _ => None,
-        });
+    let low = query.filters.iter().filter_map(|filter| match (filter.column, &filter.test) {
+        (Column::Modified, Test::Compare(Comparison::AtLeast | Comparison::Equal, Operand::Time(stamp))) => {
+            Some(*stamp)
+        }
+        (Column::Modified, Test::Compare(Comparison::Greater, Operand::Time(stamp))) => Some(stamp.saturating_add(1)),
+        (Column::Modified, Test::Between(Operand::Time(stamp), _)) => Some(*stamp),
+        _ => None,
+    });
     let Some(low) = low.max() else {
         return Bound::Unbounded;
     };
@@ -177,9 +127,7 @@ fn start_of_modified(query: &Query) -> Bound<Mark> {
     let mut name = None;
     for filter in &query.or_filters {
         match (filter.column, &filter.test) {
-            (Column::Modified, Test::Compare(Comparison::Greater, Operand::Time(stamp)))
-                if *stamp == low =>
-            {
+            (Column::Modified, Test::Compare(Comparison::Greater, Operand::Time(stamp))) if *stamp == low => {
                 after = Some(())
             }
             (Column::Name, Test::Compare(Comparison::Greater, Operand::Text(text))) => {
@@ -189,27 +137,19 @@ fn start_of_modified(query: &Query) -> Bound<Mark> {
         }
     }
     match (after, name) {
-        (Some(()), Some(name)) if query.or_filters.len() == 2 => {
-            Bound::Excluded((Some(low), name.into()))
-        }
+        (Some(()), Some(name)) if query.or_filters.len() == 2 => Bound::Excluded((Some(low), name.into())),
         _ => Bound::Included((Some(low), Arc::from([]))),
     }
 }
 
 fn end_of_modified(query: &Query) -> Option<Stamp> {
-    let high = query
-        .filters
-        .iter()
-        .filter_map(|filter| match (filter.column, &filter.test) {
-            (
-                Column::Modified,
-                Test::Compare(
-                    Comparison::AtMost | Comparison::Less | Comparison::Equal,
-                    Operand::Time(stamp),
-                ),
-            )
-            | (Column::Modified, Test::Between(_, Operand::Time(stamp))) => Some(*stamp),
-            _ => None,
-        });
+    let high = query.filters.iter().filter_map(|filter| match (filter.column, &filter.test) {
+        (
+            Column::Modified,
+            Test::Compare(Comparison::AtMost | Comparison::Less | Comparison::Equal, Operand::Time(stamp)),
+        )
+        | (Column::Modified, Test::Between(_, Operand::Time(stamp))) => Some(*stamp),
+        _ => None,
+    });
     high.min()
 }

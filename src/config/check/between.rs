@@ -32,10 +32,7 @@ fn names(jobs: &[RawJob], findings: &mut Findings<'_>) {
             Some(first) => {
                 let line = findings.line(&at(*first).key("name"));
                 let shown = findings.shown(&path, name);
-                findings.at_value(
-                    &path,
-                    format!("{shown} is the name of the job of line {line}, too"),
-                );
+                findings.at_value(&path, format!("{shown} is the name of the job of line {line}, too"));
             }
         }
     }
@@ -53,9 +50,7 @@ fn tables(jobs: &[RawJob], findings: &mut Findings<'_>) {
             Some(first) => {
                 let line = findings.line(first);
                 let shown = findings.shown(&path, table);
-                let message = format!(
-                    "the table {shown} is written by line {line} already; each needs its own"
-                );
+                let message = format!("the table {shown} is written by line {line} already; each needs its own");
                 findings.at_value(&path, message);
             }
         }
@@ -63,10 +58,7 @@ fn tables(jobs: &[RawJob], findings: &mut Findings<'_>) {
     for (index, job) in jobs.iter().enumerate() {
         claim(job.table.as_ref(), at(index).key("table"));
         for (position, child) in job.children.iter().enumerate() {
-            claim(
-                child.table.as_ref(),
-                at(index).key("children").index(position).key("table"),
-            );
+            claim(child.table.as_ref(), at(index).key("children").index(position).key("table"));
         }
     }
 }
@@ -113,11 +105,7 @@ fn circles(jobs: &[RawJob], waits: &[Vec<usize>], findings: &mut Findings<'_>) {
         if way.iter().any(|job| *job < start) {
             continue;
         }
-        let names: Vec<String> = way
-            .iter()
-            .chain([&start])
-            .map(|job| name(*job, findings))
-            .collect();
+        let names: Vec<String> = way.iter().chain([&start]).map(|job| name(*job, findings)).collect();
         let message = format!("the job waits for itself: {}", names.join(" -> "));
         findings.at_value(&at(start).key("after"), message);
     }

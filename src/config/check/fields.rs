@@ -13,26 +13,16 @@ use crate::row::Type;
 /// Another field stands in for one that is wrong: its column exists, and what else is wrong with the mapping shows.
 pub(super) fn fields(path: &Path, raw: RawFields, findings: &mut Findings<'_>) -> Vec<FieldSpec> {
     if raw.is_empty() && !findings.is_damaged(path) {
-        findings.at_value(
-            path,
-            "no field is mapped: write local column = \"hq_field\"",
-        );
+        findings.at_value(path, "no field is mapped: write local column = \"hq_field\"");
     }
     let mut seen: HashMap<String, String> = HashMap::new();
     let mut specs = Vec::new();
     for (column, field) in raw {
         let at = path.key(&column);
         if let Some(other) = seen.insert(column.to_lowercase(), column.clone()) {
-            findings.at_key(
-                &at,
-                format!("the columns {other:?} and {column:?} differ in case only"),
-            );
+            findings.at_key(&at, format!("the columns {other:?} and {column:?} differ in case only"));
         }
-        let spec = if findings.is_damaged(&at) {
-            None
-        } else {
-            spec(&at, &column, field, findings)
-        };
+        let spec = if findings.is_damaged(&at) { None } else { spec(&at, &column, field, findings) };
         specs.push(spec.unwrap_or_else(|| stand_in(column)));
     }
     specs
@@ -40,18 +30,8 @@ pub(super) fn fields(path: &Path, raw: RawFields, findings: &mut Findings<'_>) -
 
 fn spec(at: &Path, column: &str, raw: RawField, findings: &mut Findings<'_>) -> Option<FieldSpec> {
     let ty = ty(at, &raw, findings);
-    let origin = origin(
-        at,
-        raw.from,
-        raw.expr,
-        raw.r#const.map(Literal::from),
-        findings,
-    );
-    let map = raw.map.map(|map| {
-        map.into_iter()
-            .map(|(from, to)| (from, to.into()))
-            .collect()
-    });
+    let origin = origin(at, raw.from, raw.expr, raw.r#const.map(Literal::from), findings);
+    let map = raw.map.map(|map| map.into_iter().map(|(from, to)| (from, to.into())).collect());
     let lookup = raw.lookup.map(lookup);
     Some(FieldSpec {
         column: column.to_owned(),
@@ -87,14 +67,9 @@ fn origin(
     constant: Option<Literal>,
     findings: &mut Findings<'_>,
 ) -> Option<Origin> {
-    let all = [
-        ("from", from.map(Origin::Field)),
-        ("expr", expr.map(Origin::Expr)),
-        ("const", constant.map(Origin::Const)),
-    ];
-    let mut given = all
-        .into_iter()
-        .filter_map(|(key, origin)| Some((key, origin?)));
+    let all =
+        [("from", from.map(Origin::Field)), ("expr", expr.map(Origin::Expr)), ("const", constant.map(Origin::Const))];
+    let mut given = all.into_iter().filter_map(|(key, origin)| Some((key, origin?)));
     let Some((first, origin)) = given.next() else {
         findings.at_value(at, "a field needs one of \"from\", \"expr\" and \"const\"");
         return None;
@@ -102,9 +77,8 @@ fn origin(
     match given.next() {
         None => Some(origin),
         Some((second, _)) => {
-            let message = format!(
-                "a field has one of \"from\", \"expr\" and \"const\", and {first:?} is there already"
-            );
+            let message =
+                format!("a field has one of \"from\", \"expr\" and \"const\", and {first:?} is there already");
             findings.at_key(&at.key(second), message);
             None
         }
@@ -119,41 +93,24 @@ fn ty(at: &Path, raw: &RawField, findings: &mut Findings<'_>) -> Result<Option<T
         None => max_length.map(|_| Type::Text { max_length }),
         Some("text") => Some(Type::Text { max_length }),
         Some("decimal") => Some(Type::Decimal { scale }),
-        Some(word) => [
-            Type::Int,
-            Type::Float,
-            Type::Bool,
-            Type::Date,
-            Type::Datetime,
-            Type::Time,
-            Type::Duration,
-            Type::Json,
-        ]
-        .into_iter()
-        .find(|ty| ty.word() == word),
+        Some(word) => {
+            [Type::Int, Type::Float, Type::Bool, Type::Date, Type::Datetime, Type::Time, Type::Duration, Type::Json]
+                .into_iter()
+                .find(|ty| ty.word() == word)
+        }
     };
     let mut verdict = Ok(ty);
     if scale.is_some() && word != Some("decimal") {
-        findings.at_key(
-            &at.key("scale"),
-            "only a field of type = \"decimal\" has a scale",
-        );
+        findings.at_key(&at.key("scale"), "only a field of type = \"decimal\" has a scale");
         verdict = Err(());
     }
     if max_length.is_some() && word.is_some_and(|word| word != "text") {
-        findings.at_key(
-            &at.key("max_length"),
-            "only a field of type = \"text\" has a max_length",
-        );
+        findings.at_key(&at.key("max_length"), "only a field of type = \"text\" has a max_length");
         verdict = Err(());
     }
     verdict
 }
 
 fn lookup(raw: RawLookup) -> Option<LookupSpec> {
-    Some(LookupSpec {
-        table: raw.table?,
-        match_column: raw.r#match?,
-        take_column: raw.take?,
-    })
+    Some(LookupSpec { table: raw.table?, match_column: raw.r#match?, take_column: raw.take? })
 }

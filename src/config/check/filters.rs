@@ -36,38 +36,23 @@ const MOVING: [&str; 3] = ["timespan", "previous", "next"];
 const FORM: &str = "[[\"field\", \"=\", value], …]";
 
 /// Reads the filters of a job on `doctype`; problems go to `findings`.
-pub(super) fn filters(
-    path: &Path,
-    doctype: Option<&str>,
-    value: &Value,
-    findings: &mut Findings<'_>,
-) -> Vec<Value> {
-    let mut check = Check {
-        job: path.parent().unwrap_or_default(),
-        doctype,
-        findings,
-    };
+pub(super) fn filters(path: &Path, doctype: Option<&str>, value: &Value, findings: &mut Findings<'_>) -> Vec<Value> {
+    let mut check = Check { job: path.parent().unwrap_or_default(), doctype, findings };
     match value {
         Value::Array(list) => {
             if list.first().is_some_and(Value::is_string) {
-                let message = format!(
-                    "each filter is a list of its own: write filters = {FORM}, with two brackets"
-                );
+                let message = format!("each filter is a list of its own: write filters = {FORM}, with two brackets");
                 check.findings.at_value(path, message);
                 return Vec::new();
             }
             let all = list.iter().enumerate();
-            all.filter_map(|(index, each)| check.listed(&path.index(index), each))
-                .collect()
+            all.filter_map(|(index, each)| check.listed(&path.index(index), each)).collect()
         }
-        Value::Object(table) => table
-            .iter()
-            .filter_map(|(field, each)| check.keyed(&path.key(field), field, each))
-            .collect(),
+        Value::Object(table) => {
+            table.iter().filter_map(|(field, each)| check.keyed(&path.key(field), field, each)).collect()
+        }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
-            check
-                .findings
-                .at_value(path, format!("expected a list of filters: {FORM}"));
+            check.findings.at_value(path, format!("expected a list of filters: {FORM}"));
             Vec::new()
         }
     }
@@ -88,16 +73,13 @@ impl Check<'_, '_, '_> {
         let parts = filter.as_array().map(Vec::as_slice).unwrap_or_default();
         let at = |index| path.index(index);
         match parts {
-            [field, operator, value] => {
-                self.condition((at(0), field), (at(1), operator), (at(2), value))
-            }
+            [field, operator, value] => self.condition((at(0), field), (at(1), operator), (at(2), value)),
             [doctype, field, operator, value] => {
                 self.own(&at(0), doctype)?;
                 self.condition((at(1), field), (at(2), operator), (at(3), value))
             }
             _ => {
-                let message =
-                    "expected [field, operator, value] or [DocType, field, operator, value]";
+                let message = "expected [field, operator, value] or [DocType, field, operator, value]";
                 self.findings.at_value(path, message);
                 None
             }
@@ -109,28 +91,17 @@ impl Check<'_, '_, '_> {
         let field = Value::from(field);
         match filter {
             Value::Array(parts) => match parts.as_slice() {
-                [operator, value] => self.condition(
-                    (path.clone(), &field),
-                    (path.index(0), operator),
-                    (path.index(1), value),
-                ),
+                [operator, value] => {
+                    self.condition((path.clone(), &field), (path.index(0), operator), (path.index(1), value))
+                }
                 _ => {
-                    self.findings
-                        .at_value(path, "expected a value or [operator, value]");
+                    self.findings.at_value(path, "expected a value or [operator, value]");
                     None
                 }
             },
-            Value::Null
-            | Value::Bool(_)
-            | Value::Number(_)
-            | Value::String(_)
-            | Value::Object(_) => {
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => {
                 let equal = Value::from("=");
-                self.condition(
-                    (path.clone(), &field),
-                    (path.clone(), &equal),
-                    (path.clone(), filter),
-                )
+                self.condition((path.clone(), &field), (path.clone(), &equal), (path.clone(), filter))
             }
         }
     }
@@ -140,23 +111,14 @@ impl Check<'_, '_, '_> {
         if doctype.as_str() == Some(own) {
             return Some(());
         }
-        let shown = self
-            .findings
-            .shown(path, doctype.as_str().unwrap_or_default());
+        let shown = self.findings.shown(path, doctype.as_str().unwrap_or_default());
         let own = self.findings.shown(&self.job.key("doctype"), own);
-        let message = format!(
-            "a filter on another DocType than the job's ({own}) is not supported yet, found {shown}"
-        );
+        let message = format!("a filter on another DocType than the job's ({own}) is not supported yet, found {shown}");
         self.findings.at_value(path, message);
         None
     }
 
-    fn condition(
-        &mut self,
-        field: Placed<'_>,
-        operator: Placed<'_>,
-        value: Placed<'_>,
-    ) -> Option<Value> {
+    fn condition(&mut self, field: Placed<'_>, operator: Placed<'_>, value: Placed<'_>) -> Option<Value> {
         let name = self.field(&field.0, field.1);
         let operator = self.operator(&operator.0, operator.1);
         let (name, operator) = (name?, operator?);
@@ -171,8 +133,7 @@ impl Check<'_, '_, '_> {
             Err(fault) => {
                 let shown = self.findings.shown(path, name);
                 let is_showable = self.findings.is_showable(path);
-                self.findings
-                    .at_value(path, fault.message(&shown, is_showable));
+                self.findings.at_value(path, fault.message(&shown, is_showable));
                 None
             }
         }
@@ -194,17 +155,9 @@ impl Check<'_, '_, '_> {
             let hint = match word.as_str() {
                 "==" => ", did you mean \"=\"?".to_owned(),
                 "<>" => ", did you mean \"!=\"?".to_owned(),
-                _ => self.findings.hint(
-                    path,
-                    &word,
-                    OPERATORS.into_iter().filter(|known| known.len() > 2),
-                ),
+                _ => self.findings.hint(path, &word, OPERATORS.into_iter().filter(|known| known.len() > 2)),
             };
-            let hint = if hint.is_empty() {
-                format!("; expected {}", words::either(&OPERATORS))
-            } else {
-                hint
-            };
+            let hint = if hint.is_empty() { format!("; expected {}", words::either(&OPERATORS)) } else { hint };
             format!("unknown operator {shown}{hint}")
         };
         self.findings.at_value(path, message);
@@ -228,19 +181,16 @@ impl Check<'_, '_, '_> {
             },
             "like" | "not like" => match value {
                 Value::String(_) => return Some(value.clone()),
-                Value::Null
-                | Value::Bool(_)
-                | Value::Number(_)
-                | Value::Array(_)
-                | Value::Object(_) => "a string with % for any text",
+                Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+                    "a string with % for any text"
+                }
             },
             _ => match scalar(value) {
                 Some(value) => return Some(value),
                 None => "a string, a number, true or false",
             },
         };
-        self.findings
-            .at_value(path, format!("the operator {operator:?} wants {expected}"));
+        self.findings.at_value(path, format!("the operator {operator:?} wants {expected}"));
         None
     }
 }

@@ -28,9 +28,7 @@ const DEFAULT_MAX_DELAY: Duration = Duration::from_secs(120);
 pub(super) fn hq(raw: RawHq, findings: &mut Findings<'_>) -> Option<Hq> {
     let retry = retry(&raw.retry, findings);
     let auth = auth(raw.auth);
-    let bound = raw
-        .max_requests_per_second
-        .unwrap_or(DEFAULT_MAX_REQUESTS_PER_SECOND);
+    let bound = raw.max_requests_per_second.unwrap_or(DEFAULT_MAX_REQUESTS_PER_SECOND);
     Some(Hq {
         // Its faults were reported by the walk, which read it as here.
         url: url::hq(&raw.url?).ok()?,
@@ -45,38 +43,18 @@ pub(super) fn hq(raw: RawHq, findings: &mut Findings<'_>) -> Option<Hq> {
 fn auth(raw: RawAuth) -> Option<Auth> {
     let (api_key, api_secret) = (raw.api_key?.into(), raw.api_secret?.into());
     Some(match raw.kind? {
-        RawAuthKind::Token => Auth::Token {
-            api_key,
-            api_secret,
-        },
-        RawAuthKind::Basic => Auth::Basic {
-            api_key,
-            api_secret,
-        },
+        RawAuthKind::Token => Auth::Token { api_key, api_secret },
+        RawAuthKind::Basic => Auth::Basic { api_key, api_secret },
     })
 }
 
 fn retry(raw: &RawRetry, findings: &mut Findings<'_>) -> Backoff {
     let first_delay = raw.first_delay.map_or(DEFAULT_FIRST_DELAY, |time| time.0);
     // A longer first delay alone raises the bound with it.
-    let max_delay = raw
-        .max_delay
-        .map_or(DEFAULT_MAX_DELAY.max(first_delay), |time| time.0);
+    let max_delay = raw.max_delay.map_or(DEFAULT_MAX_DELAY.max(first_delay), |time| time.0);
     if first_delay > max_delay {
-        let at = Path::of([
-            "hq",
-            "retry",
-            if raw.first_delay.is_some() {
-                "first_delay"
-            } else {
-                "max_delay"
-            },
-        ]);
+        let at = Path::of(["hq", "retry", if raw.first_delay.is_some() { "first_delay" } else { "max_delay" }]);
         findings.at_value(&at, "first_delay must not be longer than max_delay");
     }
-    Backoff {
-        max_attempts: raw.max_attempts.unwrap_or(DEFAULT_MAX_ATTEMPTS),
-        first_delay,
-        max_delay,
-    }
+    Backoff { max_attempts: raw.max_attempts.unwrap_or(DEFAULT_MAX_ATTEMPTS), first_delay, max_delay }
 }

@@ -27,10 +27,7 @@ const DEFAULT_DELETE_PERCENT: f64 = 5.0;
 const MARK_COLUMN: &str = "deleted_at";
 
 /// The position of the job of that name.
-pub(super) fn named<'n>(
-    names: impl IntoIterator<Item = Option<&'n str>>,
-    name: &str,
-) -> Option<usize> {
+pub(super) fn named<'n>(names: impl IntoIterator<Item = Option<&'n str>>, name: &str) -> Option<usize> {
     names.into_iter().position(|other| other == Some(name))
 }
 
@@ -43,9 +40,10 @@ pub(super) fn job(
     findings: &mut Findings<'_>,
 ) -> Option<Job> {
     let at = Path::of(["job"]).index(index);
-    let filters = raw.filters.as_ref().map_or_else(Vec::new, |value| {
-        filters::filters(&at.key("filters"), raw.doctype.as_deref(), value, findings)
-    });
+    let filters = raw
+        .filters
+        .as_ref()
+        .map_or_else(Vec::new, |value| filters::filters(&at.key("filters"), raw.doctype.as_deref(), value, findings));
     let deletes = raw.deletes.map_or_else(Deletes::default, Deletes::from);
     let columns = fields::fields(&at.key("fields"), raw.fields, findings);
     if deletes == Deletes::Mark {
@@ -56,10 +54,7 @@ pub(super) fn job(
     match raw.conflict {
         Some(RawConflict::HqWins) | None => {}
     }
-    let after = raw
-        .after
-        .iter()
-        .filter_map(|name| named(names.iter().map(Option::as_deref), name));
+    let after = raw.after.iter().filter_map(|name| named(names.iter().map(Option::as_deref), name));
     Some(Job {
         name: raw.name?,
         doctype: raw.doctype?,
@@ -86,23 +81,14 @@ fn delete_limit(raw: &RawDeleteLimit) -> DeleteLimit {
 }
 
 fn mark_column_is_free(at: &Path, columns: &[FieldSpec], findings: &mut Findings<'_>) {
-    let taken = columns
-        .iter()
-        .find(|spec| spec.column.eq_ignore_ascii_case(MARK_COLUMN));
+    let taken = columns.iter().find(|spec| spec.column.eq_ignore_ascii_case(MARK_COLUMN));
     if let Some(spec) = taken {
-        let message = format!(
-            "deletes = \"mark\" sets the column {MARK_COLUMN:?} itself, so it cannot be mapped"
-        );
+        let message = format!("deletes = \"mark\" sets the column {MARK_COLUMN:?} itself, so it cannot be mapped");
         findings.at_key(&at.key(&spec.column), message);
     }
 }
 
-fn tests(
-    at: &Path,
-    raw: Vec<RawTest>,
-    columns: &[FieldSpec],
-    findings: &mut Findings<'_>,
-) -> Vec<Example> {
+fn tests(at: &Path, raw: Vec<RawTest>, columns: &[FieldSpec], findings: &mut Findings<'_>) -> Vec<Example> {
     let names = || columns.iter().map(|spec| spec.column.as_str());
     let mut tests = Vec::new();
     for (index, test) in raw.into_iter().enumerate() {
@@ -110,21 +96,11 @@ fn tests(
         let (Some(given), Some(expect)) = (test.given, test.expect) else {
             continue;
         };
-        for column in expect
-            .keys()
-            .filter(|column| names().all(|name| name != column.as_str()))
-        {
+        for column in expect.keys().filter(|column| names().all(|name| name != column.as_str())) {
             let hint = words::hint(column, names());
-            findings.at_key(
-                &at.key("expect").key(column),
-                format!("no column {column:?} is mapped{hint}"),
-            );
+            findings.at_key(&at.key("expect").key(column), format!("no column {column:?} is mapped{hint}"));
         }
-        tests.push(Example {
-            line: findings.line(&at),
-            given,
-            expect,
-        });
+        tests.push(Example { line: findings.line(&at), given, expect });
     }
     tests
 }
@@ -138,9 +114,7 @@ fn mapping(
     findings: &mut Findings<'_>,
 ) -> Option<Mapping> {
     let numbered = children.into_iter().enumerate();
-    let children = numbered
-        .map(|(index, raw)| child(&at.key("children").index(index), index, raw, findings))
-        .collect();
+    let children = numbered.map(|(index, raw)| child(&at.key("children").index(index), index, raw, findings)).collect();
     if columns.is_empty() {
         return None;
     }
@@ -180,9 +154,7 @@ fn child(at: &Path, index: usize, raw: RawChild, findings: &mut Findings<'_>) ->
 
 /// The job or the child table that a problem of the mapping is about.
 fn table(job: &Path, problem: &mapping::Problem) -> Path {
-    problem
-        .child
-        .map_or_else(|| job.clone(), |child| job.key("children").index(child))
+    problem.child.map_or_else(|| job.clone(), |child| job.key("children").index(child))
 }
 
 /// The field, or else the key, that a problem of the mapping is about.

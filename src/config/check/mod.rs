@@ -22,58 +22,35 @@ const DEFAULT_SPLAY: Duration = Duration::from_secs(30);
 /// Makes the checked form; `None` where something is missing. Problems go to `findings`.
 pub(super) fn file(raw: Raw, folder: &FilePath, findings: &mut Findings<'_>) -> Option<Config> {
     let site = site(raw.site);
-    let local = raw
-        .local
-        .url
-        .as_deref()
-        .and_then(|url| local(url, folder, findings));
+    let local = raw.local.url.as_deref().and_then(|url| local(url, folder, findings));
     let daemon = daemon(&raw.daemon);
     let hq_zone = raw.hq.time_zone;
     let hq = hq::hq(raw.hq, findings);
     between::jobs(&raw.job, findings);
     let names: Vec<Option<String>> = raw.job.iter().map(|job| job.name.clone()).collect();
     if raw.job.is_empty() && !findings.is_damaged(&Path::of(["job"])) {
-        findings.at_value(
-            &Path::of(["job"]),
-            "there is no [[job]], so nothing would be synced",
-        );
+        findings.at_value(&Path::of(["job"]), "there is no [[job]], so nothing would be synced");
     }
     let numbered = raw.job.into_iter().enumerate();
-    let jobs: Vec<Option<super::Job>> = numbered
-        .map(|(index, raw)| job::job(raw, index, &names, hq_zone, findings))
-        .collect();
-    Some(Config {
-        site: site?,
-        hq: hq?,
-        local: local?,
-        daemon,
-        jobs: jobs.into_iter().collect::<Option<_>>()?,
-    })
+    let jobs: Vec<Option<super::Job>> =
+        numbered.map(|(index, raw)| job::job(raw, index, &names, hq_zone, findings)).collect();
+    Some(Config { site: site?, hq: hq?, local: local?, daemon, jobs: jobs.into_iter().collect::<Option<_>>()? })
 }
 
 fn site(raw: RawSite) -> Option<Site> {
-    Some(Site {
-        name: raw.name?,
-        time_zone: raw.time_zone?,
-    })
+    Some(Site { name: raw.name?, time_zone: raw.time_zone? })
 }
 
 fn local(text: &str, folder: &FilePath, findings: &mut Findings<'_>) -> Option<Local> {
     match url::local(text, folder) {
         Ok(local) => Some(local),
         Err(fault) => {
-            findings.at_value(
-                &Path::of(["local", "url"]),
-                fault.message("the value", false),
-            );
+            findings.at_value(&Path::of(["local", "url"]), fault.message("the value", false));
             None
         }
     }
 }
 
 fn daemon(raw: &RawDaemon) -> Daemon {
-    Daemon {
-        listen: raw.listen,
-        splay: raw.splay.map_or(DEFAULT_SPLAY, |time| time.0),
-    }
+    Daemon { listen: raw.listen, splay: raw.splay.map_or(DEFAULT_SPLAY, |time| time.0) }
 }

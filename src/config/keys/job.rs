@@ -11,109 +11,38 @@ pub(super) static JOB: Section = Section {
     keys: &[
         must("name", Kind::JobName, "In logs and on the command line."),
         must("doctype", Kind::Line, "HQ's DocType."),
-        must(
-            "schedule",
-            Kind::Cron,
-            "sec min hour day month weekday, in the site's zone.",
-        ),
-        may(
-            "after",
-            Kind::List(&Kind::Text),
-            "Jobs whose run it waits for.",
-        ),
-        may(
-            "filters",
-            Kind::Json,
-            "Conditions at HQ; what stops matching is treated as gone.",
-        ),
-        may(
-            "page_size",
-            Kind::Integer {
-                least: 1,
-                most: 10_000,
-            },
-            "Records asked for at once.",
-        ),
+        must("schedule", Kind::Cron, "sec min hour day month weekday, in the site's zone."),
+        may("after", Kind::List(&Kind::Text), "Jobs whose run it waits for."),
+        may("filters", Kind::Json, "Conditions at HQ; what stops matching is treated as gone."),
+        may("page_size", Kind::Integer { least: 1, most: 10_000 }, "Records asked for at once."),
         may(
             "overlap",
-            Kind::Duration {
-                least: Duration::ZERO,
-                most: DAY.saturating_mul(7),
-            },
+            Kind::Duration { least: Duration::ZERO, most: DAY.saturating_mul(7) },
             "How late a transaction may become visible after the stamp it carries.",
         ),
         must("table", Kind::LocalTable, "The local table."),
-        must(
-            "key",
-            Kind::OneOrMore(&Kind::Column),
-            "The column or columns that identify a row.",
-        ),
-        may(
-            "create_table",
-            Kind::Bool,
-            "Make the table if it is not there.",
-        ),
-        may(
-            "deletes",
-            Kind::Word(&DELETES),
-            "What happens to the row of a record gone at HQ.",
-        ),
-        may(
-            "delete_limit",
-            Kind::Table(&DELETE_LIMIT),
-            "Above both at once nothing is deleted.",
-        ),
-        may(
-            "conflict",
-            Kind::Word(&CONFLICT),
-            "Who wins where both sides changed a record.",
-        ),
-        must(
-            "fields",
-            Kind::Fields,
-            "local column = HQ field, or a table.",
-        ),
-        may(
-            "children",
-            Kind::Tables(&CHILD),
-            "A child table, replaced with its parent.",
-        ),
+        must("key", Kind::OneOrMore(&Kind::Column), "The column or columns that identify a row."),
+        may("create_table", Kind::Bool, "Make the table if it is not there."),
+        may("deletes", Kind::Word(&DELETES), "What happens to the row of a record gone at HQ."),
+        may("delete_limit", Kind::Table(&DELETE_LIMIT), "Above both at once nothing is deleted."),
+        may("conflict", Kind::Word(&CONFLICT), "Who wins where both sides changed a record."),
+        must("fields", Kind::Fields, "local column = HQ field, or a table."),
+        may("children", Kind::Tables(&CHILD), "A child table, replaced with its parent."),
         may("test", Kind::Tables(&TEST), "An example of the mapping."),
     ],
     later: &["reconcile", "local_modified", "otherwise"],
 };
 
-static DELETES: Words = Words {
-    what: "word for deletes",
-    known: &["delete", "mark", "keep"],
-    later: &[],
-};
+static DELETES: Words = Words { what: "word for deletes", known: &["delete", "mark", "keep"], later: &[] };
 
-static CONFLICT: Words = Words {
-    what: "conflict rule",
-    known: &["hq_wins"],
-    later: &["local_wins", "newest_wins", "merge", "manual"],
-};
+static CONFLICT: Words =
+    Words { what: "conflict rule", known: &["hq_wins"], later: &["local_wins", "newest_wins", "merge", "manual"] };
 
 static DELETE_LIMIT: Section = Section {
     title: "delete_limit",
     keys: &[
-        may(
-            "rows",
-            Kind::Integer {
-                least: 0,
-                most: i64::MAX,
-            },
-            "Rows of one run.",
-        ),
-        may(
-            "percent",
-            Kind::Number {
-                least: 0.0,
-                most: 100.0,
-            },
-            "Share of the rows from HQ.",
-        ),
+        may("rows", Kind::Integer { least: 0, most: i64::MAX }, "Rows of one run."),
+        may("percent", Kind::Number { least: 0.0, most: 100.0 }, "Share of the rows from HQ."),
     ],
     later: &[],
 };
@@ -125,41 +54,14 @@ pub(in crate::config) static FIELD: Section = Section {
         may("from", Kind::HqField, "The HQ field."),
         may("expr", Kind::Line, "A Jinja expression over HQ fields."),
         may("const", Kind::Literal, "A constant."),
-        may(
-            "type",
-            Kind::Word(&TYPE),
-            "What the column stores; text where left out.",
-        ),
-        may(
-            "scale",
-            Kind::Integer { least: 0, most: 28 },
-            "A decimal's digits after the point.",
-        ),
+        may("type", Kind::Word(&TYPE), "What the column stores; text where left out."),
+        may("scale", Kind::Integer { least: 0, most: 28 }, "A decimal's digits after the point."),
         may("trim", Kind::Bool, "Cut white space at both ends."),
-        may(
-            "max_length",
-            Kind::Integer {
-                least: 1,
-                most: 1_000_000_000,
-            },
-            "The longest text, in characters.",
-        ),
+        may("max_length", Kind::Integer { least: 1, most: 1_000_000_000 }, "The longest text, in characters."),
         may("map", Kind::Literals, "HQ's text to the outlet's."),
-        may(
-            "default",
-            Kind::Literal,
-            "For null, and for a text that map does not list.",
-        ),
-        may(
-            "lookup",
-            Kind::Table(&LOOKUP),
-            "Replace the value by another local table's.",
-        ),
-        may(
-            "owner",
-            Kind::Word(&OWNER),
-            "Who owns the column once the row is made.",
-        ),
+        may("default", Kind::Literal, "For null, and for a text that map does not list."),
+        may("lookup", Kind::Table(&LOOKUP), "Replace the value by another local table's."),
+        may("owner", Kind::Word(&OWNER), "Who owns the column once the row is made."),
     ],
     later: &["conflict"],
 };
@@ -167,27 +69,17 @@ pub(in crate::config) static FIELD: Section = Section {
 /// `type`.
 pub(super) static TYPE: Words = Words {
     what: "type",
-    known: &[
-        "text", "int", "float", "decimal", "bool", "date", "datetime", "time", "duration", "json",
-    ],
+    known: &["text", "int", "float", "decimal", "bool", "date", "datetime", "time", "duration", "json"],
     later: &[],
 };
 
-static OWNER: Words = Words {
-    what: "owner",
-    known: &["hq", "once"],
-    later: &["until_edited"],
-};
+static OWNER: Words = Words { what: "owner", known: &["hq", "once"], later: &["until_edited"] };
 
 static LOOKUP: Section = Section {
     title: "lookup",
     keys: &[
         must("table", Kind::LocalTable, "The local table to look into."),
-        must(
-            "match",
-            Kind::Column,
-            "The column that must equal HQ's value.",
-        ),
+        must("match", Kind::Column, "The column that must equal HQ's value."),
         must("take", Kind::Column, "The column whose value is taken."),
     ],
     later: &[],
@@ -198,25 +90,14 @@ static CHILD: Section = Section {
     keys: &[
         must("field", Kind::HqField, "The Table field at HQ."),
         must("table", Kind::LocalTable, "The local child table."),
-        must(
-            "parent_key",
-            Kind::Column,
-            "The child column that holds the parent's key.",
-        ),
-        must(
-            "fields",
-            Kind::Fields,
-            "local column = HQ field, or a table.",
-        ),
+        must("parent_key", Kind::Column, "The child column that holds the parent's key."),
+        must("fields", Kind::Fields, "local column = HQ field, or a table."),
     ],
     later: &[],
 };
 
 static TEST: Section = Section {
     title: "[[job.test]]",
-    keys: &[
-        must("given", Kind::Record, "HQ's record."),
-        must("expect", Kind::Record, "The columns it must give."),
-    ],
+    keys: &[must("given", Kind::Record, "HQ's record."), must("expect", Kind::Record, "The columns it must give.")],
     later: &[],
 };

@@ -21,11 +21,7 @@ pub(super) static FILE: Section = Section {
         must("hq", Kind::Table(&HQ), "How HQ is reached."),
         must("local", Kind::Table(&LOCAL), "The outlet's own database."),
         may("daemon", Kind::Table(&DAEMON), "The running daemon."),
-        must(
-            "job",
-            Kind::Tables(&JOB),
-            "One DocType landing in one local table.",
-        ),
+        must("job", Kind::Tables(&JOB), "One DocType landing in one local table."),
     ],
     later: &[],
 };
@@ -33,11 +29,7 @@ pub(super) static FILE: Section = Section {
 static SITE: Section = Section {
     title: "[site]",
     keys: &[
-        must(
-            "name",
-            Kind::Line,
-            "In logs, metrics and the User-Agent; also seeds the splay.",
-        ),
+        must("name", Kind::Line, "In logs, metrics and the User-Agent; also seeds the splay."),
         must("time_zone", Kind::Zone, "Cron is read in this zone."),
     ],
     later: &[],
@@ -47,37 +39,15 @@ static HQ: Section = Section {
     title: "[hq]",
     keys: &[
         must("url", Kind::HqUrl, "HQ's address, http:// or https://."),
-        must(
-            "auth",
-            Kind::Table(&AUTH),
-            "The credentials of HQ's API user.",
-        ),
-        must(
-            "time_zone",
-            Kind::Zone,
-            "The zone HQ writes its naive timestamps in.",
-        ),
+        must("auth", Kind::Table(&AUTH), "The credentials of HQ's API user."),
+        must("time_zone", Kind::Zone, "The zone HQ writes its naive timestamps in."),
         may(
             "timeout",
-            Kind::Duration {
-                least: Duration::from_millis(100),
-                most: HOUR,
-            },
+            Kind::Duration { least: Duration::from_millis(100), most: HOUR },
             "How long to wait for a connection, the headers, and each further piece of an answer.",
         ),
-        may(
-            "max_requests_per_second",
-            Kind::Integer {
-                least: 0,
-                most: 10_000,
-            },
-            "Over all jobs; 0 for no bound.",
-        ),
-        may(
-            "retry",
-            Kind::Table(&RETRY),
-            "How a failed request is repeated.",
-        ),
+        may("max_requests_per_second", Kind::Integer { least: 0, most: 10_000 }, "Over all jobs; 0 for no bound."),
+        may("retry", Kind::Table(&RETRY), "How a failed request is repeated."),
     ],
     later: &[],
 };
@@ -87,11 +57,7 @@ static AUTH: Section = Section {
     keys: &[
         must(
             "kind",
-            Kind::Word(&Words {
-                what: "kind of auth",
-                known: &["token", "basic"],
-                later: &[],
-            }),
+            Kind::Word(&Words { what: "kind of auth", known: &["token", "basic"], later: &[] }),
             "How the pair is sent.",
         ),
         must("api_key", Kind::Secret, "The API key."),
@@ -103,58 +69,30 @@ static AUTH: Section = Section {
 static RETRY: Section = Section {
     title: "hq.retry",
     keys: &[
-        may(
-            "max_attempts",
-            Kind::Integer {
-                least: 1,
-                most: 100,
-            },
-            "The first time included.",
-        ),
+        may("max_attempts", Kind::Integer { least: 1, most: 100 }, "The first time included."),
         may(
             "first_delay",
-            Kind::Duration {
-                least: Duration::from_millis(1),
-                most: HOUR,
-            },
+            Kind::Duration { least: Duration::from_millis(1), most: HOUR },
             "The bound of the first wait; it doubles.",
         ),
-        may(
-            "max_delay",
-            Kind::Duration {
-                least: Duration::from_millis(1),
-                most: DAY,
-            },
-            "No wait is longer.",
-        ),
+        may("max_delay", Kind::Duration { least: Duration::from_millis(1), most: DAY }, "No wait is longer."),
     ],
     later: &[],
 };
 
 static LOCAL: Section = Section {
     title: "[local]",
-    keys: &[must(
-        "url",
-        Kind::LocalUrl,
-        "sqlite://, postgres:// or mysql://.",
-    )],
+    keys: &[must("url", Kind::LocalUrl, "sqlite://, postgres:// or mysql://.")],
     later: &[],
 };
 
 static DAEMON: Section = Section {
     title: "[daemon]",
     keys: &[
-        may(
-            "listen",
-            Kind::Listen,
-            "Status page, /metrics, /healthz; left out, nothing listens.",
-        ),
+        may("listen", Kind::Listen, "Status page, /metrics, /healthz; left out, nothing listens."),
         may(
             "splay",
-            Kind::Duration {
-                least: Duration::ZERO,
-                most: DAY,
-            },
+            Kind::Duration { least: Duration::ZERO, most: DAY },
             "Each outlet starts up to this much later, always by the same amount.",
         ),
     ],
@@ -181,11 +119,7 @@ mod tests {
         for section in all {
             for (position, key) in section.keys.iter().enumerate() {
                 assert!(key.about.ends_with('.'), "{} {}", section.title, key.name);
-                assert!(
-                    section.keys[..position]
-                        .iter()
-                        .all(|other| other.name != key.name)
-                );
+                assert!(section.keys[..position].iter().all(|other| other.name != key.name));
                 assert!(!section.later.contains(&key.name));
             }
         }

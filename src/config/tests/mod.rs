@@ -35,10 +35,7 @@ key = "item_code"
 const FIELDS: &str = "[job.fields]\nitem_code = \"name\"\n";
 
 fn environment(pairs: &[(&str, &str)]) -> Environment {
-    pairs
-        .iter()
-        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-        .collect()
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
 fn read(text: &str) -> Result<Config, Problems> {
@@ -46,12 +43,7 @@ fn read(text: &str) -> Result<Config, Problems> {
 }
 
 fn read_with(text: &str, pairs: &[(&str, &str)]) -> Result<Config, Problems> {
-    parse(
-        "sync.toml",
-        text,
-        Path::new("/etc/milkrun"),
-        &environment(pairs),
-    )
+    parse("sync.toml", text, Path::new("/etc/milkrun"), &environment(pairs))
 }
 
 /// What is wrong, one line each.
@@ -74,11 +66,7 @@ fn with_job(keys: &str, fields: &str) -> String {
 /// `with_job` with one of the lines of [`JOB`] replaced.
 fn with_line(start: &str, line: &str) -> String {
     let text = with_job("", "");
-    let old = text
-        .lines()
-        .rfind(|old| old.starts_with(start))
-        .unwrap()
-        .to_owned();
+    let old = text.lines().rfind(|old| old.starts_with(start)).unwrap().to_owned();
     text.replace(&format!("{old}\n"), &format!("{line}\n"))
 }
 
@@ -89,17 +77,9 @@ fn assert_wrong(text: &str, token: &str, message: &str) {
     let job = text.find("[[job]]").unwrap_or(0);
     let (before, _) = token.split_once('|').unwrap_or_default();
     let token = token.replace('|', "");
-    let place = text
-        .match_indices(&token)
-        .find(|(place, _)| *place > job)
-        .expect("a token of the text")
-        .0;
+    let place = text.match_indices(&token).find(|(place, _)| *place > job).expect("a token of the text").0;
     let until = text.get(..place + before.len()).unwrap();
     let line = until.matches('\n').count() + 1;
     let column = until.rsplit('\n').next().unwrap().chars().count() + 1;
-    assert_eq!(
-        wrong(text),
-        format!("sync.toml:{line}:{column}: {message}"),
-        "{text}"
-    );
+    assert_eq!(wrong(text), format!("sync.toml:{line}:{column}: {message}"), "{text}");
 }

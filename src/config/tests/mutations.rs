@@ -4,14 +4,8 @@ use super::sections::{DESIGN, KEYS};
 use super::*;
 
 /// What serde, the `config` crate and the last resort of `load` say where the schema has a hole.
-const HOLES: [&str; 6] = [
-    "please report",
-    "invalid type",
-    "invalid value",
-    "unknown field",
-    "does not have variant",
-    "unknown variant",
-];
+const HOLES: [&str; 6] =
+    ["please report", "invalid type", "invalid value", "unknown field", "does not have variant", "unknown variant"];
 
 #[track_caller]
 fn assert_no_hole(text: &str) {
@@ -51,9 +45,7 @@ fn any_value_in_any_place_is_judged_by_the_schema() {
         for value in junk {
             let changed = format!("{key}= {value}");
             let lines = DESIGN.lines().enumerate();
-            let lines: Vec<&str> = lines
-                .map(|(at, line)| if at == number { changed.as_str() } else { line })
-                .collect();
+            let lines: Vec<&str> = lines.map(|(at, line)| if at == number { changed.as_str() } else { line }).collect();
             assert_no_hole(&lines.join("\n"));
         }
     }
@@ -63,10 +55,7 @@ fn any_value_in_any_place_is_judged_by_the_schema() {
 fn a_file_may_lack_any_line_or_end_anywhere() {
     for number in 0..DESIGN.lines().count() {
         let lines = DESIGN.lines().enumerate();
-        let rest: Vec<&str> = lines
-            .filter(|(at, _)| *at != number)
-            .map(|(_, line)| line)
-            .collect();
+        let rest: Vec<&str> = lines.filter(|(at, _)| *at != number).map(|(_, line)| line).collect();
         assert_no_hole(&rest.join("\n"));
     }
     for end in 0..DESIGN.len() {
@@ -80,10 +69,7 @@ fn any_text_in_an_inline_table_is_judged_by_the_schema() {
     for (place, old) in words {
         for new in ["", "\"", "1", "{}", "[]", "é"] {
             let (before, after) = DESIGN.split_at(place);
-            assert_no_hole(&format!(
-                "{before}{new}{}",
-                after.strip_prefix(old).unwrap()
-            ));
+            assert_no_hole(&format!("{before}{new}{}", after.strip_prefix(old).unwrap()));
         }
     }
 }

@@ -24,17 +24,9 @@ fn a_variable_overrides_a_scalar_of_the_file() {
     .unwrap();
     assert_eq!(config.site.name, "007");
     assert_eq!(config.hq.url, "http://127.0.0.1:7879");
-    let Auth::Token { api_key, .. } = &config.hq.auth else {
-        panic!("token")
-    };
+    let Auth::Token { api_key, .. } = &config.hq.auth else { panic!("token") };
     assert_eq!(api_key.expose_secret(), "true");
-    assert_eq!(
-        (
-            config.hq.retry.max_attempts,
-            config.hq.retry.first_delay.as_secs()
-        ),
-        (3, 1)
-    );
+    assert_eq!((config.hq.retry.max_attempts, config.hq.retry.first_delay.as_secs()), (3, 1));
     assert_eq!(config.local.shown(), "postgres://milk@db/outlet");
     assert_eq!(config.daemon.listen.unwrap().to_string(), "[::1]:80");
 }
@@ -44,17 +36,8 @@ fn a_variable_stands_in_for_what_the_file_leaves_out_or_cannot_read() {
     let text = with_job("", "")
         .replace("api_key = \"k\"", "api_key = \"${UNSET}\"")
         .replace("[local]\nurl = \"sqlite://outlet.db\"\n", "");
-    let config = read_with(
-        &text,
-        &[
-            ("MILKRUN__HQ__AUTH__API_KEY", "k"),
-            ("MILKRUN__LOCAL__URL", "sqlite://a.db"),
-        ],
-    );
-    assert_eq!(
-        config.unwrap().local.url.expose_secret(),
-        "sqlite:///etc/milkrun/a.db"
-    );
+    let config = read_with(&text, &[("MILKRUN__HQ__AUTH__API_KEY", "k"), ("MILKRUN__LOCAL__URL", "sqlite://a.db")]);
+    assert_eq!(config.unwrap().local.url.expose_secret(), "sqlite:///etc/milkrun/a.db");
 }
 
 #[test]
@@ -83,12 +66,7 @@ sync.toml: environment variable MILKRUN__SITE__TIME_ZONE: unknown time zone the 
 fn an_unknown_variable_is_an_error_that_names_the_nearest() {
     let problems = wrong_with(
         &with_job("", ""),
-        &[
-            ("MILKRUN__HQ__ULR", "x"),
-            ("MILKRUN__JOB__NAME", "x"),
-            ("MILKRUN__HQ", "x"),
-            ("milkrun__hq__url", "x"),
-        ],
+        &[("MILKRUN__HQ__ULR", "x"), ("MILKRUN__JOB__NAME", "x"), ("MILKRUN__HQ", "x"), ("milkrun__hq__url", "x")],
     );
     let expected = r#"sync.toml: environment variable MILKRUN__HQ overrides no key
 sync.toml: environment variable MILKRUN__HQ__ULR overrides no key, did you mean "MILKRUN__HQ__URL"?

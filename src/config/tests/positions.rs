@@ -50,10 +50,7 @@ expected = { }
 [jop]
 "#;
     let problems = read(text).unwrap_err();
-    let places: Vec<_> = problems
-        .iter()
-        .map(|p| (p.line.unwrap(), p.column.unwrap(), p.key.as_str()))
-        .collect();
+    let places: Vec<_> = problems.iter().map(|p| (p.line.unwrap(), p.column.unwrap(), p.key.as_str())).collect();
     let expected = [
         (1, 1, "sites"),
         (5, 1, "site.zone"),
@@ -78,16 +75,8 @@ expected = { }
         (44, 2, "jop"),
     ];
     assert_eq!(places, expected, "{problems}");
-    assert!(
-        problems
-            .to_string()
-            .contains(r#"unknown key "page_sise" in [[job]], did you mean "page_size"?"#)
-    );
-    assert!(
-        problems
-            .to_string()
-            .contains(r#"unknown key "jobs" in sync.toml, did you mean "job"?"#)
-    );
+    assert!(problems.to_string().contains(r#"unknown key "page_sise" in [[job]], did you mean "page_size"?"#));
+    assert!(problems.to_string().contains(r#"unknown key "jobs" in sync.toml, did you mean "job"?"#));
 }
 
 #[test]
@@ -138,10 +127,7 @@ sync.toml:22:35: only a field of type = "decimal" has a scale
     assert!(problems.starts_with(expected), "{problems}");
     let rest: Vec<&str> = problems.lines().skip(9).collect();
     assert!(rest[0].starts_with("sync.toml:23:19: "), "{problems}");
-    assert_eq!(
-        rest[1..],
-        [r#"sync.toml:28:9: the table "items" is written by line 16 already; each needs its own"#]
-    );
+    assert_eq!(rest[1..], [r#"sync.toml:28:9: the table "items" is written by line 16 already; each needs its own"#]);
 }
 
 #[test]
@@ -151,21 +137,14 @@ fn a_key_written_twice_and_bad_toml_have_a_place() {
     let problems = read("[site]\nname = \"a\n").unwrap_err();
     let problem = problems.iter().next().unwrap();
     assert_eq!(problem.line, Some(2), "{problem}");
-    assert!(
-        problem.message.starts_with("this is not TOML: "),
-        "{problem}"
-    );
+    assert!(problem.message.starts_with("this is not TOML: "), "{problem}");
     // The same section again is a key written twice, too.
-    assert!(
-        wrong("[site]\n[hq]\n[site]\n")
-            .starts_with("sync.toml:3:2: the key \"site\" is written twice")
-    );
+    assert!(wrong("[site]\n[hq]\n[site]\n").starts_with("sync.toml:3:2: the key \"site\" is written twice"));
 }
 
 #[test]
 fn what_is_missing_is_reported_at_the_table_it_is_missing_from() {
-    let problems =
-        wrong("[site]\nname = \"a\"\n[[job]]\nname = \"x\"\n[hq]\nauth = { kind = \"token\" }\n");
+    let problems = wrong("[site]\nname = \"a\"\n[[job]]\nname = \"x\"\n[hq]\nauth = { kind = \"token\" }\n");
     for expected in [
         "sync.toml: [local] is missing: the outlet's own database",
         "sync.toml:1:1: [site] needs the key \"time_zone\": cron is read in this zone",
@@ -174,10 +153,7 @@ fn what_is_missing_is_reported_at_the_table_it_is_missing_from() {
         "sync.toml:5:1: [hq] needs the key \"url\": HQ's address, http:// or https://",
         "sync.toml:6:8: hq.auth needs the key \"api_key\": the API key",
     ] {
-        assert!(
-            problems.lines().any(|line| line == expected),
-            "{expected}\n{problems}"
-        );
+        assert!(problems.lines().any(|line| line == expected), "{expected}\n{problems}");
     }
     assert!(wrong("").contains("sync.toml: [[job]] is missing"));
 }
@@ -211,36 +187,18 @@ fn columns_count_characters_and_byte_order_marks_do_not_count() {
     let text = format!("\u{feff}é = 1\n{}", with_job("", ""));
     assert!(wrong(&text).starts_with("sync.toml:1:"), "{}", wrong(&text));
     let crlf = with_job("nonsense = 1", "").replace('\n', "\r\n");
-    assert_eq!(
-        wrong(&crlf),
-        "sync.toml:16:1: unknown key \"nonsense\" in [[job]]"
-    );
+    assert_eq!(wrong(&crlf), "sync.toml:16:1: unknown key \"nonsense\" in [[job]]");
 }
 
 #[test]
 fn a_missing_or_unreadable_file_is_a_problem_with_a_remedy() {
     let folder = tempfile::tempdir().unwrap();
-    let problems = crate::config::load(&folder.path().join("none.toml"))
-        .unwrap_err()
-        .to_string();
-    assert!(
-        problems.contains("cannot be read: no such file"),
-        "{problems}"
-    );
-    assert!(
-        problems.ends_with("another file is named by `milkrun --config PATH`"),
-        "{problems}"
-    );
-    assert!(
-        crate::config::load(folder.path())
-            .unwrap_err()
-            .to_string()
-            .contains("cannot be read")
-    );
+    let problems = crate::config::load(&folder.path().join("none.toml")).unwrap_err().to_string();
+    assert!(problems.contains("cannot be read: no such file"), "{problems}");
+    assert!(problems.ends_with("another file is named by `milkrun --config PATH`"), "{problems}");
+    assert!(crate::config::load(folder.path()).unwrap_err().to_string().contains("cannot be read"));
     std::fs::write(folder.path().join("latin"), b"name = \"\xe9\"").unwrap();
-    let latin = crate::config::load(&folder.path().join("latin"))
-        .unwrap_err()
-        .to_string();
+    let latin = crate::config::load(&folder.path().join("latin")).unwrap_err().to_string();
     assert!(latin.contains("is not UTF-8 text (byte 8)"), "{latin}");
 }
 

@@ -13,14 +13,9 @@ fn a_configuration_prints_no_secret() {
         .replace("api_secret = \"s\"", "api_secret = \"${SECRET}\"")
         .replace("sqlite://outlet.db", "postgres://milk:${SECRET}@db/outlet");
     let config = read_with(&text, &[("SECRET", HIDDEN)]).unwrap();
-    let Auth::Token { api_secret, .. } = &config.hq.auth else {
-        panic!("token")
-    };
+    let Auth::Token { api_secret, .. } = &config.hq.auth else { panic!("token") };
     assert_eq!(api_secret.expose_secret(), HIDDEN);
-    assert_eq!(
-        config.local.url.expose_secret(),
-        "postgres://milk:hunter22@db/outlet"
-    );
+    assert_eq!(config.local.url.expose_secret(), "postgres://milk:hunter22@db/outlet");
     assert_eq!(config.local.shown(), "postgres://milk@db/outlet");
     assert!(!format!("{config:?}{config:#?}").contains(HIDDEN));
 }
@@ -57,11 +52,7 @@ c = {{ expr = "((${{S}}" }}
 {JOB}{FIELDS}"#
     );
     let problems = read_with(&text, &[("S", HIDDEN), ("EMPTY", "")]).unwrap_err();
-    let all = format!(
-        "{problems}\n{problems:?}\n{}\n{}",
-        problems.with_source(),
-        problems.to_json()
-    );
+    let all = format!("{problems}\n{problems:?}\n{}\n{}", problems.with_source(), problems.to_json());
     assert!(!all.contains("hunter"), "{all}");
     assert!(problems.len() >= 20, "{problems}");
     for expected in [
@@ -70,60 +61,28 @@ c = {{ expr = "((${{S}}" }}
         r#""${EMPTY}" must not be empty"#,
         r#""${S}" is not a cron pattern"#,
     ] {
-        assert!(
-            problems.to_string().contains(expected),
-            "{expected}\n{problems}"
-        );
+        assert!(problems.to_string().contains(expected), "{expected}\n{problems}");
     }
 }
 
 #[test]
 fn a_secret_written_into_the_file_is_starred_out_of_the_shown_line() {
     for (text, at) in [
+        (with_job("", "").replace("kind = \"token\"", "kind = \"tokn\"").replace("\"s\"", "\"hunter22\""), 6),
+        (with_job("", "").replace("api_secret = \"s\"", "api_secrt = \"hunter22\""), 6),
+        (with_job("", "").replace("api_secret = \"s\"", "api_secret = \"hunter22 \""), 6),
         (
             with_job("", "")
-                .replace("kind = \"token\"", "kind = \"tokn\"")
-                .replace("\"s\"", "\"hunter22\""),
+                .replace("auth = { kind = \"token\", api_key = \"k\", api_secret = \"s\" }", "auth = \"k:hunter22\""),
             6,
         ),
-        (
-            with_job("", "").replace("api_secret = \"s\"", "api_secrt = \"hunter22\""),
-            6,
-        ),
-        (
-            with_job("", "").replace("api_secret = \"s\"", "api_secret = \"hunter22 \""),
-            6,
-        ),
-        (
-            with_job("", "").replace(
-                "auth = { kind = \"token\", api_key = \"k\", api_secret = \"s\" }",
-                "auth = \"k:hunter22\"",
-            ),
-            6,
-        ),
-        (
-            with_job("", "").replace("api_secret = \"s\"", "api_secret = hunter22"),
-            6,
-        ),
-        (
-            with_job("", "").replace("sqlite://outlet.db", "mysq://milk:hunter22@db/x"),
-            9,
-        ),
-        (
-            with_job("", "").replace("https://hq", "https://a:hunter22@hq"),
-            5,
-        ),
+        (with_job("", "").replace("api_secret = \"s\"", "api_secret = hunter22"), 6),
+        (with_job("", "").replace("sqlite://outlet.db", "mysq://milk:hunter22@db/x"), 9),
+        (with_job("", "").replace("https://hq", "https://a:hunter22@hq"), 5),
     ] {
         let problems = read(&text).unwrap_err();
-        assert!(
-            problems.iter().any(|problem| problem.line == Some(at)),
-            "{problems}"
-        );
-        let all = format!(
-            "{problems}{problems:?}{}{}",
-            problems.with_source(),
-            problems.to_json()
-        );
+        assert!(problems.iter().any(|problem| problem.line == Some(at)), "{problems}");
+        let all = format!("{problems}{problems:?}{}{}", problems.with_source(), problems.to_json());
         assert!(!all.contains("hunter"), "{all}");
         assert!(all.contains("***"), "{all}");
     }
@@ -145,9 +104,7 @@ fn a_secret_is_read_from_a_file_beside_the_config() {
     std::fs::write(folder.path().join("secret"), "hunter22\n").unwrap();
     let text = with_job("", "").replace("\"s\"", "\"${file:secret}\"");
     let config = parse("sync.toml", &text, folder.path(), &environment(&[])).unwrap();
-    let Auth::Token { api_secret, .. } = &config.hq.auth else {
-        panic!("token")
-    };
+    let Auth::Token { api_secret, .. } = &config.hq.auth else { panic!("token") };
     assert_eq!(api_secret.expose_secret(), HIDDEN);
 }
 
@@ -160,10 +117,7 @@ fn substitution_reaches_filters_constants_and_tests_and_can_be_escaped() {
     // The fields of the example stand after the test, which TOML allows.
     let config = read_with(&text, &[("COMPANY", "Cone & Co")]).unwrap();
     let job = &config.jobs[0];
-    assert_eq!(
-        job.filters,
-        [serde_json::json!(["company", "=", "Cone & Co"])]
-    );
+    assert_eq!(job.filters, [serde_json::json!(["company", "=", "Cone & Co"])]);
     assert_eq!(job.tests[0].given["name"], "${x}");
     assert_eq!(job.tests[0].expect["item_code"], "Cone & Co");
 }

@@ -77,35 +77,12 @@ fn the_example_of_the_design_reads_as_it_says() {
     assert_eq!(config.hq.max_requests_per_second, Some(10));
     assert_eq!(config.hq.retry.max_delay, Duration::from_secs(120));
     assert_eq!(config.local.kind, DatabaseKind::Sqlite);
-    assert_eq!(
-        config.local.url.expose_secret(),
-        "sqlite:///etc/milkrun/outlet.db"
-    );
+    assert_eq!(config.local.url.expose_secret(), "sqlite:///etc/milkrun/outlet.db");
     let items = &config.jobs[1];
     assert_eq!(items.after, [0]);
-    assert_eq!(
-        items.filters,
-        [serde_json::json!(["is_sales_item", "=", 1])]
-    );
-    let columns: Vec<_> = items
-        .mapping
-        .columns()
-        .iter()
-        .map(|column| column.name.as_str())
-        .collect();
-    assert_eq!(
-        columns,
-        [
-            "item_code",
-            "title",
-            "price",
-            "unit",
-            "active",
-            "changed",
-            "group_id",
-            "shelf"
-        ]
-    );
+    assert_eq!(items.filters, [serde_json::json!(["is_sales_item", "=", 1])]);
+    let columns: Vec<_> = items.mapping.columns().iter().map(|column| column.name.as_str()).collect();
+    assert_eq!(columns, ["item_code", "title", "price", "unit", "active", "changed", "group_id", "shelf"]);
     assert_eq!(items.mapping.children()[0].table, "item_barcodes");
     assert_eq!(items.tests[0].line, 56);
     assert_eq!(items.tests[0].expect["price"], "80.00");
@@ -125,26 +102,11 @@ fn what_is_left_out_has_a_default() {
     let config = read(&with_job("", "")).unwrap();
     assert_eq!(config.hq.timeout, Duration::from_secs(30));
     assert_eq!(config.hq.max_requests_per_second, Some(10));
-    assert_eq!(
-        (
-            config.hq.retry.max_attempts,
-            config.hq.retry.first_delay.as_millis()
-        ),
-        (6, 500)
-    );
-    assert_eq!(
-        (config.daemon.listen, config.daemon.splay),
-        (None, Duration::from_secs(30))
-    );
+    assert_eq!((config.hq.retry.max_attempts, config.hq.retry.first_delay.as_millis()), (6, 500));
+    assert_eq!((config.daemon.listen, config.daemon.splay), (None, Duration::from_secs(30)));
     let job = &config.jobs[0];
-    assert_eq!(
-        (job.page_size, job.overlap),
-        (500, Duration::from_secs(1800))
-    );
-    assert_eq!(
-        (job.create_table, job.deletes),
-        (false, crate::config::Deletes::Delete)
-    );
+    assert_eq!((job.page_size, job.overlap), (500, Duration::from_secs(1800)));
+    assert_eq!((job.create_table, job.deletes), (false, crate::config::Deletes::Delete));
     assert_eq!((job.delete_limit.rows, job.delete_limit.percent), (20, 5.0));
 }
 
@@ -161,46 +123,18 @@ fn no_requests_a_second_means_no_bound_and_basic_is_a_kind_of_auth() {
 #[test]
 fn every_key_outside_jobs_refuses_what_it_cannot_use() {
     for (old, new, message) in [
-        (
-            "name = \"outlet-042\"",
-            "name = \" \"",
-            r#":2:8: " " must not be empty"#,
-        ),
+        ("name = \"outlet-042\"", "name = \" \"", r#":2:8: " " must not be empty"#),
         (
             "\"https://hq.example.com\"",
             "\"htps://hq\"",
             r#":5:7: the value has an unknown scheme: expected "http://" or "https://", as in "https://hq.example.com", did you mean "https://"?"#,
         ),
-        (
-            "kind = \"token\"",
-            "kind = \"tokne\"",
-            r#":6:17: unknown kind of auth "tokne", did you mean "token"?"#,
-        ),
-        (
-            "kind = \"token\"",
-            "kind = \"oauth\"",
-            r#":6:17: unknown kind of auth "oauth"; expected "token" or "basic""#,
-        ),
-        (
-            "api_key = \"k\"",
-            "api_key = \"\"",
-            ":6:36: the value must not be empty",
-        ),
-        (
-            "[local]",
-            "timeout = \"2h\"\n[local]",
-            r#":8:11: "2h" is out of bounds: from 100ms to 1h"#,
-        ),
-        (
-            "[local]",
-            "max_requests_per_second = -1\n[local]",
-            ":8:27: -1 is out of bounds: from 0 to 10000",
-        ),
-        (
-            "[local]",
-            "retry = { max_attempts = 0 }\n[local]",
-            ":8:26: 0 is out of bounds: from 1 to 100",
-        ),
+        ("kind = \"token\"", "kind = \"tokne\"", r#":6:17: unknown kind of auth "tokne", did you mean "token"?"#),
+        ("kind = \"token\"", "kind = \"oauth\"", r#":6:17: unknown kind of auth "oauth"; expected "token" or "basic""#),
+        ("api_key = \"k\"", "api_key = \"\"", ":6:36: the value must not be empty"),
+        ("[local]", "timeout = \"2h\"\n[local]", r#":8:11: "2h" is out of bounds: from 100ms to 1h"#),
+        ("[local]", "max_requests_per_second = -1\n[local]", ":8:27: -1 is out of bounds: from 0 to 10000"),
+        ("[local]", "retry = { max_attempts = 0 }\n[local]", ":8:26: 0 is out of bounds: from 1 to 100"),
         (
             "[local]",
             "retry = { first_delay = \"3m\", max_delay = \"2m\" }\n[local]",
@@ -224,9 +158,6 @@ fn every_key_outside_jobs_refuses_what_it_cannot_use() {
     ] {
         let text = with_job("", "");
         assert!(text.contains(old));
-        assert_eq!(
-            wrong(&text.replacen(old, new, 1)),
-            format!("sync.toml{message}")
-        );
+        assert_eq!(wrong(&text.replacen(old, new, 1)), format!("sync.toml{message}"));
     }
 }

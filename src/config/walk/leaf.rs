@@ -9,48 +9,25 @@ use crate::config::syntax::{self, Fault};
 use crate::config::tree::{Entry, Node, Shape};
 
 impl Walk<'_, '_, '_> {
-    pub(super) fn scalar(
-        &mut self,
-        path: &Path,
-        node: &Node,
-        kind: &'static Kind,
-        shape: &Shape,
-    ) -> Option<Value> {
-        let is_text = !matches!(
-            kind,
-            Kind::Bool | Kind::Integer { .. } | Kind::Number { .. }
-        );
+    pub(super) fn scalar(&mut self, path: &Path, node: &Node, kind: &'static Kind, shape: &Shape) -> Option<Value> {
+        let is_text = !matches!(kind, Kind::Bool | Kind::Integer { .. } | Kind::Number { .. });
         match (kind, shape) {
             (Kind::Bool, Shape::Bool(claim)) => Some(Value::new(None, *claim)),
             (Kind::Integer { least, most }, Shape::Int(number)) => {
                 let verdict = syntax::integer(*least, *most, *number);
-                self.accept(path, &number.to_string(), verdict)
-                    .then(|| Value::new(None, *number))
+                self.accept(path, &number.to_string(), verdict).then(|| Value::new(None, *number))
             }
             (Kind::Number { least, most }, Shape::Int(_) | Shape::Float(_)) => {
                 let text = match shape {
                     Shape::Int(number) => number.to_string(),
                     Shape::Float(text) => text.clone(),
-                    Shape::Text(_)
-                    | Shape::Bool(_)
-                    | Shape::Date
-                    | Shape::List(_)
-                    | Shape::Table(_) => return None,
+                    Shape::Text(_) | Shape::Bool(_) | Shape::Date | Shape::List(_) | Shape::Table(_) => return None,
                 };
                 let number: f64 = text.parse().ok()?;
                 let verdict = syntax::number(*least, *most, number);
-                self.accept(path, &text, verdict)
-                    .then(|| Value::new(None, number))
+                self.accept(path, &text, verdict).then(|| Value::new(None, number))
             }
-            (
-                Kind::Table(_)
-                | Kind::Tables(_)
-                | Kind::Fields
-                | Kind::Record
-                | Kind::Literals
-                | Kind::List(_),
-                _,
-            ) => {
+            (Kind::Table(_) | Kind::Tables(_) | Kind::Fields | Kind::Record | Kind::Literals | Kind::List(_), _) => {
                 self.wrong(path, node, expected(kind));
                 None
             }
@@ -63,13 +40,7 @@ impl Walk<'_, '_, '_> {
     }
 
     /// A text after substitution, checked.
-    fn text(
-        &mut self,
-        path: &Path,
-        node: &Node,
-        kind: &'static Kind,
-        written: &str,
-    ) -> Option<Value> {
+    fn text(&mut self, path: &Path, node: &Node, kind: &'static Kind, written: &str) -> Option<Value> {
         let is_private = matches!(kind, Kind::Secret | Kind::HqUrl | Kind::LocalUrl);
         // What is but a substitution names no more than where the secret is.
         let may_show = (written.starts_with("${") && written.ends_with('}'))
@@ -82,11 +53,7 @@ impl Walk<'_, '_, '_> {
             // The environment gives the value; what the file says may well be unset here.
             return None;
         }
-        let hidden_from = if is_private {
-            Path::default()
-        } else {
-            path.clone()
-        };
+        let hidden_from = if is_private { Path::default() } else { path.clone() };
         let text = self.substitute(path, &hidden_from, written)?;
         match syntax::check(kind, &text) {
             Err(fault) if is_private => {
@@ -97,13 +64,10 @@ impl Walk<'_, '_, '_> {
                 } else {
                     self.findings.shown(path, &text)
                 };
-                self.findings
-                    .at_value(path, fault.message(&shown, is_showable));
+                self.findings.at_value(path, fault.message(&shown, is_showable));
                 None
             }
-            verdict => self
-                .accept(path, &text, verdict)
-                .then(|| Value::new(None, text)),
+            verdict => self.accept(path, &text, verdict).then(|| Value::new(None, text)),
         }
     }
 
@@ -130,10 +94,7 @@ impl Walk<'_, '_, '_> {
     /// A literal as a table of one key that names its type: a float must keep its digits.
     pub(super) fn literal(&mut self, path: &Path, node: &Node) -> Option<Value> {
         let (tag, value) = match &node.shape {
-            Shape::Text(written) => (
-                "text",
-                Value::new(None, self.substitute(path, path, written)?),
-            ),
+            Shape::Text(written) => ("text", Value::new(None, self.substitute(path, path, written)?)),
             Shape::Int(number) => ("int", Value::new(None, *number)),
             Shape::Float(text) if is_finite(text) => ("float", Value::new(None, text.as_str())),
             Shape::Bool(claim) => ("bool", Value::new(None, *claim)),
@@ -149,36 +110,23 @@ impl Walk<'_, '_, '_> {
         match &node.shape {
             Shape::Text(written) => Some(Value::new(None, self.substitute(path, path, written)?)),
             Shape::Int(number) => Some(Value::new(None, *number)),
-            Shape::Float(text) if is_finite(text) => {
-                Some(Value::new(None, text.parse::<f64>().ok()?))
-            }
+            Shape::Float(text) if is_finite(text) => Some(Value::new(None, text.parse::<f64>().ok()?)),
             Shape::Bool(claim) => Some(Value::new(None, *claim)),
             Shape::Float(_) => {
                 self.wrong(path, node, "a finite number");
                 None
             }
             Shape::Date => {
-                self.wrong(
-                    path,
-                    node,
-                    "a string as HQ writes it, such as \"2024-05-05 10:00:00\"",
-                );
+                self.wrong(path, node, "a string as HQ writes it, such as \"2024-05-05 10:00:00\"");
                 None
             }
             Shape::List(nodes) => {
                 let all = nodes.iter().enumerate();
-                let values: Vec<Option<Value>> = all
-                    .map(|(index, node)| self.json(&path.index(index), node))
-                    .collect();
+                let values: Vec<Option<Value>> = all.map(|(index, node)| self.json(&path.index(index), node)).collect();
                 values.into_iter().collect::<Option<Vec<_>>>().map(list_of)
             }
             Shape::Table(entries) => {
-                let each = |entry: &Entry| {
-                    Some((
-                        entry.key.clone(),
-                        self.json(&path.key(&entry.key), &entry.node)?,
-                    ))
-                };
+                let each = |entry: &Entry| Some((entry.key.clone(), self.json(&path.key(&entry.key), &entry.node)?));
                 Some(value_of(entries.iter().filter_map(each).collect()))
             }
         }
@@ -194,8 +142,7 @@ impl Walk<'_, '_, '_> {
                     Ok(_) if is_showable => text.to_owned(),
                     Ok(_) | Err(_) => self.findings.shown(path, text),
                 };
-                self.findings
-                    .at_value(path, fault.message(&shown, is_showable));
+                self.findings.at_value(path, fault.message(&shown, is_showable));
                 false
             }
         }
@@ -206,10 +153,7 @@ impl Walk<'_, '_, '_> {
             // `auth = "KEY:SECRET"` is not what is expected, but it is a secret.
             self.findings.star_out(node.at.clone());
         }
-        self.findings.at_value(
-            path,
-            format!("expected {expected}, found {}", node.shape.noun()),
-        );
+        self.findings.at_value(path, format!("expected {expected}, found {}", node.shape.noun()));
     }
 }
 

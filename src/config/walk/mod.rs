@@ -17,23 +17,11 @@ use super::tree::{Entry, Node, Shape};
 use super::words;
 
 /// Walks the whole file; every problem goes to `findings`.
-pub(super) fn file(
-    tree: &Node,
-    substitution: Substitution<'_>,
-    findings: &mut Findings<'_>,
-) -> Map<String, Value> {
-    let mut walk = Walk {
-        substitution,
-        findings,
-    };
+pub(super) fn file(tree: &Node, substitution: Substitution<'_>, findings: &mut Findings<'_>) -> Map<String, Value> {
+    let mut walk = Walk { substitution, findings };
     match &tree.shape {
         Shape::Table(entries) => walk.section(&Path::default(), entries, &FILE),
-        Shape::Text(_)
-        | Shape::Int(_)
-        | Shape::Float(_)
-        | Shape::Bool(_)
-        | Shape::Date
-        | Shape::List(_) => Map::new(),
+        Shape::Text(_) | Shape::Int(_) | Shape::Float(_) | Shape::Bool(_) | Shape::Date | Shape::List(_) => Map::new(),
     }
 }
 
@@ -43,12 +31,7 @@ struct Walk<'f, 't, 's> {
 }
 
 impl Walk<'_, '_, '_> {
-    fn section(
-        &mut self,
-        path: &Path,
-        entries: &[Entry],
-        section: &'static Section,
-    ) -> Map<String, Value> {
+    fn section(&mut self, path: &Path, entries: &[Entry], section: &'static Section) -> Map<String, Value> {
         let mut values = Map::new();
         for entry in entries {
             match section.key(&entry.key) {
@@ -69,28 +52,17 @@ impl Walk<'_, '_, '_> {
     fn unknown(&mut self, path: &Path, entry: &Entry, section: &'static Section) {
         let at = path.key(&entry.key);
         if section.later.contains(&entry.key.as_str()) {
-            return self
-                .findings
-                .at_key(&at, format!("{:?} is not supported yet", entry.key));
+            return self.findings.at_key(&at, format!("{:?} is not supported yet", entry.key));
         }
         if matches!(entry.node.shape, Shape::Text(_)) && may_be_secret(&at) {
             // It may be a secret under a misspelt name.
             self.findings.star_out(entry.node.at.clone());
         }
         let hint = words::hint(&entry.key, section.names());
-        self.findings.at_key(
-            &at,
-            format!("unknown key {:?} in {}{hint}", entry.key, section.title),
-        );
+        self.findings.at_key(&at, format!("unknown key {:?} in {}{hint}", entry.key, section.title));
     }
 
-    fn missing(
-        &mut self,
-        at: &Path,
-        key: &Key,
-        section: &Section,
-        values: &mut Map<String, Value>,
-    ) {
+    fn missing(&mut self, at: &Path, key: &Key, section: &Section, values: &mut Map<String, Value>) {
         if self.findings.is_overridden(at) {
             // The environment gives it, or keys below it, of which others may be missing.
             if let Kind::Table(below) = key.kind {
@@ -114,9 +86,7 @@ impl Walk<'_, '_, '_> {
 
     fn value(&mut self, path: &Path, node: &Node, kind: &'static Kind) -> Option<Value> {
         match (kind, &node.shape) {
-            (Kind::Table(section), Shape::Table(entries)) => {
-                Some(value_of(self.section(path, entries, section)))
-            }
+            (Kind::Table(section), Shape::Table(entries)) => Some(value_of(self.section(path, entries, section))),
             (Kind::Tables(section), Shape::List(nodes)) => {
                 let each = |(index, node): (usize, &Node)| match &node.shape {
                     Shape::Table(entries) => self.section(&path.index(index), entries, section),
@@ -131,9 +101,7 @@ impl Walk<'_, '_, '_> {
                         Map::new()
                     }
                 };
-                Some(list_of(
-                    nodes.iter().enumerate().map(each).map(value_of).collect(),
-                ))
+                Some(list_of(nodes.iter().enumerate().map(each).map(value_of).collect()))
             }
             (Kind::Fields, Shape::Table(entries)) => Some(value_of(self.fields(path, entries))),
             (Kind::Record, Shape::Table(_)) | (Kind::Json, _) => self.json(path, node),
@@ -145,9 +113,7 @@ impl Walk<'_, '_, '_> {
                 Some(value_of(entries.iter().filter_map(each).collect()))
             }
             (Kind::Literal, _) => self.literal(path, node),
-            (Kind::OneOrMore(each), Shape::Text(_)) => {
-                Some(list_of(vec![self.value(path, node, each)?]))
-            }
+            (Kind::OneOrMore(each), Shape::Text(_)) => Some(list_of(vec![self.value(path, node, each)?])),
             (Kind::OneOrMore(each) | Kind::List(each), Shape::List(nodes)) => {
                 let all = nodes.iter().enumerate();
                 let values = all.map(|(index, node)| self.value(&path.index(index), node, each));
@@ -164,23 +130,16 @@ impl Walk<'_, '_, '_> {
         for Entry { key, node, .. } in entries {
             let at = path.key(key);
             if let Err(fault) = syntax::column(key) {
-                self.findings
-                    .at_key(&at, fault.message(&format!("{key:?}"), true));
+                self.findings.at_key(&at, fault.message(&format!("{key:?}"), true));
             }
             let field = match &node.shape {
                 Shape::Text(_) => {
                     let from = self.value(&at, node, &Kind::HqField);
-                    from.map(|from| ("from".to_owned(), from))
-                        .into_iter()
-                        .collect()
+                    from.map(|from| ("from".to_owned(), from)).into_iter().collect()
                 }
                 Shape::Table(entries) => self.section(&at, entries, &FIELD),
                 Shape::Int(_) | Shape::Float(_) | Shape::Bool(_) | Shape::Date | Shape::List(_) => {
-                    self.wrong(
-                        &at,
-                        node,
-                        "an HQ field's name or a table such as { from = \"item_name\" }",
-                    );
+                    self.wrong(&at, node, "an HQ field's name or a table such as { from = \"item_name\" }");
                     Map::new()
                 }
             };
@@ -197,19 +156,14 @@ fn lower(sentence: &str) -> String {
     let rest: String = sentence.chars().skip(1).collect();
     let sentence = sentence.trim_end_matches('.');
     match sentence.chars().next() {
-        Some(first) if rest.starts_with(is_word) => first
-            .to_lowercase()
-            .chain(sentence.chars().skip(1))
-            .collect(),
+        Some(first) if rest.starts_with(is_word) => first.to_lowercase().chain(sentence.chars().skip(1)).collect(),
         Some(_) | None => sentence.to_owned(),
     }
 }
 
 /// Whether a value at `path` may be a secret in the wrong place; jobs, site and daemon have none.
 fn may_be_secret(path: &Path) -> bool {
-    !["job", "site", "daemon"]
-        .iter()
-        .any(|section| path.is_within(&Path::of([*section])))
+    !["job", "site", "daemon"].iter().any(|section| path.is_within(&Path::of([*section])))
 }
 
 fn value_of(table: Map<String, Value>) -> Value {

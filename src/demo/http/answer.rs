@@ -81,21 +81,14 @@ impl Answer {
             "<html>\r\n<head><title>{title}</title></head>\r\n<body>\r\n<center><h1>{title}</h1></center>\r\n<hr>\
              <center>nginx/1.22.1</center>\r\n</body>\r\n</html>\r\n"
         );
-        Self {
-            has_cookies: false,
-            ..Self::new(status, "text/html", page.into_bytes())
-        }
+        Self { has_cookies: false, ..Self::new(status, "text/html", page.into_bytes()) }
     }
 
     /// A refusal in the shape the request asks for (recordings 808, 822, 855, 872).
     pub(super) fn refusal(incoming: &Incoming, refusal: &Refusal) -> Self {
         let is_v2 = incoming.path.starts_with("/api/v2");
         let mut answer = if incoming.wants_html() && refusal.status == 429 {
-            Self::new(
-                429,
-                "text/plain; charset=utf-8",
-                b"Too Many Requests".to_vec(),
-            )
+            Self::new(429, "text/plain; charset=utf-8", b"Too Many Requests".to_vec())
         } else if incoming.wants_html() {
             Self::html(refusal.status, refusal.exc_type())
         } else if is_v2 {
@@ -111,10 +104,7 @@ impl Answer {
     pub(super) fn header_map(&self, now: DateTime<Utc>, transport: Transport) -> HeaderMap {
         let date = |at: DateTime<Utc>| at.format("%a, %d %b %Y %H:%M:%S GMT").to_string();
         let mut pairs: Vec<(&'static str, String)> = match transport {
-            Transport::Gunicorn => vec![
-                ("server", "gunicorn".into()),
-                ("connection", "close".into()),
-            ],
+            Transport::Gunicorn => vec![("server", "gunicorn".into()), ("connection", "close".into())],
             Transport::Nginx => vec![
                 ("server", "nginx/1.22.1".into()),
                 ("connection", "keep-alive".into()),
@@ -127,35 +117,21 @@ impl Answer {
         pairs.push(("content-type", self.content_type.clone()));
         if self.has_cookies {
             let expires = date(now + Duration::days(3));
-            pairs.push((
-                "set-cookie",
-                format!("sid=Guest; Expires={expires}; HttpOnly; Path=/; SameSite=Lax"),
-            ));
-            for cookie in [
-                "system_user=no",
-                "full_name=Guest",
-                "user_id=Guest",
-                "user_image=",
-            ] {
+            pairs.push(("set-cookie", format!("sid=Guest; Expires={expires}; HttpOnly; Path=/; SameSite=Lax")));
+            for cookie in ["system_user=no", "full_name=Guest", "user_id=Guest", "user_image="] {
                 pairs.push(("set-cookie", format!("{cookie}; Path=/; SameSite=Lax")));
             }
         }
         if self.clears_cookies {
             let expires = date(now - Duration::days(1));
             for cookie in ["full_name", "user_image", "user_id", "sid", "system_user"] {
-                pairs.push((
-                    "set-cookie",
-                    format!("{cookie}=; Expires={expires}; Path=/"),
-                ));
+                pairs.push(("set-cookie", format!("{cookie}=; Expires={expires}; Path=/")));
             }
         }
         if let Some(allowance) = self.allowance {
             pairs.push(("x-ratelimit-reset", allowance.reset.to_string()));
             pairs.push(("x-ratelimit-limit", allowance.limit.as_micros().to_string()));
-            pairs.push((
-                "x-ratelimit-remaining",
-                allowance.remaining.as_micros().to_string(),
-            ));
+            pairs.push(("x-ratelimit-remaining", allowance.remaining.as_micros().to_string()));
             if allowance.is_spent {
                 pairs.push(("retry-after", allowance.reset.to_string()));
             } else {

@@ -36,12 +36,8 @@ pub(super) enum Credentials {
 impl Incoming {
     pub(super) fn new(method: &Method, uri: &Uri, headers: HeaderMap, body: Vec<u8>) -> Self {
         let target = uri.path_and_query().map_or("/", |target| target.as_str());
-        let segments: Vec<String> = uri
-            .path()
-            .split('/')
-            .filter(|part| !part.is_empty())
-            .map(|part| decode(part, false))
-            .collect();
+        let segments: Vec<String> =
+            uri.path().split('/').filter(|part| !part.is_empty()).map(|part| decode(part, false)).collect();
         Self {
             method: method.to_string(),
             path: format!("/{}", segments.join("/")),
@@ -54,16 +50,12 @@ impl Incoming {
     }
 
     pub(super) fn header(&self, name: &str) -> &str {
-        self.headers
-            .get(name)
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or_default()
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 
     /// Errors are pages of HTML for who asks for text, unless a script asks (recordings 808, 859, 862).
     pub(super) fn wants_html(&self) -> bool {
-        self.header("accept").starts_with("text")
-            && self.header("x-requested-with") != "XMLHttpRequest"
+        self.header("accept").starts_with("text") && self.header("x-requested-with") != "XMLHttpRequest"
     }
 
     pub(super) fn accepts_gzip(&self) -> bool {
@@ -92,19 +84,11 @@ impl Incoming {
 
     /// What the request asks with. A JSON body replaces the query string (recording 527).
     pub(super) fn args(&self) -> Result<Args, Refusal> {
-        let texts = |pairs: Vec<(String, String)>| {
-            pairs
-                .into_iter()
-                .map(|(key, value)| (key, Value::String(value)))
-        };
+        let texts = |pairs: Vec<(String, String)>| pairs.into_iter().map(|(key, value)| (key, Value::String(value)));
         if !self.body.is_empty() && self.header("content-type").contains("json") {
             return match serde_json::from_slice(&self.body) {
                 Ok(Value::Object(map)) => Ok(map),
-                Ok(_) => Err(Refusal::thrown(
-                    417,
-                    "ValidationError",
-                    "Invalid request arguments",
-                )),
+                Ok(_) => Err(Refusal::thrown(417, "ValidationError", "Invalid request arguments")),
                 Err(error) => Err(Refusal::bad_json(&format!("Expecting value: {error}"))),
             };
         }
@@ -114,10 +98,7 @@ impl Incoming {
     }
 
     fn form(&self) -> Vec<(String, String)> {
-        if self
-            .header("content-type")
-            .contains("x-www-form-urlencoded")
-        {
+        if self.header("content-type").contains("x-www-form-urlencoded") {
             pairs(&String::from_utf8_lossy(&self.body))
         } else {
             Vec::new()
@@ -128,10 +109,7 @@ impl Incoming {
     pub(super) fn logged_body(&self) -> Value {
         let form = self.form();
         if !form.is_empty() {
-            return form
-                .into_iter()
-                .map(|(key, value)| (key, Value::String(value)))
-                .collect();
+            return form.into_iter().map(|(key, value)| (key, Value::String(value))).collect();
         }
         if self.body.is_empty() {
             return Value::Null;
@@ -147,15 +125,8 @@ impl Incoming {
             return None;
         };
         match rest {
-            ["resource", doctype, ..] | ["v2", "doctype" | "document", doctype, ..] => {
-                Some((*doctype).to_owned())
-            }
-            ["method", ..] => self
-                .args()
-                .ok()?
-                .get("doctype")
-                .and_then(Value::as_str)
-                .map(str::to_owned),
+            ["resource", doctype, ..] | ["v2", "doctype" | "document", doctype, ..] => Some((*doctype).to_owned()),
+            ["method", ..] => self.args().ok()?.get("doctype").and_then(Value::as_str).map(str::to_owned),
             _ => None,
         }
     }
@@ -195,9 +166,7 @@ fn decode(text: &str, plus_is_blank: bool) -> String {
 }
 
 fn hex(byte: u8) -> Option<u8> {
-    char::from(byte)
-        .to_digit(16)
-        .and_then(|digit| u8::try_from(digit).ok())
+    char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
 }
 
 #[cfg(test)]
@@ -208,9 +177,6 @@ mod tests {
     fn names_and_queries_are_percent_decoded() {
         assert_eq!(decode("a%2Fb+%F0%9F%8D%A6", false), "a/b+🍦");
         assert_eq!(decode("a+b%zz", true), "a b%zz");
-        assert_eq!(
-            pairs("x=1&y=%5B%22*%22%5D"),
-            [("x".into(), "1".into()), ("y".into(), "[\"*\"]".into())]
-        );
+        assert_eq!(pairs("x=1&y=%5B%22*%22%5D"), [("x".into(), "1".into()), ("y".into(), "[\"*\"]".into())]);
     }
 }

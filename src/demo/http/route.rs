@@ -34,37 +34,23 @@ pub(super) fn answer(site: &Site, incoming: &Incoming, twist: &Twist) -> Answer 
              Request Line is too large ({} &gt; {LINE_LENGTH})\n  </body>\n</html>\n",
             incoming.line_length
         );
-        return Answer {
-            has_cookies: false,
-            ..Answer::new(400, "text/html", page.into_bytes())
-        };
+        return Answer { has_cookies: false, ..Answer::new(400, "text/html", page.into_bytes()) };
     }
     let maintenance = site.front().maintenance;
     if maintenance == Maintenance::On {
-        let stopped =
-            Refusal::new(503, "frappe.exceptions.SessionStopped").detail("Session Stopped");
-        return Answer {
-            has_cookies: false,
-            ..Answer::refusal(incoming, &stopped)
-        };
+        let stopped = Refusal::new(503, "frappe.exceptions.SessionStopped").detail("Session Stopped");
+        return Answer { has_cookies: false, ..Answer::refusal(incoming, &stopped) };
     }
     // The budget is checked before anybody is asked who they are (recording 873).
     let now = site.now();
     let allowance = site.front().spend(now);
     if allowance.is_some_and(|allowance| allowance.is_spent) {
         let refusal = Refusal::new(429, "frappe.exceptions.TooManyRequestsError");
-        return Answer {
-            allowance,
-            ..Answer::refusal(incoming, &refusal)
-        };
+        return Answer { allowance, ..Answer::refusal(incoming, &refusal) };
     }
     // A body that cannot be read is refused before there is a session (recordings 847, 848).
     if let Err(refusal) = incoming.args() {
-        return Answer {
-            has_cookies: false,
-            allowance,
-            ..Answer::refusal(incoming, &refusal)
-        };
+        return Answer { has_cookies: false, allowance, ..Answer::refusal(incoming, &refusal) };
     }
     let mut answer = match login(site, incoming) {
         Ok(user) => {
@@ -91,10 +77,7 @@ fn login(site: &Site, incoming: &Incoming) -> Result<User, Refusal> {
         )),
         Credentials::Pair(key, secret) => {
             let records = site.records();
-            let user = records
-                .users
-                .iter()
-                .find(|user| user.key == key && user.secret == secret && !user.is_expired);
+            let user = records.users.iter().find(|user| user.key == key && user.secret == secret && !user.is_expired);
             user.cloned().ok_or_else(Refusal::bad_login)
         }
     }
@@ -113,20 +96,11 @@ fn endpoint(
     };
     match rest {
         ["resource", doctype] => collection(site, incoming, user, doctype, maintenance, twist),
-        ["resource", doctype, name @ ..] => one(
-            site,
-            incoming,
-            user,
-            doctype,
-            &name.join("/"),
-            maintenance,
-            twist,
-        ),
+        ["resource", doctype, name @ ..] => one(site, incoming, user, doctype, &name.join("/"), maintenance, twist),
         ["method", method] => call(site, incoming, user, method, twist),
-        ["v2", "doctype", doctype, "meta"] => Ok(Answer::json(
-            200,
-            &json!({"data": meta::describe(&site.records().table(doctype)?.doctype)}),
-        )),
+        ["v2", "doctype", doctype, "meta"] => {
+            Ok(Answer::json(200, &json!({"data": meta::describe(&site.records().table(doctype)?.doctype)})))
+        }
         _ => Err(Refusal::not_found(None)),
     }
 }
@@ -140,14 +114,7 @@ fn collection(
     twist: &Twist,
 ) -> Result<Answer, Refusal> {
     match incoming.method.as_str() {
-        "GET" | "HEAD" => rows(
-            site,
-            user,
-            doctype,
-            &incoming.args()?,
-            Call::Resource,
-            twist,
-        ),
+        "GET" | "HEAD" => rows(site, user, doctype, &incoming.args()?, Call::Resource, twist),
         "POST" => {
             writable(maintenance)?;
             let args = incoming.args()?;
@@ -182,9 +149,7 @@ fn one(
         Answer::json(200, &json!({"data": document}))
     };
     match incoming.method.as_str() {
-        "GET" | "HEAD" => {
-            document::read(&site.records(), user, doctype, name, Nulls::LeftOut).map(told)
-        }
+        "GET" | "HEAD" => document::read(&site.records(), user, doctype, name, Nulls::LeftOut).map(told),
         "PUT" => {
             writable(maintenance)?;
             document::update(&mut site.records(), user, doctype, name, &incoming.args()?).map(told)
@@ -201,21 +166,13 @@ fn one(
 }
 
 /// Remote procedure calls, of which only those a puller needs are here.
-fn call(
-    site: &Site,
-    incoming: &Incoming,
-    user: &User,
-    method: &str,
-    twist: &Twist,
-) -> Result<Answer, Refusal> {
+fn call(site: &Site, incoming: &Incoming, user: &User, method: &str, twist: &Twist) -> Result<Answer, Refusal> {
     let message = |value: Value| Ok(Answer::json(200, &json!({"message": value})));
     let args = incoming.args()?;
     let text = |key: &str| args.get(key).and_then(Value::as_str).unwrap_or_default();
     match method {
         "ping" | "frappe.ping" => message("pong".into()),
-        "frappe.client.get_time_zone" => {
-            message(json!({"time_zone": site.records().clock.zone().name()}))
-        }
+        "frappe.client.get_time_zone" => message(json!({"time_zone": site.records().clock.zone().name()})),
         _ if user.is_guest() => {
             let words = format!(
                 "<details><summary>You are not permitted to access this resource.</summary>Function \
@@ -234,31 +191,19 @@ fn call(
                 Some(other) if !other.is_string() => other.clone(),
                 _ => Value::Null,
             };
-            message(list::count(
-                table,
-                &filter::read(&table.doctype, &filters, &|_| false)?,
-            ))
+            message(list::count(table, &filter::read(&table.doctype, &filters, &|_| false)?))
         }
-        "frappe.client.get" => message(document::read(
-            &site.records(),
-            user,
-            text("doctype"),
-            text("name"),
-            Nulls::Kept,
-        )?),
+        "frappe.client.get" => {
+            message(document::read(&site.records(), user, text("doctype"), text("name"), Nulls::Kept)?)
+        }
         "frappe.desk.form.load.getdoctype" => {
             let records = site.records();
             let doctype = &records.table(text("doctype"))?.doctype;
-            let children = doctype
-                .tables()
-                .filter_map(|(_, child)| records.table(child).ok());
+            let children = doctype.tables().filter_map(|(_, child)| records.table(child).ok());
             let docs: Vec<Value> = std::iter::once(meta::describe(doctype))
                 .chain(children.map(|child| meta::describe(&child.doctype)))
                 .collect();
-            Ok(Answer::json(
-                200,
-                &json!({"docs": docs, "user_settings": "{}"}),
-            ))
+            Ok(Answer::json(200, &json!({"docs": docs, "user_settings": "{}"})))
         }
         _ => {
             let (module, function) = method.rsplit_once('.').unwrap_or(("", method));
@@ -270,27 +215,13 @@ fn call(
     }
 }
 
-fn rows(
-    site: &Site,
-    user: &User,
-    doctype: &str,
-    args: &Args,
-    call: Call,
-    twist: &Twist,
-) -> Result<Answer, Refusal> {
-    let last = site
-        .front()
-        .last_lists
-        .insert(doctype.to_owned(), args.clone());
+fn rows(site: &Site, user: &User, doctype: &str, args: &Args, call: Call, twist: &Twist) -> Result<Answer, Refusal> {
+    let last = site.front().last_lists.insert(doctype.to_owned(), args.clone());
     let args = match last {
         Some(last) if twist.is_repeated => last,
         _ => args.clone(),
     };
-    let key = if call == Call::Resource {
-        "data"
-    } else {
-        "message"
-    };
+    let key = if call == Call::Resource { "data" } else { "message" };
     let page = {
         let records = site.records();
         let mut query = Query::read(&records, user, doctype, &args, call)?;
@@ -300,13 +231,7 @@ fn rows(
         if twist.is_empty {
             query.limit = Some(0);
         }
-        list::page(
-            &records,
-            records.table(doctype)?,
-            user,
-            &query,
-            twist.is_doubled,
-        )
+        list::page(&records, records.table(doctype)?, user, &query, twist.is_doubled)
     };
     site.run_hooks(doctype);
     let mut answer = Answer::wrapped(key, &page.body);

@@ -74,34 +74,22 @@ pub fn serve(site: &Site, address: SocketAddr) -> io::Result<Server> {
     let listener = std::net::TcpListener::bind(address)?;
     listener.set_nonblocking(true)?;
     let address = listener.local_addr()?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let (stop, stopped) = oneshot::channel::<()>();
-    let app = Router::new()
-        .fallback(handle)
-        .with_state(site.clone())
-        .into_make_service_with_connect_info::<Cut>();
-    let thread = std::thread::Builder::new()
-        .name("simulated-hq".to_owned())
-        .spawn(move || {
-            runtime.block_on(async {
-                let Ok(listener) = TcpListener::from_std(listener) else {
-                    return;
-                };
-                tokio::select! {
-                    _ = axum::serve(Tap(listener), app) => {}
-                    _ = stopped => {}
-                }
-            });
-            runtime.shutdown_background();
-        })?;
-    Ok(Server {
-        address,
-        stop: Some(stop),
-        thread: Some(thread),
-    })
+    let app = Router::new().fallback(handle).with_state(site.clone()).into_make_service_with_connect_info::<Cut>();
+    let thread = std::thread::Builder::new().name("simulated-hq".to_owned()).spawn(move || {
+        runtime.block_on(async {
+            let Ok(listener) = TcpListener::from_std(listener) else {
+                return;
+            };
+            tokio::select! {
+                _ = axum::serve(Tap(listener), app) => {}
+                _ = stopped => {}
+            }
+        });
+        runtime.shutdown_background();
+    })?;
+    Ok(Server { address, stop: Some(stop), thread: Some(thread) })
 }
 
 /// What becomes of a body on its way out.
@@ -112,25 +100,14 @@ enum Delivery {
     CutGzip,
 }
 
-async fn handle(
-    State(site): State<Site>,
-    ConnectInfo(cut): ConnectInfo<Cut>,
-    request: Request,
-) -> Response {
+async fn handle(State(site): State<Site>, ConnectInfo(cut): ConnectInfo<Cut>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let Ok(body) = axum::body::to_bytes(body, BODY_LIMIT).await else {
-        return plain(Answer::new(
-            413,
-            "text/html",
-            b"<html><h1>413 Request Entity Too Large</h1></html>".to_vec(),
-        ));
+        return plain(Answer::new(413, "text/html", b"<html><h1>413 Request Entity Too Large</h1></html>".to_vec()));
     };
     let incoming = Incoming::new(&parts.method, &parts.uri, parts.headers, body.to_vec());
     let doctype = incoming.doctype();
-    let fault = site
-        .front()
-        .faults
-        .take(&incoming.method, &incoming.path, doctype.as_deref());
+    let fault = site.front().faults.take(&incoming.method, &incoming.path, doctype.as_deref());
     let transport = site.front().transport;
     let line = site.front().line;
 
@@ -236,17 +213,14 @@ fn send(
         Body::from(body)
     };
     let mut response = Response::new(body);
-    *response.status_mut() =
-        StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     *response.headers_mut() = headers;
     response
 }
 
 /// A body that comes piece by piece, and may break off at its end.
 fn pieces(body: Vec<u8>, bytes_per_second: Option<u32>, breaks_off: bool) -> Body {
-    let per_piece = bytes_per_second
-        .map_or(body.len(), |speed| usize::try_from(speed / 50).unwrap_or(1))
-        .max(1);
+    let per_piece = bytes_per_second.map_or(body.len(), |speed| usize::try_from(speed / 50).unwrap_or(1)).max(1);
     let pauses = bytes_per_second.is_some();
     let stream = futures_util::stream::unfold(Some(Bytes::from(body)), move |rest| async move {
         let mut rest = rest?;
@@ -269,8 +243,7 @@ fn pieces(body: Vec<u8>, bytes_per_second: Option<u32>, breaks_off: bool) -> Bod
 
 fn plain(answer: Answer) -> Response {
     let mut response = Response::new(Body::from(answer.body));
-    *response.status_mut() =
-        StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     response
 }
 
@@ -305,8 +278,7 @@ mod tests {
             .doctype(DocType::new("Note").fields([("text", "Data")]))
             .user(User::system_manager("a@hq.test", "k", "s"));
         for number in 0..40 {
-            site.insert("Note", json!({"text": format!("note {number}")}))
-                .unwrap();
+            site.insert("Note", json!({"text": format!("note {number}")})).unwrap();
         }
         site.set_transport(Transport::Gunicorn);
         let server = serve(&site, ([127, 0, 0, 1], 0).into()).unwrap();
@@ -321,13 +293,7 @@ mod tests {
              k:s\r\nContent-Type: application/json\r\nContent-Length: {}\r\nAccept-Encoding: gzip\r\n\r\n{body}",
             body.len()
         );
-        stream
-            .write_all(
-                head.replace('"', "%22")
-                    .replace("%22text%22: ", "\"text\":")
-                    .as_bytes(),
-            )
-            .unwrap();
+        stream.write_all(head.replace('"', "%22").replace("%22text%22: ", "\"text\":").as_bytes()).unwrap();
         let mut bytes = Vec::new();
         // A reset tells that the connection closed as well.
         stream.read_to_end(&mut bytes).unwrap_or_default();
@@ -335,10 +301,7 @@ mod tests {
     }
 
     fn body_of(answer: &str) -> &str {
-        answer
-            .split_once("\r\n\r\n")
-            .map(|(_, body)| body)
-            .unwrap_or_default()
+        answer.split_once("\r\n\r\n").map(|(_, body)| body).unwrap_or_default()
     }
 
     #[test]
@@ -351,11 +314,7 @@ mod tests {
         assert_eq!(ask(&server, "POST", "{}"), "");
         assert_eq!(site.count("Note"), 41);
         assert!(ask(&server, "POST", "{}").starts_with("HTTP/1.1 200"));
-        let statuses: Vec<u16> = site
-            .requests()
-            .iter()
-            .map(|request| request.status)
-            .collect();
+        let statuses: Vec<u16> = site.requests().iter().map(|request| request.status).collect();
         assert_eq!(statuses, [0, 0, 200]);
     }
 
@@ -378,12 +337,7 @@ mod tests {
         site.fault(Fault::DropField("text".into()));
         site.fault(Fault::Shape(json!({"data": {}})));
         assert_eq!(body_of(&ask(&server, "GET", "")), r#"{"data":[]}"#);
-        assert_eq!(
-            body_of(&ask(&server, "GET", ""))
-                .matches("note 7\"")
-                .count(),
-            2
-        );
+        assert_eq!(body_of(&ask(&server, "GET", "")).matches("note 7\"").count(), 2);
         assert!(!ask(&server, "GET", "").contains("note 7"));
         assert_eq!(body_of(&ask(&server, "GET", "")), r#"{"data":{}}"#);
         assert_eq!(site.faults_left(), 0);
@@ -393,9 +347,7 @@ mod tests {
     fn a_token_that_expires_stays_expired_until_healed() {
         let (site, server) = hq();
         site.fault_when(When::any().nth(2), Fault::TokenExpires);
-        let statuses: Vec<String> = (0..3)
-            .map(|_| ask(&server, "GET", "").chars().skip(9).take(3).collect())
-            .collect();
+        let statuses: Vec<String> = (0..3).map(|_| ask(&server, "GET", "").chars().skip(9).take(3).collect()).collect();
         assert_eq!(statuses, ["200", "401", "401"]);
         site.heal();
         assert!(ask(&server, "GET", "").starts_with("HTTP/1.1 200"));

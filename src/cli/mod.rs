@@ -1,0 +1,190 @@
+//! The command line: what was typed, which command answers, and what the exit code says.
+//!
+//! Results go to stdout through `output.rs`, logs to stderr.
+
+mod check;
+mod completions;
+mod demo;
+mod log;
+mod output;
+mod progress;
+mod run;
+mod runs;
+mod status;
+mod sync;
+mod watermark;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use self::output::Output;
+use crate::clock::Clock;
+use crate::config::{self, Config, Problems};
+use crate::run::Status;
+use crate::sync::{Engine, Watcher};
+
+/// Keeps every outlet in step with its HQ.
+#[derive(Debug, Parser)]
+#[command(name = "milkrun", version, about, max_term_width = 100)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    global: Global,
+}
+
+/// What every command takes.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Global {
+    /// The configuration
+    #[arg(long, global = true, value_name = "FILE", default_value = "sync.toml", env = "MILKRUN_CONFIG")]
+    config: PathBuf,
+    /// How results are printed
+    #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
+    format: Format,
+    /// How logs are written to stderr
+    #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
+    log_format: Format,
+    /// Say more (-v, -vv)
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, conflicts_with = "quiet")]
+    verbose: u8,
+    /// Say only what went wrong
+    #[arg(short, long, global = true)]
+    quiet: bool,
+}
+
+/// How something is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a sample HQ, an outlet and the status page in one process
+    Demo(demo::Options),
+    /// Validate sync.toml, then HQ, credentials, fields and tables
+    Check(check::Options),
+    /// Run the daemon
+    Run,
+    /// Sync now: all jobs, or those named
+    Sync(sync::Options),
+    /// Show how the jobs stand
+    Status,
+    /// Show the run log
+    Runs(runs::Options),
+    /// Show or move a job's watermark
+    #[command(subcommand)]
+    Watermark(watermark::Action),
+    /// Print a completion script for a shell
+    Completions(completions::Options),
+}
+
+/// What the exit code of a command says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// All is well.
+    Ok,
+    /// Something failed and may succeed later.
+    Failed,
+    /// The configuration or the command line is wrong.
+    Usage,
+    /// Done, but records are parked or wait for a decision.
+    Parked,
+    /// Needs a person.
+    Blocked,
+}
+
+impl Exit {
+    fn code(self) -> ExitCode {
+        ExitCode::from(match self {
+            Self::Ok => 0,
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::Parked => 3,
+            Self::Blocked => 4,
+        })
+    }
+
+    /// The exit code of several runs: what needs a person outranks what will be tried again, which outranks the rest.
+    fn of(statuses: impl IntoIterator<Item = Status>) -> Self {
+        let worst = statuses.into_iter().max();
+        match worst {
+            None | Some(Status::Ok | Status::Running) => Self::Ok,
+            Some(Status::Quarantine | Status::Conflict) => Self::Parked,
+            Some(Status::Failed) => Self::Failed,
+            Some(Status::Blocked) => Self::Blocked,
+        }
+    }
+}
+
+/// Runs the command.
+#[must_use]
+pub fn main(arguments: Arguments) -> ExitCode {
+    let Arguments { command, global } = arguments;
+    let output = Output::new(global.format);
+    if let Command::Completions(options) = &command {
+        return finish(&output, completions::run(options, &output));
+    }
+    log::start(&global, matches!(command, Command::Run | Command::Demo(_)));
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return finish(&output, Err(anyhow::Error::new(error).context("starting milkrun"))),
+    };
+    let ended = runtime.block_on(Box::pin(dispatch(&command, &global, &output)));
+    // A task that hangs must not keep the program from ending.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    finish(&output, ended)
+}
+
+async fn dispatch(command: &Command, global: &Global, output: &Output) -> anyhow::Result<Exit> {
+    match command {
+        Command::Demo(options) => demo::run(options, output).await,
+        Command::Check(options) => check::run(options, &global.config, output).await,
+        Command::Run => run::run(&global.config).await,
+        Command::Sync(options) => sync::run(options, &global.config, output).await,
+        Command::Status => status::run(&global.config, output).await,
+        Command::Runs(options) => runs::run(options, &global.config, output).await,
+        Command::Watermark(action) => watermark::run(action, &global.config, output).await,
+        Command::Completions(options) => completions::run(options, output),
+    }
+}
+
+fn finish(output: &Output, ended: anyhow::Result<Exit>) -> ExitCode {
+    match ended {
+        Ok(exit) => exit.code(),
+        Err(error) => output.error(&error).code(),
+    }
+}
+
+fn load(path: &Path) -> Result<Arc<Config>, Problems> {
+    config::load(path).map(Arc::new)
+}
+
+async fn open(config: &Arc<Config>, watcher: Watcher) -> anyhow::Result<Engine> {
+    Ok(Engine::open(Arc::clone(config), Clock::system(), watcher).await?)
+}
+
+/// The positions of the jobs of these names; all jobs where none is named.
+fn chosen(config: &Config, names: &[String]) -> anyhow::Result<Vec<usize>> {
+    if names.is_empty() {
+        return Ok((0..config.jobs.len()).collect());
+    }
+    names.iter().map(|name| position(config, name)).collect()
+}
+
+fn position(config: &Config, name: &str) -> anyhow::Result<usize> {
+    let found = config.jobs.iter().position(|job| job.name == name);
+    found.ok_or_else(|| {
+        let known: Vec<&str> = config.jobs.iter().map(|job| job.name.as_str()).collect();
+        let hint = config::nearest(name, known.iter().copied())
+            .map_or_else(|| format!("; the jobs are {}", known.join(", ")), |near| format!(", did you mean {near:?}?"));
+        output::Usage(format!("unknown job {name:?}{hint}")).into()
+    })
+}

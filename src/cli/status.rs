@@ -1,0 +1,89 @@
+//! `milkrun status`: how the jobs stand, in one look. Freshness is worked out here, so that it grows also when the
+//! daemon is dead.
+
+use std::path::Path;
+
+use chrono::{DateTime, Utc};
+
+use super::output::{self, Output};
+use super::{Exit, load};
+use crate::clock::Clock;
+use crate::daemon::snapshot::{JobSnapshot, Snapshot, Status};
+use crate::store::Store;
+use crate::sync::Error;
+
+pub(super) async fn run(config: &Path, output: &Output) -> anyhow::Result<Exit> {
+    let config = load(config)?;
+    let store = Store::open(&config.local).await.map_err(Error::store("opening the local database"))?;
+    let snapshot = crate::daemon::read(&config, &store, Clock::system().now()).await?;
+    store.close().await;
+    output.result(&snapshot, || text(&snapshot))?;
+    Ok(exit(&snapshot))
+}
+
+fn text(snapshot: &Snapshot) -> String {
+    let mut table = output::table(&["JOB", "STATUS", "AS OF", "NEXT RUN", "ROWS", "LAST RUN"]);
+    let time = |at: Option<DateTime<Utc>>| {
+        at.map_or_else(|| "-".to_owned(), |at| at.with_timezone(&snapshot.time_zone).format("%H:%M:%S").to_string())
+    };
+    for job in &snapshot.jobs {
+        let as_of = match job.last_ok {
+            Some(at) => format!("{}, {} ago", time(Some(at)), age(snapshot.now - at)),
+            None => "never".to_owned(),
+        };
+        let last = job.last_run.as_ref().map(|run| {
+            let counts = run.counts;
+            format!("{} new, {} changed, {} gone", counts.inserted, counts.updated, counts.deleted)
+        });
+        table.add_row([
+            job.name.clone(),
+            job.status.to_string(),
+            as_of,
+            time(job.next_run),
+            job.rows.map(|rows| rows.to_string()).unwrap_or_default(),
+            last.unwrap_or_default(),
+        ]);
+    }
+    let mut text = format!("{}\n\n{table}\n", snapshot.site);
+    for job in &snapshot.jobs {
+        text.push_str(&trouble(job));
+    }
+    text
+}
+
+fn trouble(job: &JobSnapshot) -> String {
+    let Some(run) = &job.last_run else { return String::new() };
+    let mut text = String::new();
+    if let Some(error) = &run.error {
+        text.push_str(&format!("\n{}: {error}\n", job.name));
+        if let Some(remedy) = &run.remedy {
+            text.push_str(&format!("  do: {remedy}\n"));
+        }
+    }
+    if job.status == Status::Stale {
+        text.push_str(&format!(
+            "\n{}: no good run for too long\n  do: see whether `milkrun run` is running\n",
+            job.name
+        ));
+    }
+    text
+}
+
+fn age(age: chrono::Duration) -> String {
+    let seconds = age.num_seconds().max(0);
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3_600 => format!("{} min", seconds / 60),
+        3_600..172_800 => format!("{} h {} min", seconds / 3_600, seconds % 3_600 / 60),
+        _ => format!("{} days", seconds / 86_400),
+    }
+}
+
+fn exit(snapshot: &Snapshot) -> Exit {
+    match snapshot.jobs.iter().map(|job| job.status).max() {
+        None | Some(Status::Ok | Status::Running | Status::Never) => Exit::Ok,
+        Some(Status::Quarantine | Status::Conflict) => Exit::Parked,
+        Some(Status::Stale | Status::Failed) => Exit::Failed,
+        Some(Status::Blocked) => Exit::Blocked,
+    }
+}

@@ -1,0 +1,103 @@
+//! `milkrun sync`: runs jobs now, and says how each went.
+
+use std::path::Path;
+
+use tokio_util::sync::CancellationToken;
+
+use super::output::{self, Output, Usage};
+use super::{Exit, chosen, load, open, progress};
+use crate::daemon;
+use crate::record::Stamp;
+use crate::run::{Run, Status, Trigger};
+use crate::sync::{Mode, Order};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Options {
+    /// The jobs to run; all, each after those it waits for, where none is named
+    #[arg(value_name = "JOB")]
+    jobs: Vec<String>,
+    /// Read everything, compare it with the local rows and repair them
+    #[arg(long, conflicts_with_all = ["since", "name"])]
+    full: bool,
+    /// Read again what HQ stamped at or after this moment (HQ's wall time, "2024-05-05 10:00:00")
+    #[arg(long, value_name = "TS", conflicts_with = "name")]
+    since: Option<String>,
+    /// Read these records again, by their name at HQ
+    #[arg(long, value_name = "NAME", num_args = 1.., requires = "jobs")]
+    name: Vec<String>,
+    /// Let rows go that are gone at HQ, even above the job's `delete_limit`, this once
+    #[arg(long)]
+    confirm_deletes: bool,
+}
+
+pub(super) async fn run(options: &Options, config: &Path, output: &Output) -> anyhow::Result<Exit> {
+    let config = load(config)?;
+    let (mode, trigger) = mode(options)?;
+    let jobs = chosen(&config, &options.jobs)?;
+    if matches!(mode, Mode::Names(_)) && jobs.len() != 1 {
+        return Err(Usage("--name needs exactly one job: names are of one DocType".to_owned()).into());
+    }
+    let engine = open(&config, progress::watcher()).await?;
+    let stop = CancellationToken::new();
+    daemon::stop_on_signals(&stop);
+    let order = Order { jobs, mode, trigger, has_confirmed_deletes: options.confirm_deletes };
+    let runs = engine.round(&order, &stop).await?;
+    engine.store().close().await;
+    let exit = Exit::of(runs.iter().map(|run| run.status));
+    output.result(&runs, || runs.iter().map(line).collect())?;
+    Ok(exit)
+}
+
+fn mode(options: &Options) -> anyhow::Result<(Mode, Trigger)> {
+    if let Some(since) = &options.since {
+        // A bare date is its midnight, as HQ would read it (recording 212).
+        let text = if since.len() == 10 { format!("{since} 00:00:00") } else { since.clone() };
+        let stamp = Stamp::parse(&text).map_err(|error| Usage(format!("--since: {error}")))?;
+        return Ok((Mode::Since(stamp), Trigger::Since));
+    }
+    if !options.name.is_empty() {
+        return Ok((Mode::Names(options.name.clone()), Trigger::Name));
+    }
+    if options.full {
+        return Ok((Mode::Full, Trigger::Full));
+    }
+    Ok((Mode::Changes, Trigger::Sync))
+}
+
+/// One run in a line or a few: what it did, what it cost, and what is to be done if it did not end well.
+pub(super) fn line(run: &Run) -> String {
+    let counts = &run.counts;
+    let took = run.ended_at.map(|ended| (ended - run.started_at).num_milliseconds().max(0)).unwrap_or_default();
+    let mut text = format!(
+        "{:<20} {:<8} {} inserted, {} updated, {} unchanged, {} deleted  ({}, {}, {}.{} s)\n",
+        run.job,
+        word(run.status),
+        counts.inserted,
+        counts.updated,
+        counts.unchanged,
+        counts.deleted,
+        output::count(counts.requests, "request", "requests"),
+        output::bytes(counts.bytes),
+        took / 1_000,
+        took % 1_000 / 100,
+    );
+    if let Some(error) = &run.error {
+        text.push_str(&format!("    {error}\n"));
+    }
+    if let Some(remedy) = &run.remedy {
+        text.push_str(&format!("    do: {remedy}\n"));
+    }
+    text
+}
+
+/// The word for a status, as everywhere.
+pub(super) fn word(status: Status) -> &'static str {
+    match status {
+        Status::Running => "running",
+        Status::Ok => "ok",
+        Status::Quarantine => "quarantine",
+        Status::Conflict => "conflict",
+        Status::Failed => "failed",
+        Status::Blocked => "blocked",
+    }
+}
