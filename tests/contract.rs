@@ -43,20 +43,15 @@ impl Recording {
     /// Whether the answer was to change something, or came of a state that must be made first.
     fn needs_a_site_of_its_own(&self) -> bool {
         let read_only = matches!(self.request()["method"].as_str(), Some("GET" | "HEAD"))
-            || self.request()["path"]
-                .as_str()
-                .unwrap()
-                .ends_with("get_list");
-        !read_only
-            || matches!(self.number().as_bytes(), [b'3' | b'7', ..])
-            || OWN_SITE.contains(&self.number())
+            || self.request()["path"].as_str().unwrap().ends_with("get_list");
+        !read_only || matches!(self.number().as_bytes(), [b'3' | b'7', ..]) || OWN_SITE.contains(&self.number())
     }
 }
 
 /// Reads whose state is made for them alone.
 const OWN_SITE: [&str; 22] = [
-    "406", "407", "408", "409", "412", "413", "518b", "530a", "530b", "814", "870", "871", "872",
-    "873", "880", "881", "882", "883", "885", "918", "1110", "1615",
+    "406", "407", "408", "409", "412", "413", "518b", "530a", "530b", "814", "870", "871", "872", "873", "880", "881",
+    "882", "883", "885", "918", "1110", "1615",
 ];
 
 fn recordings() -> &'static [Recording] {
@@ -65,10 +60,7 @@ fn recordings() -> &'static [Recording] {
         let mut all: Vec<Recording> = std::fs::read_dir(folder)
             .unwrap()
             .map(|entry| entry.unwrap().path())
-            .filter(|path| {
-                path.extension()
-                    .is_some_and(|extension| extension == "json")
-            })
+            .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
             .map(|path| Recording {
                 stem: path.file_stem().unwrap().to_str().unwrap().to_owned(),
                 exchange: serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap(),
@@ -93,59 +85,37 @@ fn every_recording_is_answered_alike() {
     let server = demo::serve(&shared, ([127, 0, 0, 1], 0).into()).unwrap();
     let mut failures = Vec::new();
     for recording in recordings() {
-        if let Err(problem) = if recording.needs_a_site_of_its_own()
-            || recording.number().starts_with("17")
-        {
-            let site = fixture::site(if matches!(recording.number(), "541" | "1704") {
-                3_000
-            } else {
-                210
-            });
+        if let Err(problem) = if recording.needs_a_site_of_its_own() || recording.number().starts_with("17") {
+            let site = fixture::site(if matches!(recording.number(), "541" | "1704") { 3_000 } else { 210 });
             fixture::prepare(&site, recording);
             arrange(&site, recording.number());
             let server = demo::serve(&site, ([127, 0, 0, 1], 0).into()).unwrap();
             if matches!(recording.number(), "871" | "872" | "873") {
-                let spends = json!({"method": "GET", "path": "/api/method/ping", "query": {}, "headers": {}, "body": null});
+                let spends =
+                    json!({"method": "GET", "path": "/api/method/ping", "query": {}, "headers": {}, "body": null});
                 wire::send(server.address(), &spends).unwrap();
             }
             replay(recording, &server)
         } else {
-            shared.set_transport(if recording.number() == "1510" {
-                Transport::Nginx
-            } else {
-                Transport::Gunicorn
-            });
+            shared.set_transport(if recording.number() == "1510" { Transport::Nginx } else { Transport::Gunicorn });
             replay(recording, &server)
         } {
             failures.push(format!("recording {}:\n{problem}\n", recording.stem));
         }
     }
-    assert!(
-        failures.is_empty(),
-        "{} of {}\n{}",
-        failures.len(),
-        recordings().len(),
-        failures.join("\n")
-    );
+    assert!(failures.is_empty(), "{} of {}\n{}", failures.len(), recordings().len(), failures.join("\n"));
 }
 
 #[test]
 fn every_recording_is_replayed_or_left_out_for_a_reason() {
     let index = include_str!("frappe/INDEX");
     let all: BTreeSet<&str> = index.lines().collect();
-    let replayed: BTreeSet<&str> = recordings()
-        .iter()
-        .map(|recording| recording.stem.as_str())
-        .collect();
+    let replayed: BTreeSet<&str> = recordings().iter().map(|recording| recording.stem.as_str()).collect();
     let left_out: BTreeMap<&str, &str> = left_out::reasons();
     for stem in &all {
         let number = stem.split('-').next().unwrap();
         let is_left_out = left_out.contains_key(number);
-        assert!(
-            replayed.contains(stem) != is_left_out,
-            "{stem}: replayed {}, left out {is_left_out}",
-            !is_left_out
-        );
+        assert!(replayed.contains(stem) != is_left_out, "{stem}: replayed {}, left out {is_left_out}", !is_left_out);
     }
     assert_eq!(
         replayed.difference(&all).collect::<Vec<_>>(),
@@ -170,10 +140,7 @@ fn arrange(site: &Site, number: &str) {
         }
         "871" | "872" | "873" => {
             fixture::freeze(site, "2026-11-21 16:53:04");
-            site.set_rate_limit(Some(RateLimit {
-                cost: Duration::from_micros(60_000),
-                ..limit(50_000)
-            }));
+            site.set_rate_limit(Some(RateLimit { cost: Duration::from_micros(60_000), ..limit(50_000) }));
         }
         "880" | "881" | "882" => site.set_maintenance(Maintenance::On),
         "883" | "884" | "885" => site.set_maintenance(Maintenance::ReadsAllowed),
@@ -188,19 +155,13 @@ fn berlin(site: &Site) {
             .named_by(demo::Naming::Field("uom_name".into()))
             .field(demo::Field::new("uom_name", "Data")),
     );
-    for (name, instant) in [
-        ("Nos", "2024-10-27T00:30:00Z"),
-        ("Box", "2024-10-27T00:59:59.5Z"),
-        ("Kg", "2024-10-27T01:10:00Z"),
-    ] {
+    for (name, instant) in
+        [("Nos", "2024-10-27T00:30:00Z"), ("Box", "2024-10-27T00:59:59.5Z"), ("Kg", "2024-10-27T01:10:00Z")]
+    {
         elsewhere.freeze(instant.parse().unwrap(), Duration::ZERO);
         elsewhere.insert("UOM", json!({"uom_name": name})).unwrap();
-        let stamp = elsewhere.get("UOM", name).unwrap()["modified"]
-            .as_str()
-            .unwrap()
-            .to_owned();
-        site.update_with_modified("UOM", name, json!({}), Some(&stamp))
-            .unwrap();
+        let stamp = elsewhere.get("UOM", name).unwrap()["modified"].as_str().unwrap().to_owned();
+        site.update_with_modified("UOM", name, json!({}), Some(&stamp)).unwrap();
     }
 }
 
@@ -223,13 +184,9 @@ fn replay(recording: &Recording, server: &demo::Server) -> Result<(), String> {
 /// The request as it was sent: what the recording cut short is put back.
 fn completed(recording: &Recording) -> Value {
     let mut request = recording.request().clone();
-    let parents: Vec<String> = (0..1_000)
-        .map(|number| format!("ITEM-{number:05}"))
-        .collect();
+    let parents: Vec<String> = (0..1_000).map(|number| format!("ITEM-{number:05}")).collect();
     match recording.number() {
-        "540" => {
-            request["query"]["filters"] = json!([["parent", "in", parents]]).to_string().into()
-        }
+        "540" => request["query"]["filters"] = json!([["parent", "in", parents]]).to_string().into(),
         "541" => request["body"]["filters"] = json!([["parent", "in", parents]]),
         _ => {}
     }

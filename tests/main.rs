@@ -1,4 +1,40 @@
 //! One test binary, one module per promise.
 
 #[cfg(test)]
+mod support;
+
+/// Runs each named test on SQLite, PostgreSQL and MariaDB.
+macro_rules! on_each_database {
+    ($($name:ident)*) => {
+        mod sqlite {
+            $(#[test] fn $name() { super::$name(crate::support::Kind::Sqlite); })*
+        }
+        mod postgres {
+            $(#[test] fn $name() { super::$name(crate::support::Kind::Postgres); })*
+        }
+        mod mysql {
+            $(#[test] fn $name() { super::$name(crate::support::Kind::Mysql); })*
+        }
+    };
+}
+
+#[cfg(test)]
+mod commands;
+#[cfg(test)]
+mod config_problems;
+#[cfg(test)]
 mod contract;
+#[cfg(test)]
+mod kind_to_hq;
+#[cfg(test)]
+mod layers;
+#[cfg(test)]
+mod nothing_lost;
+#[cfg(test)]
+mod nothing_missed;
+#[cfg(test)]
+mod schedule;
+#[cfg(test)]
+mod told_truth;
+#[cfg(test)]
+mod values;

@@ -28,23 +28,11 @@ const WITHOUT_TIMES: &str = "401 510 516 518b 519 703 704 707 721 722 724 727 72
      850 910 912 913 914 917 918 919 920 921 930 931 932 933 934 935 937 944 945 1503 1615 412 990 1502";
 const OF_FIELDS: &str = "976 976b 977 978 978b 984 985";
 /// Headers of the page renderer, and of nginx's security set, that mean nothing to a puller.
-const UNTOLD_HEADERS: [&str; 5] = [
-    "link",
-    "x-page-name",
-    "x-from-cache",
-    "transfer-encoding",
-    "referrer-policy",
-];
+const UNTOLD_HEADERS: [&str; 5] = ["link", "x-page-name", "x-from-cache", "transfer-encoding", "referrer-policy"];
 
 /// Headers whose values do not depend on the time.
-const COMPARED_HEADERS: [&str; 6] = [
-    "connection",
-    "content-type",
-    "server",
-    "content-encoding",
-    "retry-after",
-    "allow",
-];
+const COMPARED_HEADERS: [&str; 6] =
+    ["connection", "content-type", "server", "content-encoding", "retry-after", "allow"];
 
 fn closeness(number: &str) -> Closeness {
     let is_in = |list: &str| list.split_whitespace().any(|listed| listed == number);
@@ -67,25 +55,17 @@ pub(super) fn answers(recording: &Recording, answer: &Answer) -> Result<(), Stri
     }
     headers(&expected["headers"], answer)?;
     let body = recording.body();
-    let is_json = answer
-        .header("content-type")
-        .is_some_and(|kind| kind.starts_with("application/json"));
+    let is_json = answer.header("content-type").is_some_and(|kind| kind.starts_with("application/json"));
     if !is_json || body.is_string() {
         // Pages differ in their thousands of bytes; that they are pages, and not JSON, is what counts.
         let text = answer.text();
         let is_same = match body.as_str() {
             Some(page) if page.starts_with('<') => text.starts_with('<'),
-            Some(page) if page.starts_with("[binary") || page.starts_with("[DocType meta") => {
-                text.starts_with('{')
-            }
+            Some(page) if page.starts_with("[binary") || page.starts_with("[DocType meta") => text.starts_with('{'),
             Some(page) => text == page,
             None => false,
         };
-        return if is_same {
-            Ok(())
-        } else {
-            Err("the bodies are of different kinds".to_owned())
-        };
+        return if is_same { Ok(()) } else { Err("the bodies are of different kinds".to_owned()) };
     }
     if !answer.text().is_ascii() {
         return Err("the body is not ASCII (recording 1110)".to_owned());
@@ -100,12 +80,7 @@ fn headers(expected: &Value, answer: &Answer) -> Result<(), String> {
         .as_array()
         .unwrap()
         .iter()
-        .map(|pair| {
-            (
-                pair[0].as_str().unwrap().to_lowercase(),
-                pair[1].as_str().unwrap(),
-            )
-        })
+        .map(|pair| (pair[0].as_str().unwrap().to_lowercase(), pair[1].as_str().unwrap()))
         .collect();
     for (name, value) in &pairs {
         if UNTOLD_HEADERS.contains(&name.as_str()) {
@@ -114,31 +89,15 @@ fn headers(expected: &Value, answer: &Answer) -> Result<(), String> {
         let Some(got) = answer.header(name) else {
             return Err(format!("header {name} is missing"));
         };
-        let is_compared =
-            COMPARED_HEADERS.contains(&name.as_str()) || name.starts_with("x-ratelimit");
+        let is_compared = COMPARED_HEADERS.contains(&name.as_str()) || name.starts_with("x-ratelimit");
         if is_compared && got != *value {
             return Err(format!("header {name} is {got:?} instead of {value:?}"));
         }
     }
-    let cookies = |names: Vec<&str>| {
-        names
-            .into_iter()
-            .filter(|name| *name == "set-cookie")
-            .count()
-    };
+    let cookies = |names: Vec<&str>| names.into_iter().filter(|name| *name == "set-cookie").count();
     let recorded = cookies(pairs.iter().map(|(name, _)| name.as_str()).collect());
-    let got = cookies(
-        answer
-            .headers
-            .iter()
-            .map(|(name, _)| name.as_str())
-            .collect(),
-    );
-    if recorded == got {
-        Ok(())
-    } else {
-        Err(format!("{got} cookies instead of {recorded}"))
-    }
+    let got = cookies(answer.headers.iter().map(|(name, _)| name.as_str()).collect());
+    if recorded == got { Ok(()) } else { Err(format!("{got} cookies instead of {recorded}")) }
 }
 
 fn value(path: &str, expected: &Value, got: &Value, closeness: Closeness) -> Result<(), String> {
@@ -147,17 +106,10 @@ fn value(path: &str, expected: &Value, got: &Value, closeness: Closeness) -> Res
             if closeness == Closeness::Fields && left.contains_key("fieldname") {
                 return field(path, expected, got);
             }
-            let keys = |map: &serde_json::Map<String, Value>| -> BTreeSet<String> {
-                map.keys().cloned().collect()
-            };
+            let keys = |map: &serde_json::Map<String, Value>| -> BTreeSet<String> { map.keys().cloned().collect() };
             if closeness != Closeness::Fields && keys(left) != keys(right) {
-                let differing: Vec<String> = keys(left)
-                    .symmetric_difference(&keys(right))
-                    .cloned()
-                    .collect();
-                return Err(format!(
-                    "at {path:?} these keys are on one side only: {differing:?}"
-                ));
+                let differing: Vec<String> = keys(left).symmetric_difference(&keys(right)).cloned().collect();
+                return Err(format!("at {path:?} these keys are on one side only: {differing:?}"));
             }
             for (key, expected) in left {
                 if let Some(got) = right.get(key) {
@@ -172,13 +124,7 @@ fn value(path: &str, expected: &Value, got: &Value, closeness: Closeness) -> Res
 }
 
 /// Some values are JSON in text, or tell of the server's inside.
-fn entry(
-    path: &str,
-    key: &str,
-    expected: &Value,
-    got: &Value,
-    closeness: Closeness,
-) -> Result<(), String> {
+fn entry(path: &str, key: &str, expected: &Value, got: &Value, closeness: Closeness) -> Result<(), String> {
     let is_text = |value: &Value| value.is_string();
     match key {
         // Tracebacks, raw SQL and the words of another JSON parser.
@@ -189,54 +135,21 @@ fn entry(
                 Err(format!("{path} is no text"))
             }
         }
-        "exception"
-            if expected
-                .as_str()
-                .is_some_and(|text| text.contains("JSONDecodeError")) =>
-        {
-            Ok(())
-        }
-        "exception"
-            if expected
-                .as_str()
-                .is_some_and(|text| text.contains("QueryTimeoutError")) =>
-        {
-            Ok(())
-        }
-        "exception" | "message"
-            if expected
-                .as_str()
-                .is_some_and(|text| text.contains("modified after you")) =>
-        {
-            Ok(())
-        }
-        "exception" | "message"
-            if expected
-                .as_str()
-                .is_some_and(|text| text.contains("get_safe_filters")) =>
-        {
-            Ok(())
-        }
+        "exception" if expected.as_str().is_some_and(|text| text.contains("JSONDecodeError")) => Ok(()),
+        "exception" if expected.as_str().is_some_and(|text| text.contains("QueryTimeoutError")) => Ok(()),
+        "exception" | "message" if expected.as_str().is_some_and(|text| text.contains("modified after you")) => Ok(()),
+        "exception" | "message" if expected.as_str().is_some_and(|text| text.contains("get_safe_filters")) => Ok(()),
         "exception" if expected.is_string() => {
-            let tidy = |value: &Value| {
-                without_hex(&value.as_str().unwrap_or_default().replace("erpdb", "hqdb"))
-            };
-            if tidy(expected) == tidy(got) {
-                Ok(())
-            } else {
-                Err(format!("{path} differs: {expected} and {got}"))
-            }
+            let tidy = |value: &Value| without_hex(&value.as_str().unwrap_or_default().replace("erpdb", "hqdb"));
+            if tidy(expected) == tidy(got) { Ok(()) } else { Err(format!("{path} differs: {expected} and {got}")) }
         }
         "_server_messages" => {
             let unpack = |value: &Value| -> Result<Value, String> {
-                let texts: Vec<String> =
-                    serde_json::from_str(value.as_str().ok_or("_server_messages is no text")?)
-                        .map_err(|error| error.to_string())?;
+                let texts: Vec<String> = serde_json::from_str(value.as_str().ok_or("_server_messages is no text")?)
+                    .map_err(|error| error.to_string())?;
                 texts
                     .iter()
-                    .map(|text| {
-                        serde_json::from_str::<Value>(text).map_err(|error| error.to_string())
-                    })
+                    .map(|text| serde_json::from_str::<Value>(text).map_err(|error| error.to_string()))
                     .collect()
             };
             value(path, &unpack(expected)?, &unpack(got)?, closeness)
@@ -244,8 +157,7 @@ fn entry(
         // The deleted document, as JSON text.
         "data" if path.starts_with("/data/") && is_text(expected) && is_text(got) => {
             let unpack = |value: &Value| {
-                serde_json::from_str::<Value>(value.as_str().unwrap())
-                    .map_err(|error| error.to_string())
+                serde_json::from_str::<Value>(value.as_str().unwrap()).map_err(|error| error.to_string())
             };
             value(path, &unpack(expected)?, &unpack(got)?, closeness)
         }
@@ -277,22 +189,13 @@ fn array(path: &str, left: &[Value], right: &[Value], closeness: Closeness) -> R
     let (shown, total) = match left.split_last() {
         // "[... 17 more of 20 left out of this recording]"
         Some((Value::String(cut), shown)) if cut.starts_with("[...") => {
-            let total = cut
-                .split(" of ")
-                .nth(1)
-                .and_then(|rest| rest.split(' ').next());
-            (
-                shown,
-                total.map_or(right.len(), |total| total.parse().unwrap()),
-            )
+            let total = cut.split(" of ").nth(1).and_then(|rest| rest.split(' ').next());
+            (shown, total.map_or(right.len(), |total| total.parse().unwrap()))
         }
         _ => (left, left.len()),
     };
     if right.len() != total && closeness != Closeness::Fields {
-        return Err(format!(
-            "{path} has {} elements instead of {total}",
-            right.len()
-        ));
+        return Err(format!("{path} has {} elements instead of {total}", right.len()));
     }
     for (place, (left, right)) in shown.iter().zip(right).enumerate() {
         value(&format!("{path}/{place}"), left, right, closeness)?;
@@ -315,13 +218,10 @@ fn scalar(path: &str, expected: &Value, got: &Value, closeness: Closeness) -> Re
             closeness == Closeness::Shape
                 || left == right
                 || without_hex(left) == without_hex(right)
-                || (closeness == Closeness::NotTimes
-                    && without_digits(left) == without_digits(right))
+                || (closeness == Closeness::NotTimes && without_digits(left) == without_digits(right))
         }
         // Frappe prints a Rating just written as an integer (recording 401).
-        (Value::Number(left), Value::Number(right)) if path.ends_with("/rating") => {
-            left.as_f64() == right.as_f64()
-        }
+        (Value::Number(left), Value::Number(right)) if path.ends_with("/rating") => left.as_f64() == right.as_f64(),
         (left, right) => {
             if closeness == Closeness::Shape {
                 kind(left) == kind(right) || left.is_null() || right.is_null()
@@ -339,16 +239,11 @@ fn scalar(path: &str, expected: &Value, got: &Value, closeness: Closeness) -> Re
 
 /// Random names are all alike.
 fn without_hex(text: &str) -> String {
-    let is_hex =
-        |word: &str| word.len() == 10 && word.chars().all(|c| matches!(c, '0'..='9' | 'a'..='f'));
+    let is_hex = |word: &str| word.len() == 10 && word.chars().all(|c| matches!(c, '0'..='9' | 'a'..='f'));
     text.split_inclusive(|c: char| !c.is_ascii_alphanumeric())
         .map(|word| {
             let bare = word.trim_end_matches(|c: char| !c.is_ascii_alphanumeric());
-            if is_hex(bare) {
-                word.replace(bare, "HEX")
-            } else {
-                word.to_owned()
-            }
+            if is_hex(bare) { word.replace(bare, "HEX") } else { word.to_owned() }
         })
         .collect()
 }
@@ -360,39 +255,22 @@ fn without_digits(text: &str) -> String {
     if !is_time {
         return text;
     }
-    text.chars()
-        .filter(|c| !c.is_ascii_digit() && *c != '.')
-        .collect()
+    text.chars().filter(|c| !c.is_ascii_digit() && *c != '.').collect()
 }
 
 /// The value fields of a description, in order.
 fn fields(left: &[Value], right: &[Value]) -> Result<(), String> {
     let right: Vec<&Value> = right.iter().collect();
-    let left: Vec<&Value> = left
-        .iter()
-        .filter(|field| field.is_object() && field["fieldname"] != "outlet_ref")
-        .collect();
+    let left: Vec<&Value> =
+        left.iter().filter(|field| field.is_object() && field["fieldname"] != "outlet_ref").collect();
     for (expected, got) in left.iter().zip(&right) {
         field("/fields", expected, got)?;
     }
-    if right.len() < left.len() {
-        Err("fields are missing".to_owned())
-    } else {
-        Ok(())
-    }
+    if right.len() < left.len() { Err("fields are missing".to_owned()) } else { Ok(()) }
 }
 
 fn field(path: &str, expected: &Value, got: &Value) -> Result<(), String> {
-    for key in [
-        "fieldname",
-        "label",
-        "fieldtype",
-        "options",
-        "permlevel",
-        "reqd",
-        "unique",
-        "default",
-    ] {
+    for key in ["fieldname", "label", "fieldtype", "options", "permlevel", "reqd", "unique", "default"] {
         if expected[key] != got[key] {
             return Err(format!(
                 "{path}: {key} of {} is {} instead of {}",

@@ -12,10 +12,7 @@ pub(super) fn reasons() -> BTreeMap<&'static str, &'static str> {
 
 const LEFT_OUT: [(&str, &str); 21] = [
     ("120", "timings, not an answer"),
-    (
-        "402 403",
-        "System Settings: milkrun asks frappe.client.get_time_zone, which anybody may",
-    ),
+    ("402 403", "System Settings: milkrun asks frappe.client.get_time_zone, which anybody may"),
     (
         "504 505 506 507 508 515",
         "joins with a child table: the page limit cuts parents, so milkrun reads children apart",
@@ -24,54 +21,21 @@ const LEFT_OUT: [(&str, &str); 21] = [
         "711 712 713",
         "a child row deleted by its own URL: to a puller it is a silent change, which update_silently makes",
     ),
-    (
-        "720 726",
-        "renaming over REST: tests rename and merge through the handle, the traces are replayed (721-729)",
-    ),
-    (
-        "730 731",
-        "Version: milkrun does not read change logs, which only a System Manager may",
-    ),
-    (
-        "826",
-        "a function that exists and is not exposed: milkrun calls none",
-    ),
-    (
-        "851 852 853 854",
-        "values HQ refuses on write: milkrun does not write to HQ",
-    ),
-    (
-        "855 856 857",
-        "API v2 errors of documents: milkrun uses v2 for metadata only",
-    ),
+    ("720 726", "renaming over REST: tests rename and merge through the handle, the traces are replayed (721-729)"),
+    ("730 731", "Version: milkrun does not read change logs, which only a System Manager may"),
+    ("826", "a function that exists and is not exposed: milkrun calls none"),
+    ("851 852 853 854", "values HQ refuses on write: milkrun does not write to HQ"),
+    ("855 856 857", "API v2 errors of documents: milkrun uses v2 for metadata only"),
     (
         "901 902 903 904 905 906 907 908 909 958 1113 1114 1115 994 995",
         "submitting and cancelling: docstatus is a number to a puller",
     ),
-    (
-        "915 916 940 941 941b 942 942b 943 943b 946 947",
-        "writes milkrun does not make",
-    ),
-    (
-        "950 951 952 953 954 955 956 957 959",
-        "bulk and RPC writes milkrun does not make",
-    ),
-    (
-        "960 961",
-        "names with slashes: covered by unit tests of the router's decoding",
-    ),
-    (
-        "970 971 972 973 974 975 979 980 981 991 992 993",
-        "API v2 lists and documents: milkrun uses v1",
-    ),
-    (
-        "982 983 986 987 988 989",
-        "DocType and DocField as records: need System Manager, milkrun reads v2 meta",
-    ),
-    (
-        "996 997 998 999",
-        "custom fields and pushing: milkrun does not write to HQ",
-    ),
+    ("915 916 940 941 941b 942 942b 943 943b 946 947", "writes milkrun does not make"),
+    ("950 951 952 953 954 955 956 957 959", "bulk and RPC writes milkrun does not make"),
+    ("960 961", "names with slashes: covered by unit tests of the router's decoding"),
+    ("970 971 972 973 974 975 979 980 981 991 992 993", "API v2 lists and documents: milkrun uses v1"),
+    ("982 983 986 987 988 989", "DocType and DocField as records: need System Manager, milkrun reads v2 meta"),
+    ("996 997 998 999", "custom fields and pushing: milkrun does not write to HQ"),
     (
         "1101 1102 1103 1104 1105 1106 1107 1108 1109 1120",
         "conversions of all field types on write: milkrun does not write to HQ",

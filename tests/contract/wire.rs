@@ -17,19 +17,14 @@ pub(super) struct Answer {
 
 impl Answer {
     pub(super) fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(known, _)| known == name)
-            .map(|(_, value)| value.as_str())
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
     /// The body uncompressed.
     pub(super) fn text(&self) -> String {
         if self.header("content-encoding") == Some("gzip") {
             let mut text = String::new();
-            flate2::read::GzDecoder::new(self.body.as_slice())
-                .read_to_string(&mut text)
-                .unwrap();
+            flate2::read::GzDecoder::new(self.body.as_slice()).read_to_string(&mut text).unwrap();
             return text;
         }
         String::from_utf8_lossy(&self.body).into_owned()
@@ -50,20 +45,13 @@ pub(super) fn send(address: SocketAddr, request: &Value) -> Result<Answer, Strin
         (Value::String(text), None) => text.clone(),
         (json, None) => json.to_string(),
     };
-    let mut head = format!(
-        "{method} {target} HTTP/1.1\r\nHost: hq.test\r\nContent-Length: {}\r\n",
-        body.len()
-    );
+    let mut head = format!("{method} {target} HTTP/1.1\r\nHost: hq.test\r\nContent-Length: {}\r\n", body.len());
     for (name, value) in request["headers"].as_object().unwrap() {
         write!(head, "{name}: {}\r\n", value.as_str().unwrap()).unwrap();
     }
     let mut stream = TcpStream::connect(address).map_err(|error| error.to_string())?;
-    stream
-        .set_read_timeout(Some(Duration::from_secs(20)))
-        .unwrap();
-    stream
-        .write_all(format!("{head}\r\n{body}").as_bytes())
-        .map_err(|error| error.to_string())?;
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    stream.write_all(format!("{head}\r\n{body}").as_bytes()).map_err(|error| error.to_string())?;
     receive(&mut stream, method == "HEAD")
 }
 
@@ -75,19 +63,9 @@ fn receive(stream: &mut TcpStream, is_head: bool) -> Result<Answer, String> {
         if let Some(end) = end {
             let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
             let mut lines = head.lines();
-            let status = lines
-                .next()
-                .unwrap()
-                .split(' ')
-                .nth(1)
-                .unwrap()
-                .parse()
-                .unwrap();
+            let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
             let headers: Vec<(String, String)> = lines
-                .map(|line| {
-                    line.split_once(": ")
-                        .unwrap_or((line.trim_end_matches(':'), ""))
-                })
+                .map(|line| line.split_once(": ").unwrap_or((line.trim_end_matches(':'), "")))
                 .map(|(name, value)| (name.to_lowercase(), value.to_owned()))
                 .collect();
             let length = headers
@@ -96,11 +74,7 @@ fn receive(stream: &mut TcpStream, is_head: bool) -> Result<Answer, String> {
                 .map_or(0, |(_, length)| length.parse().unwrap());
             let body = bytes[end + 4..].to_vec();
             if is_head || body.len() >= length {
-                return Ok(Answer {
-                    status,
-                    headers,
-                    body,
-                });
+                return Ok(Answer { status, headers, body });
             }
         }
         match stream.read(&mut piece) {
@@ -114,22 +88,14 @@ fn receive(stream: &mut TcpStream, is_head: bool) -> Result<Answer, String> {
 fn pairs(values: &Value) -> Vec<String> {
     let pairs = values.as_object().into_iter().flatten();
     pairs
-        .map(|(key, value)| {
-            format!(
-                "{}={}",
-                encode(key, ""),
-                encode(value.as_str().unwrap(), "")
-            )
-        })
+        .map(|(key, value)| format!("{}={}", encode(key, ""), encode(value.as_str().unwrap(), "")))
         .collect()
 }
 
 fn encode(text: &str, kept: &str) -> String {
     text.bytes()
         .map(|byte| match char::from(byte) {
-            c if c.is_ascii_alphanumeric() || "-_.".contains(c) || kept.contains(c) => {
-                c.to_string()
-            }
+            c if c.is_ascii_alphanumeric() || "-_.".contains(c) || kept.contains(c) => c.to_string(),
             _ => format!("%{byte:02X}"),
         })
         .collect()

@@ -1,0 +1,131 @@
+//! A database of its own for each test, on SQLite, PostgreSQL or MariaDB, read and written without milkrun's store.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, Row as _};
+
+/// Which database an outlet has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Sqlite,
+    Postgres,
+    Mysql,
+}
+
+/// A database that a test made; dropped with it.
+#[derive(Debug)]
+pub(crate) struct Database {
+    pub(crate) kind: Kind,
+    pub(crate) url: String,
+    server: String,
+    name: String,
+}
+
+static NUMBER: AtomicU32 = AtomicU32::new(0);
+
+/// One row, every value as text.
+pub(crate) type TextRow = Vec<Option<String>>;
+
+impl Database {
+    pub(crate) fn make(kind: Kind, folder: &Path) -> Self {
+        let name = format!("milkrun_t{}_{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+        let server = match kind {
+            Kind::Sqlite => String::new(),
+            Kind::Postgres => address("MILKRUN_TEST_POSTGRES", "postgres://postgres@127.0.0.1:5432/postgres"),
+            Kind::Mysql => address("MILKRUN_TEST_MYSQL", "mysql://root@127.0.0.1:3306/mysql"),
+        };
+        let url = match kind {
+            Kind::Sqlite => format!("sqlite://{}", folder.join("outlet.db").display()),
+            Kind::Postgres | Kind::Mysql => format!("{}/{name}", server.rsplit_once('/').unwrap().0),
+        };
+        let database = Self { kind, url, server, name };
+        database.on_server(&format!("create database {}", database.name));
+        database
+    }
+
+    fn on_server(&self, sql: &str) {
+        if self.kind != Kind::Sqlite {
+            execute(self.kind, &self.server, sql);
+        }
+    }
+
+    /// Runs a statement as the outlet's own programs would.
+    pub(crate) fn execute(&self, sql: &str) {
+        execute(self.kind, &self.url, sql);
+    }
+
+    /// Reads columns of a table as text, in the order given.
+    pub(crate) fn rows(&self, table: &str, columns: &[&str], order_by: &str) -> Vec<TextRow> {
+        let text = |column: &&str| match self.kind {
+            Kind::Sqlite => format!("cast({column} as text)"),
+            Kind::Postgres => format!("({column})::text"),
+            Kind::Mysql => format!("cast({column} as char)"),
+        };
+        let list: Vec<String> = columns.iter().map(text).collect();
+        self.query(&format!("select {} from {table} order by {order_by}", list.join(", ")), columns.len())
+    }
+
+    /// The number of rows of a table.
+    pub(crate) fn count(&self, table: &str) -> usize {
+        let count = self.rows(table, &["count(*)"], "1");
+        count[0][0].as_ref().unwrap().parse().unwrap()
+    }
+
+    fn query(&self, sql: &str, width: usize) -> Vec<TextRow> {
+        let sql = sql.to_owned();
+        macro_rules! fetch {
+            ($connection:ty) => {{
+                let url = self.url.clone();
+                block_on(async move {
+                    let mut connection = <$connection>::connect(&url).await.unwrap_or_else(|e| panic!("{url}: {e}"));
+                    let rows = connection.fetch_all(sqlx::query(AssertSqlSafe(sql.clone()))).await;
+                    let rows = rows.unwrap_or_else(|error| panic!("{sql}: {error}"));
+                    connection.close().await.unwrap();
+                    rows.iter().map(|row| (0..width).map(|at| row.try_get_unchecked(at).unwrap()).collect()).collect()
+                })
+            }};
+        }
+        match self.kind {
+            Kind::Sqlite => fetch!(sqlx::SqliteConnection),
+            Kind::Postgres => fetch!(sqlx::PgConnection),
+            Kind::Mysql => fetch!(sqlx::MySqlConnection),
+        }
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        let force = if self.kind == Kind::Postgres { " with (force)" } else { "" };
+        self.on_server(&format!("drop database if exists {}{force}", self.name));
+    }
+}
+
+fn address(variable: &str, usual: &str) -> String {
+    std::env::var(variable).unwrap_or_else(|_| usual.to_owned())
+}
+
+fn execute(kind: Kind, url: &str, sql: &str) {
+    let mode = if kind == Kind::Sqlite { "?mode=rwc" } else { "" };
+    let (url, sql) = (format!("{url}{mode}"), sql.to_owned());
+    macro_rules! run {
+        ($connection:ty) => {
+            block_on(async move {
+                let mut connection = <$connection>::connect(&url).await.unwrap_or_else(|e| panic!("{url}: {e}"));
+                // Unprepared: several statements may come in one text.
+                let done = connection.execute(sqlx::raw_sql(AssertSqlSafe(sql.clone()))).await;
+                done.unwrap_or_else(|error| panic!("{sql}: {error}"));
+                connection.close().await.unwrap();
+            })
+        };
+    }
+    match kind {
+        Kind::Sqlite => run!(sqlx::SqliteConnection),
+        Kind::Postgres => run!(sqlx::PgConnection),
+        Kind::Mysql => run!(sqlx::MySqlConnection),
+    }
+}
+
+fn block_on<T>(work: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
+}

@@ -1,0 +1,142 @@
+//! An outlet: a folder, a `sync.toml`, a database, and the real binary.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::{Database, Kind};
+
+#[derive(Debug)]
+pub(crate) struct Outlet {
+    folder: TempDir,
+    pub(crate) database: Database,
+    environment: Vec<(String, String)>,
+}
+
+/// What a command did.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+    command: String,
+}
+
+impl Outlet {
+    pub(crate) fn new(kind: Kind) -> Self {
+        let folder = TempDir::new().unwrap();
+        let database = Database::make(kind, folder.path());
+        Self { folder, database, environment: Vec::new() }
+    }
+
+    /// Writes `sync.toml`: the head that every outlet has, then `jobs`.
+    pub(crate) fn configure(&self, hq_url: &str, (key, secret): (&str, &str), jobs: &str) {
+        let local = &self.database.url;
+        self.write_config(&format!(
+            r#"[site]
+name = "outlet-042"
+time_zone = "Asia/Kolkata"
+[hq]
+url = "{hq_url}"
+auth = {{ kind = "token", api_key = "{key}", api_secret = "{secret}" }}
+time_zone = "Asia/Kolkata"
+timeout = "20s"
+retry = {{ max_attempts = 3, first_delay = "1ms", max_delay = "20ms" }}
+[local]
+url = "{local}"
+
+{jobs}"#
+        ));
+    }
+
+    pub(crate) fn write_config(&self, text: &str) {
+        std::fs::write(self.path("sync.toml"), text).unwrap();
+    }
+
+    pub(crate) fn config(&self) -> String {
+        std::fs::read_to_string(self.path("sync.toml")).unwrap()
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub(crate) fn set_env(&mut self, name: &str, value: &str) {
+        self.environment.push((name.to_owned(), value.to_owned()));
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_milkrun"));
+        command.args(arguments).current_dir(self.folder.path());
+        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("MILKRUN")) {
+            command.env_remove(name);
+        }
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    /// Runs the binary to its end.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Outcome {
+        let output = self.command(arguments).output().unwrap();
+        Outcome {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+            command: format!("milkrun {}", arguments.join(" ")),
+        }
+    }
+
+    /// Starts the binary and lets it run.
+    pub(crate) fn start(&self, arguments: &[&str]) -> Child {
+        self.command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+
+    /// `milkrun sync --format json …`: the runs, whatever their status.
+    pub(crate) fn sync(&self, arguments: &[&str]) -> Vec<Value> {
+        let outcome = self.run(&[&["--format", "json", "sync"], arguments].concat());
+        outcome
+            .json()
+            .as_array()
+            .unwrap_or_else(|| panic!("no list of runs\n{}", self.told(&outcome)))
+            .clone()
+    }
+
+    /// As [`Outlet::sync`], and every run must be `ok`.
+    pub(crate) fn sync_well(&self, arguments: &[&str]) -> Vec<Value> {
+        let outcome = self.run(&[&["--format", "json", "-v", "sync"], arguments].concat());
+        let runs = outcome.json();
+        let is_well =
+            outcome.code == 0 && runs.as_array().is_some_and(|runs| runs.iter().all(|run| run["status"] == "ok"));
+        assert!(is_well, "the sync did not end well\n{}", self.told(&outcome));
+        runs.as_array().unwrap().clone()
+    }
+
+    /// All that helps to understand a failure.
+    pub(crate) fn told(&self, outcome: &Outcome) -> String {
+        let mut text = String::new();
+        write!(text, "{outcome}\n--- sync.toml\n{}", self.config()).unwrap();
+        text
+    }
+}
+
+impl Outcome {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("stdout is no JSON: {error}\n{self}"))
+    }
+
+    #[track_caller]
+    pub(crate) fn expect_code(&self, code: i32) -> &Self {
+        assert_eq!(self.code, code, "exit code\n{self}");
+        self
+    }
+}
+
+impl std::fmt::Display for Outcome {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { command, code, stdout, stderr } = self;
+        write!(f, "--- {command}\nexit code {code}\n--- stdout\n{stdout}\n--- stderr\n{stderr}")
+    }
+}
