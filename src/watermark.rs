@@ -177,3 +177,104 @@ fn lowest_stamp_between(zone: Tz, from: DateTime<Utc>, to: DateTime<Utc>) -> Opt
     }
     lowest
 }
+
+#[cfg(test)]
+mod tests {
+    use chrono_tz::Asia::Kolkata;
+    use chrono_tz::Europe::Berlin;
+
+    use super::*;
+
+    fn stamp(text: &str) -> Stamp {
+        Stamp::parse(text).unwrap()
+    }
+
+    fn mark(text: &str, name: &str) -> Mark {
+        Mark { modified: stamp(text), name: name.to_owned() }
+    }
+
+    fn at(text: &str) -> DateTime<Utc> {
+        text.parse().unwrap()
+    }
+
+    const OVERLAP: Duration = Duration::from_secs(30 * 60);
+
+    #[test]
+    fn a_page_moves_seen_forward_and_never_back() {
+        let now = stamp("2024-05-05 12:00:00").moment();
+        let first = Watermark::default().after(&mark("2024-05-05 10:00:00", "b"), at("2024-05-05T05:00:00Z"), now);
+        assert_eq!(first.seen, Some(mark("2024-05-05 10:00:00", "b")));
+        let lower = first.after(&mark("2024-05-05 09:59:59.999999", "z"), at("2024-05-05T05:01:00Z"), now);
+        assert_eq!(lower, first);
+        // Within one stamp HQ's own order counts, whatever the bytes say.
+        let same = first.after(&mark("2024-05-05 10:00:00", "A"), at("2024-05-05T05:01:00Z"), now);
+        assert_eq!(same.seen, Some(mark("2024-05-05 10:00:00", "A")));
+    }
+
+    #[test]
+    fn a_stamp_of_the_future_does_not_move_it() {
+        let now = stamp("2024-05-05 12:00:00").moment();
+        let moved = Watermark::default().after(&mark("2024-05-05 12:02:00", "a"), at("2024-05-05T06:30:00Z"), now);
+        assert_eq!(moved, Watermark::default());
+    }
+
+    #[test]
+    fn settled_trails_the_newest_stamp_known_when_the_run_began() {
+        let seen = Watermark { seen: Some(mark("2024-05-05 13:00:00", "x")), ..Watermark::default() };
+        // A long run: HQ's newest was 12:00 when it began, 13:00 when it ended. Something stamped 12:10 may have been
+        // committed at 12:35, after the run had passed its place.
+        let newest = stamp("2024-05-05 12:00:00");
+        let settled = seen.settle(&Watermark::default(), at("2024-05-05T06:30:00Z"), Some(&newest), OVERLAP, Kolkata);
+        assert_eq!(settled.settled, Some(mark("2024-05-05 11:30:00", "")));
+        assert_eq!(settled.settled_as_of, Some(at("2024-05-05T06:00:00Z")));
+    }
+
+    #[test]
+    fn a_quiet_hq_comes_to_rest_once_the_overlap_has_gone_by() {
+        let reached = mark("2024-05-05 10:00:00", "x");
+        let before = Watermark {
+            seen: Some(reached.clone()),
+            seen_at: Some(at("2024-05-05T05:00:00Z")),
+            ..Watermark::default()
+        };
+        let early = before.settle(&before, at("2024-05-05T05:29:59Z"), None, OVERLAP, Kolkata);
+        assert_eq!(early.settled, Some(mark("2024-05-05 09:30:00", "")));
+        let later = before.settle(&before, at("2024-05-05T05:30:00Z"), None, OVERLAP, Kolkata);
+        assert_eq!(later.settled, Some(reached.clone()));
+        assert!(later.is_settled(later.start(Kolkata, at("2024-05-05T05:31:00Z")).as_ref()));
+        // And it stays there.
+        let again = later.settle(&later, at("2024-05-06T05:30:00Z"), None, OVERLAP, Kolkata);
+        assert_eq!(again.settled, Some(reached));
+    }
+
+    #[test]
+    fn the_start_goes_back_with_the_clocks_in_autumn_until_the_hour_is_settled() {
+        let settled = |as_of: &str| Watermark {
+            seen: Some(mark("2025-10-26 02:59:59", "x")),
+            seen_at: Some(at("2025-10-26T00:59:59Z")),
+            settled: Some(mark("2025-10-26 02:59:59", "x")),
+            settled_as_of: Some(at(as_of)),
+        };
+        let start = |as_of: &str, now: &str| settled(as_of).start(Berlin, at(now)).unwrap().modified.to_string();
+        // Clocks go from 03:00 back to 02:00 at 01:00 UTC.
+        assert_eq!(start("2025-10-26T00:59:59Z", "2025-10-26T01:10:00Z"), "2025-10-26 01:59:59");
+        assert_eq!(start("2025-10-26T00:59:59Z", "2025-10-30T12:00:00Z"), "2025-10-26 01:59:59");
+        assert_eq!(start("2025-10-26T03:00:00Z", "2025-10-30T12:00:00Z"), "2025-10-26 02:59:59");
+        // In spring, and where there is no daylight saving, it stays.
+        let spring = Watermark { settled: Some(mark("2025-03-30 01:59:59", "x")), ..settled("2025-03-30T00:59:59Z") };
+        assert_eq!(spring.start(Berlin, at("2025-03-30T05:00:00Z")).unwrap().name, "x");
+        let none = settled("2025-10-26T00:59:59Z").start(Kolkata, at("2025-10-30T12:00:00Z")).unwrap();
+        assert_eq!(none.name, "x");
+    }
+
+    #[test]
+    fn every_autumn_since_is_gone_back_to_after_years_of_silence() {
+        let old = Watermark {
+            settled: Some(mark("2021-10-31 02:30:00", "x")),
+            settled_as_of: Some(at("2021-10-31T00:20:00Z")),
+            ..Watermark::default()
+        };
+        let start = old.start(Berlin, at("2026-11-01T00:00:00Z")).unwrap();
+        assert_eq!(start.modified.to_string(), "2021-10-31 01:59:59");
+    }
+}

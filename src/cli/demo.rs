@@ -1,5 +1,6 @@
 //! `milkrun demo`: a sample HQ, an outlet and the status page in one process, and what both do as it happens.
 
+use std::net::TcpListener;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,6 +30,9 @@ const DATABASE: &str = "milkrun-demo.db";
 /// Where the example looks for its HQ.
 const PORT_OF_EXAMPLE: ([u8; 4], u16) = ([127, 0, 0, 1], 7879);
 
+/// Where the example shows its status page.
+const STATUS_OF_EXAMPLE: &str = "127.0.0.1:7878";
+
 /// The same records and edits every time.
 const SEED: u64 = 42;
 
@@ -53,6 +57,7 @@ pub(super) async fn run(options: &Options, output: &Output) -> anyhow::Result<Ex
         ("HQ_API_SECRET", api_secret.to_owned()),
         ("MILKRUN__HQ__URL", url.clone()),
         ("MILKRUN__LOCAL__URL", format!("sqlite://{DATABASE}")),
+        ("MILKRUN__DAEMON__LISTEN", free_address(STATUS_OF_EXAMPLE)?),
     ]
     .into_iter()
     .map(|(name, value)| (name.to_owned(), value))
@@ -92,6 +97,12 @@ pub(super) async fn run(options: &Options, output: &Output) -> anyhow::Result<Ex
 /// On the port that the example names, or on any free one where that is taken.
 fn serve(site: &demo::Site) -> std::io::Result<demo::Server> {
     demo::serve(site, PORT_OF_EXAMPLE.into()).or_else(|_taken| demo::serve(site, ([127, 0, 0, 1], 0).into()))
+}
+
+/// The usual address, or another of this machine where that is taken, perhaps by a second demo.
+fn free_address(usual: &str) -> std::io::Result<String> {
+    let listener = TcpListener::bind(usual).or_else(|_taken| TcpListener::bind("127.0.0.1:0"))?;
+    Ok(listener.local_addr()?.to_string())
 }
 
 async fn edit(site: &demo::Site, output: Output, stop: &CancellationToken) {

@@ -11,8 +11,9 @@ pub(super) fn start(global: &Global, is_daemon: bool) {
     let level = match (global.quiet, global.verbose, is_daemon) {
         (true, _, _) => "error",
         (false, 0, false) => "warn",
-        (false, 0, true) | (false, 1, false) => "info",
-        (false, 1, true) | (false, 2, _) => "milkrun=debug,info",
+        // The libraries' own news are for who asks for everything.
+        (false, 0, true) | (false, 1, false) => "warn,milkrun=info",
+        (false, 1, true) | (false, 2, _) => "warn,milkrun=debug",
         (false, _, _) => "debug",
     };
     let filter = EnvFilter::try_from_env("MILKRUN_LOG").unwrap_or_else(|_unset| EnvFilter::new(level));

@@ -175,3 +175,6 @@ fn has_children(found: &[HashMap<String, ChildRows>], key: &str, children: &[Chi
     let none = ChildRows::new();
     found.iter().zip(children).all(|(found, wanted)| found.get(key).unwrap_or(&none) == wanted)
 }
+
+#[cfg(test)]
+mod tests;

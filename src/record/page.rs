@@ -333,3 +333,53 @@ fn place(body: &str, value: &RawValue) -> Range<u32> {
 fn short(raw: &str) -> String {
     raw.chars().take(60).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decode(body: &str) -> Result<Page, BadPage> {
+        Page::decode(body.into(), &Fields::new(["price".to_owned()]))
+    }
+
+    #[test]
+    fn arrays_and_objects_read_alike() {
+        let array = decode(r#"[["A", "2024-05-05 10:00:00", 80.50]]"#).unwrap();
+        let object = decode(r#"[{"price": 80.50, "x": [1], "modified": "2024-05-05 10:00:00", "name": "A"}]"#).unwrap();
+        for page in [array, object] {
+            let record = page.record(0).unwrap();
+            assert_eq!((record.name(), record.raw(2)), ("A", "80.50"));
+            assert_eq!(record.payload(), r#"{"name":"A","modified":"2024-05-05 10:00:00","price":80.50}"#);
+        }
+    }
+
+    #[test]
+    fn a_missing_field_is_never_null() {
+        let named = decode(r#"[{"name": "A", "modified": "2024-05-05 10:00:00"}]"#).unwrap_err();
+        assert_eq!(named.to_string(), "HQ's answer lacks the field price");
+        let counted = decode(r#"[["A", "2024-05-05 10:00:00"]]"#).unwrap_err();
+        assert_eq!(counted, BadPage::Width { asked: 3, got: 2 });
+        let null = decode(r#"[["A", "2024-05-05 10:00:00", null]]"#).unwrap();
+        assert_eq!(null.record(0).unwrap().raw(2), "null");
+    }
+
+    #[test]
+    fn what_is_no_list_of_records_is_refused() {
+        for body in
+            ["{}", "null", "[1]", "[\"a\"]", "[", "[[\"A\", \"soon\", 1]]", "[[\"\", \"2024-05-05 10:00:00\", 1]]"]
+        {
+            assert!(decode(body).is_err(), "{body}");
+        }
+        let unstamped = decode("[[7, null, 1]]").unwrap();
+        assert_eq!((unstamped.marks()[0].name.as_str(), &unstamped.marks()[0].modified), ("7", &Stamp::never()));
+    }
+
+    #[test]
+    fn pages_join_and_narrow_without_mixing_their_values() {
+        let one = decode(r#"[["A", "2024-05-05 10:00:00", 1], ["a", "2024-05-05 10:00:00", 2]]"#).unwrap();
+        let two = decode(r#"[["B", "2024-05-05 10:00:00", 3]]"#).unwrap();
+        let joined = one.joined(&two).only(&["a", "B"]);
+        let values: Vec<(&str, &str)> = joined.records().map(|record| (record.name(), record.raw(2))).collect();
+        assert_eq!(values, [("a", "2"), ("B", "3")]);
+    }
+}

@@ -114,3 +114,41 @@ impl<'de> Deserialize<'de> for Stamp {
         Self::parse(&text).map_err(de::Error::custom)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_hq_prints_is_taken_for_a_stamp() {
+        for text in ["2024-05-05 10:00:00", "2024-05-05 10:00:00.000001", "2024-05-05T10:00:00.5"] {
+            assert_eq!(Stamp::parse(text).unwrap().as_str(), text);
+        }
+        let wrong = [
+            "",
+            "0",
+            "null",
+            "2024-05-05",
+            "2024-05-05 10:00",
+            "2024-05-05 10:00:00Z",
+            "2024-05-05 10:00:00+05:30",
+            "2024-05-05 10:00:00.",
+            "2024-05-05 10:00:00.1234567",
+            "2024-13-05 10:00:00",
+            "soon",
+            "2024-05-05 10:00:0é",
+        ];
+        for text in wrong {
+            assert!(Stamp::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn stamps_order_by_their_moment_with_and_without_a_fraction() {
+        let stamp = |text| Stamp::parse(text).unwrap();
+        assert_eq!(stamp("2024-05-05 10:00:00"), stamp("2024-05-05 10:00:00.000000"));
+        assert!(stamp("2024-05-05 10:00:00") < stamp("2024-05-05 10:00:00.000001"));
+        assert!(stamp("2024-05-05 10:00:00.5") > stamp("2024-05-05 10:00:00.499999"));
+        assert_eq!(Stamp::at(stamp("2024-05-05 10:00:00.000000").moment()).as_str(), "2024-05-05 10:00:00");
+    }
+}

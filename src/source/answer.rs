@@ -104,3 +104,78 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let seconds = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse::<u64>().ok()?;
     Some(Duration::from_secs(seconds))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::retry::Retry;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        let pairs = pairs
+            .iter()
+            .map(|(name, value)| (header::HeaderName::from_static(name), header::HeaderValue::from_static(value)));
+        pairs.collect()
+    }
+
+    fn exception(class: &str, text: &str) -> String {
+        serde_json::json!({ "exc_type": class, "exception": text }).to_string()
+    }
+
+    #[test]
+    fn every_status_of_frappe_and_its_proxies_has_its_class() {
+        let json = || headers(&[("content-type", "application/json")]);
+        let html = || headers(&[("content-type", "text/html; charset=utf-8")]);
+        let page = "<html><title>x</title></html>".to_owned();
+        let later = Retry::Later(None);
+        let after = |seconds| Retry::Later(Some(Duration::from_secs(seconds)));
+        let cases = [
+            ("801 wrong secret", 401, json(), exception("AuthenticationError", ""), Retry::ByPerson),
+            ("805 no credentials", 403, json(), exception("PermissionError", ""), Retry::ByPerson),
+            ("820 unknown DocType", 404, json(), r#"{"exc_type": "DoesNotExistError"}"#.to_owned(), Retry::ByPerson),
+            ("837 unknown field", 417, json(), exception("DataError", "Field not permitted"), Retry::ByPerson),
+            ("839 unknown order", 500, json(), exception("OperationalError", "x: (1054, \"…\")"), Retry::ByPerson),
+            ("843 bad filters", 500, json(), exception("JSONDecodeError", "…"), Retry::ByPerson),
+            ("861 lock wait", 500, json(), exception("QueryTimeoutError", "(1205, …)"), later),
+            ("lost connection", 500, json(), exception("OperationalError", "(2013, 'Lost connection')"), later),
+            (
+                "871 rate limit",
+                429,
+                headers(&[("retry-after", "56")]),
+                exception("TooManyRequestsError", ""),
+                after(56),
+            ),
+            ("872 rate limit, text", 429, html(), page.clone(), later),
+            ("880 maintenance", 503, json(), exception("SessionStopped", ""), later),
+            ("540 long request line", 400, html(), page.clone(), Retry::ByPerson),
+            ("proxy down", 502, html(), page.clone(), later),
+            ("proxy timed out", 504, html(), page.clone(), later),
+            ("request timed out", 408, html(), page.clone(), later),
+            ("too large", 413, html(), page.clone(), Retry::ByPerson),
+            ("login form", 302, headers(&[("location", "/login?redirect-to=x")]), String::new(), Retry::ByPerson),
+            ("a page with 200", 200, html(), page, later),
+            ("a list in place of an object", 200, json(), "[]".to_owned(), later),
+        ];
+        for (case, status, headers, body, retry) in cases {
+            let error = judge("Item", status, &headers, Ok(body.into_bytes())).unwrap_err();
+            assert_eq!(error.retry(), retry, "{case}: {error}");
+            assert!(!error.remedy().is_empty(), "{case}");
+        }
+    }
+
+    #[test]
+    fn an_exception_without_its_type_is_read_from_its_text() {
+        let body = r#"{"exception": "frappe.exceptions.DataError: Field not permitted in query: x"}"#;
+        let error = judge("Item", 500, &HeaderMap::new(), Ok(body.into())).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "HQ refused the request for Item (HTTP 500, DataError): DataError: Field not permitted in query: x"
+        );
+    }
+
+    #[test]
+    fn an_errors_status_counts_also_when_its_body_was_lost() {
+        let lost = Error::Unreadable("cut".to_owned());
+        let error = judge("Item", 401, &HeaderMap::new(), Err(lost)).unwrap_err();
+        assert!(matches!(error, Error::Unauthorized { .. }), "{error}");
+    }
+}

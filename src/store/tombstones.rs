@@ -37,7 +37,7 @@ impl Store {
     /// # Errors
     /// The database's trouble.
     pub async fn forget_absent_below(&self, job: &str, stamp: &Stamp) -> Result<(), Error> {
-        forget(&mut self.pools.writer().await?, job, stamp).await
+        forget(&mut self.pools.writer().await?, job, ABSENT, stamp).await
     }
 }
 
@@ -63,7 +63,15 @@ impl PageTx {
     /// # Errors
     /// The database's trouble.
     pub async fn forget_absent_below(&mut self, job: &str, stamp: &Stamp) -> Result<(), Error> {
-        forget(&mut self.connection, job, stamp).await
+        forget(&mut self.connection, job, ABSENT, stamp).await
+    }
+
+    /// Forgets deletes that were processed and stamped before `stamp`: what is settled is not told again.
+    ///
+    /// # Errors
+    /// The database's trouble.
+    pub async fn forget_buried_below(&mut self, job: &str, stamp: &Stamp) -> Result<(), Error> {
+        forget(&mut self.connection, job, BURIED, stamp).await
     }
 }
 
@@ -124,9 +132,9 @@ pub(super) async fn noted(
     Ok(found)
 }
 
-async fn forget(connection: &mut Connection, job: &str, stamp: &Stamp) -> Result<(), Error> {
+async fn forget(connection: &mut Connection, job: &str, kind: &'static str, stamp: &Stamp) -> Result<(), Error> {
     let sql = connection.sql("DELETE FROM milkrun_tombstones WHERE job = ? AND kind = ? AND hq_modified < ?");
-    let binds = vec![Bind::text(job), Bind::text(ABSENT), Bind::owned(stamp_text(stamp))];
+    let binds = vec![Bind::text(job), Bind::text(kind), Bind::owned(stamp_text(stamp))];
     connection.execute(sql, binds).await?;
     Ok(())
 }

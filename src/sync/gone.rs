@@ -63,11 +63,17 @@ impl Engine {
         }
         match self.ask_for_tombstones(&doctypes, &starts, has_beginner, meter).await {
             Ok(shared) => Ok(Tombstones { shared }),
-            Err(source::Error::Forbidden { .. }) => {
+            // Whatever keeps HQ from telling its deletes must not keep its records from coming.
+            Err(
+                cause @ (source::Error::Forbidden { .. }
+                | source::Error::Unknown { .. }
+                | source::Error::Refused { .. }),
+            ) => {
                 if !self.has_said_no_tombstones.swap(true, Ordering::Relaxed) {
                     tracing::warn!(
-                        "the user at HQ may not list Deleted Document (System Manager may): deletes at HQ stay \
-                         unnoticed until all names are compared; give the user read permission on it"
+                        %cause,
+                        "HQ does not list Deleted Document to this user (System Manager may read it): deletes at HQ \
+                         stay unnoticed until all names are compared; give the user read permission on it"
                     );
                 }
                 Ok(Tombstones::none())
@@ -271,6 +277,9 @@ impl Work<'_> {
             .await
             .map_err(saving())?;
         tx.note_buried(&self.job.name, done, now).await.map_err(saving())?;
+        if let Some(settled) = &progress.watermark.settled {
+            tx.forget_buried_below(&self.job.name, &settled.modified).await.map_err(saving())?;
+        }
         tx.save_progress(&self.job.name, Stream::Deletes, progress, now).await.map_err(saving())?;
         tx.commit().await.map_err(saving())
     }

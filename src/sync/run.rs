@@ -10,7 +10,7 @@ use super::round::Order;
 use super::{Engine, Error, Event, Mode};
 use crate::config::Job;
 use crate::record::Mark;
-use crate::run::{Counts, Run, Status};
+use crate::run::{Counts, Run, Status, Trigger};
 use crate::source::Meter;
 use crate::store::{Stream, Table};
 use crate::watermark::Progress;
@@ -151,16 +151,20 @@ impl Work<'_> {
             Mode::Names(names) => self.names(names).await,
             Mode::Since(stamp) => self.since(stamp).await,
             Mode::Full => {
-                self.bury(tombstones).await?;
-                self.pass(true).await
+                let buried = self.bury(tombstones).await;
+                let undecided = undecided(buried)?;
+                self.pass(true).await?;
+                undecided
             }
             Mode::Changes => {
-                self.bury(tombstones).await?;
+                let buried = self.bury(tombstones).await;
+                let undecided = undecided(buried)?;
                 if self.progress.pass.is_none() && self.progress.mapping == Some(self.fingerprint()) {
-                    self.poll().await
+                    self.poll().await?;
                 } else {
-                    self.pass(false).await
+                    self.pass(false).await?;
                 }
+                undecided
             }
         }
     }
@@ -175,6 +179,14 @@ impl Work<'_> {
     /// Ends the run between two pages when milkrun is told to stop.
     pub(super) fn go_on(&self) -> Result<(), Error> {
         if self.stop.is_cancelled() { Err(Error::Stopped) } else { Ok(()) }
+    }
+}
+
+/// Deletes that wait for the operator's word keep no record from coming; the run says so at its end.
+fn undecided(buried: Result<(), Error>) -> Result<Result<(), Error>, Error> {
+    match buried {
+        Err(waits @ Error::TooManyGone { .. }) => Ok(Err(waits)),
+        buried => buried.map(Ok),
     }
 }
 
@@ -195,23 +207,28 @@ fn shown(mark: &Mark) -> String {
     format!("{} {}", mark.modified, mark.name)
 }
 
+/// Whoever asks for a run is shown its result; what the daemon does by itself stands in the log.
 fn report(run: &Run) {
     let Counts { fetched, inserted, updated, unchanged, deleted, requests, .. } = run.counts;
-    match &run.error {
-        None => tracing::info!(
-            job = run.job,
-            run = run.id,
+    let (job, id, status) = (&run.job, run.id, run.status);
+    match (&run.error, run.trigger) {
+        (Some(error), Trigger::Schedule | Trigger::Start) => tracing::error!(
+            job,
+            run = id,
+            ?status,
             fetched,
             inserted,
             updated,
             unchanged,
             deleted,
             requests,
-            "run ended well"
+            error,
+            remedy = run.remedy,
+            "run ended early"
         ),
-        Some(error) => tracing::error!(
-            job = run.job, run = run.id, fetched, inserted, updated, unchanged, deleted, requests,
-            status = ?run.status, error, remedy = run.remedy, "run ended early"
-        ),
+        (Some(error), _) => tracing::info!(job, run = id, ?status, error, "run ended early"),
+        (None, _) => {
+            tracing::info!(job, run = id, fetched, inserted, updated, unchanged, deleted, requests, "run ended well");
+        }
     }
 }
