@@ -162,7 +162,7 @@ fn a_user_without_a_sight_of_tombstones_is_told_once_and_syncs_all_the_same() {
     shop.outlet.configure(&shop.url(), READER, JOBS);
     let outcome = shop.outlet.run(&["sync"]);
     outcome.expect_code(0);
-    assert_eq!(outcome.stderr.matches("Deleted Document").count(), 1, "{outcome}");
+    assert_eq!(outcome.stderr.matches("stay unnoticed").count(), 1, "{outcome}");
     shop.assert_in_step();
     shop.outlet.configure(&shop.url(), MANAGER, JOBS);
     shop.outlet.sync_well(&[]);
