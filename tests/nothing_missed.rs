@@ -283,6 +283,29 @@ fn an_edit_in_the_repeated_hour_of_autumn_arrives() {
 }
 
 #[test]
+fn a_record_that_stands_twice_in_an_answer_is_one_record() {
+    let shop = Shop::empty(Kind::Sqlite);
+    shop.items(250);
+    shop.hq.fault_always(When::doctype("Item"), Fault::DoubleRows);
+    shop.outlet.sync_well(&[]);
+    shop.hq.heal();
+    shop.assert_in_step();
+}
+
+#[test]
+fn deletes_that_wait_for_a_word_hold_up_no_record() {
+    let shop = Shop::empty(Kind::Sqlite);
+    shop.items(100);
+    shop.outlet.sync_well(&[]);
+    for n in 0..30 {
+        shop.hq.delete("Item", &format!("ICE-{n:04}")).unwrap();
+    }
+    shop.item("NEW", json!({}));
+    shop.outlet.run(&["sync"]).expect_code(4);
+    assert_eq!(shop.outlet.database.count("items"), 101);
+}
+
+#[test]
 fn a_save_between_parent_and_children_leaves_no_mixture() {
     let shop = Shop::empty(Kind::Sqlite);
     shop.items(20);

@@ -83,13 +83,14 @@ pub(super) async fn run(options: &Options, output: &Output) -> anyhow::Result<Ex
         });
     }
     let editing = edit(&site, *output, &stop);
-    let syncing = daemon::run_until(engine, ends, stop.clone());
+    let syncing = daemon::run_until(Arc::clone(&engine), ends, stop.clone());
     let ((), ended) = tokio::join!(editing, async {
         let ended = syncing.await;
         stop.cancel();
         ended
     });
     server.shutdown();
+    engine.store().close().await;
     ended?;
     Ok(Exit::Ok)
 }
@@ -113,6 +114,7 @@ async fn edit(site: &demo::Site, output: Output, stop: &CancellationToken) {
             () = tokio::time::sleep(EDIT_EVERY) => {}
         }
         let Some(edit) = edits.next() else { return };
+        let edit = edit.strip_prefix("HQ: ").unwrap_or(&edit).to_owned();
         if output.line(&format!("HQ      {edit}")).is_err() {
             return;
         }

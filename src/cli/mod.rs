@@ -132,7 +132,7 @@ pub fn main(arguments: Arguments) -> ExitCode {
     if let Command::Completions(options) = &command {
         return finish(&output, completions::run(options, &output));
     }
-    log::start(&global, matches!(command, Command::Run | Command::Demo(_)));
+    log::start(&global, matches!(command, Command::Run));
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return finish(&output, Err(anyhow::Error::new(error).context("starting milkrun"))),

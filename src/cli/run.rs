@@ -9,7 +9,8 @@ use crate::daemon;
 pub(super) async fn run(config: &Path) -> anyhow::Result<Exit> {
     let config = load(config)?;
     let (watcher, ends) = daemon::Ends::heard(&config, Arc::new(|_event| {}));
-    let engine = open(&config, watcher).await?;
-    daemon::run(Arc::new(engine), ends).await?;
+    let engine = Arc::new(open(&config, watcher).await?);
+    daemon::run(Arc::clone(&engine), ends).await?;
+    engine.store().close().await;
     Ok(Exit::Ok)
 }

@@ -38,7 +38,10 @@ impl Work<'_> {
         for (at, whole) in wholes.iter().enumerate() {
             // Only the last part makes the page complete.
             let progress = if at == last { step.progress.clone() } else { self.progress.clone() };
-            let records: Vec<Record<'_>> = whole.records().filter(|record| news.contains(record.name())).collect();
+            let mut records: Vec<Record<'_>> = whole.records().filter(|record| news.contains(record.name())).collect();
+            // A record that stands twice in one answer is one record.
+            let mut taken: HashSet<&str> = HashSet::new();
+            records.retain(|record| taken.insert(record.name()));
             counts.add(&self.commit(whole, &records, &progress, step.care).await?);
             self.progress = progress;
         }

@@ -149,6 +149,11 @@ async fn ahead(
         };
         match fetched {
             Err(source::Error::TooLarge { .. }) if size > 1 => size /= 2,
+            // Records without a stamp are rare, and no reason to do without all the others.
+            Err(error @ source::Error::Refused { .. }) if unstamped.is_some() => {
+                tracing::warn!(job = job.name, %error, "HQ does not list records without `modified`; they are left out");
+                cursor = Some(Mark { modified: Stamp::never(), name: String::new() });
+            }
             Ok(fetched) if fetched.page.is_empty() && unstamped.is_some() => {
                 cursor = Some(Mark { modified: Stamp::never(), name: String::new() });
             }

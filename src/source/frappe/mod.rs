@@ -96,7 +96,7 @@ impl Frappe {
     pub async fn page(&self, job: &Job, from: Option<&Mark>, limit: usize, meter: &Meter) -> Result<Fetched, Error> {
         let fields = job.mapping.fields();
         let query = Query { filters: job.filters.clone(), limit, ..list(&job.doctype, fields.names()) };
-        self.ask(query.after("modified", from), fields, meter).await
+        self.keyset(query, "modified", from, fields, meter).await
     }
 
     /// Whole records without a `modified` (loaded by SQL), after `name` in HQ's order. They match no filter on
@@ -122,7 +122,7 @@ impl Frappe {
     pub async fn changes(&self, job: &Job, from: Option<&Mark>, limit: usize, meter: &Meter) -> Result<Fetched, Error> {
         let fields = Fields::new([]);
         let query = Query { limit, ..list(&job.doctype, fields.names()) };
-        self.ask(query.after("modified", from), &fields, meter).await
+        self.keyset(query, "modified", from, &fields, meter).await
     }
 
     /// The whole records of these names, as far as they match the job's filters, in HQ's order.
@@ -205,7 +205,7 @@ impl Frappe {
             limit,
             ..list(DELETED_DOCUMENT, fields.names())
         };
-        self.ask(query.after("creation", from), &fields, meter).await
+        self.keyset(query, "creation", from, &fields, meter).await
     }
 
     /// Which of these names HQ has a record of, to the byte.
@@ -286,6 +286,25 @@ impl Frappe {
     async fn get(&self, path: &str, what: &str, meter: &Meter) -> Result<Answer, Error> {
         let request = Request { path: path.to_owned(), body: None, what: what.to_owned() };
         self.client.send(&request, meter).await
+    }
+
+    /// A page after `from`. One that is not in the order asked for, or begins before `from`, would lead the cursor
+    /// astray, so it is refused: a server or cache that ignores part of the query is not to be read on from.
+    async fn keyset(
+        &self,
+        query: Query<'_>,
+        stamp: &str,
+        from: Option<&Mark>,
+        fields: &Fields,
+        meter: &Meter,
+    ) -> Result<Fetched, Error> {
+        let fetched = self.ask(query.after(stamp, from), fields, meter).await?;
+        let stamps = || fetched.page.marks().iter().map(|mark| &mark.modified);
+        if !stamps().is_sorted() || from.zip(stamps().next()).is_some_and(|(from, first)| *first < from.modified) {
+            let from = from.map_or_else(|| "the beginning".to_owned(), |from| from.modified.to_string());
+            return Err(BadPage::Shape(format!("the list after {from} is not in the order asked for")).into());
+        }
+        Ok(fetched)
     }
 
     async fn ask(&self, query: Query<'_>, fields: &Fields, meter: &Meter) -> Result<Fetched, Error> {
