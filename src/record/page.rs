@@ -9,7 +9,7 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use serde::{Deserialize, de};
+use serde::{Deserialize, Deserializer as _, de};
 use serde_json::value::RawValue;
 
 use super::{Mark, Scalar, Stamp};
@@ -99,14 +99,14 @@ impl<'de> Deserialize<'de> for RawRow<'de> {
                 f.write_str("a record")
             }
             fn visit_seq<A: de::SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-                let mut values = Vec::with_capacity(seq.size_hint().unwrap_or(16));
+                let mut values = Vec::new();
                 while let Some(value) = seq.next_element()? {
                     values.push(value);
                 }
                 Ok(RawRow::Array(values))
             }
             fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut values = Vec::with_capacity(16);
+                let mut values = Vec::new();
                 while let Some(entry) = map.next_entry()? {
                     values.push(entry);
                 }
@@ -114,6 +114,31 @@ impl<'de> Deserialize<'de> for RawRow<'de> {
             }
         }
         deserializer.deserialize_any(RowVisitor)
+    }
+}
+
+/// Reads a list row by row, so that no more than one row is held beside the page.
+struct Rows<'p> {
+    page: &'p mut Page,
+    body: &'p str,
+    /// What was wrong with a row; later rows are read over.
+    failed: &'p mut Option<BadPage>,
+}
+
+impl<'de> de::Visitor<'de> for Rows<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of records")
+    }
+
+    fn visit_seq<A: de::SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        while let Some(row) = seq.next_element::<RawRow<'de>>()? {
+            if self.failed.is_none() {
+                *self.failed = self.page.push(self.body, row).err();
+            }
+        }
+        Ok(())
     }
 }
 
@@ -140,13 +165,15 @@ impl Page {
     pub fn decode_at(body: Arc<str>, list: Range<usize>, fields: &Fields) -> Result<Self, BadPage> {
         let mut page = Self { fields: fields.clone(), body: Arc::clone(&body), cells: Vec::new(), marks: Vec::new() };
         let text = body.get(list).unwrap_or_default();
-        let rows: Vec<RawRow<'_>> = serde_json::from_str(text).map_err(|error| BadPage::Shape(error.to_string()))?;
-        page.cells.reserve_exact(rows.len() * fields.names().len());
-        page.marks.reserve_exact(rows.len());
-        for row in rows {
-            page.push(&body, row)?;
+        let mut failed = None;
+        let mut reader = serde_json::Deserializer::from_str(text);
+        let rows = Rows { page: &mut page, body: &body, failed: &mut failed };
+        let read = reader.deserialize_seq(rows).and_then(|()| reader.end());
+        match (read, failed) {
+            (_, Some(failed)) => Err(failed),
+            (Err(error), None) => Err(BadPage::Shape(error.to_string())),
+            (Ok(()), None) => Ok(page),
         }
-        Ok(page)
     }
 
     fn push(&mut self, body: &str, row: RawRow<'_>) -> Result<(), BadPage> {
