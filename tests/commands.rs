@@ -45,6 +45,9 @@ fn status_tells_how_each_job_stands() {
     status.expect_code(0);
     assert_eq!(status.json()["jobs"][1]["status"], "ok");
     assert_eq!(status.json()["jobs"][1]["rows"], 3);
+    // A look at chosen records says nothing about the whole.
+    shop.outlet.run(&["sync", "items", "--name", "NO-SUCH"]).expect_code(1);
+    assert_eq!(shop.outlet.run(&["--format", "json", "status"]).json()["jobs"][1]["status"], "ok");
     let text = shop.outlet.run(&["status"]);
     assert!(text.stdout.contains("items") && text.stdout.contains("ok"), "{text}");
 }
@@ -59,6 +62,9 @@ fn one_record_can_be_read_again_by_name() {
     let right = shop.outlet.database.rows("items", &["title"], "item_code");
     let right = right.iter().filter(|row| row[0].as_deref() != Some("wrong")).count();
     assert_eq!(right, 2);
+    shop.item("NOT-SOLD", json!({"is_sales_item": 0}));
+    let outside = shop.outlet.run(&["sync", "items", "--name", "NOT-SOLD"]);
+    assert!(outside.expect_code(1).stdout.contains("filters leave out \"NOT-SOLD\""), "{outside}");
     let outcome = shop.outlet.run(&["sync", "items", "--name", "NO-SUCH"]);
     outcome.expect_code(1);
     assert!(outcome.stdout.contains("NO-SUCH"), "{outcome}");
@@ -94,6 +100,8 @@ fn the_watermark_can_be_shown_set_and_reset() {
     let runs = shop.outlet.sync_well(&["items"]);
     assert_eq!((&runs[0]["counts"]["fetched"], &runs[0]["counts"]["unchanged"]), (&json!(10), &json!(10)));
     shop.outlet.run(&["watermark", "set", "items", "last week"]).expect_code(2);
+    let ahead = shop.outlet.run(&["watermark", "set", "items", "2199-01-01 00:00:00"]);
+    assert!(ahead.expect_code(1).stderr.contains("ahead of HQ's clock"), "{ahead}");
 }
 
 #[test]

@@ -22,6 +22,7 @@ on_each_database! {
     a_pass_that_was_cut_goes_on_from_its_last_page
     children_are_replaced_with_their_parent
     a_changed_mapping_fills_the_new_column
+    a_table_that_was_dropped_or_changed_is_filled_again
 }
 
 fn a_first_sync_lands_every_record_and_the_second_changes_nothing(kind: Kind) {
@@ -193,6 +194,23 @@ fn a_changed_mapping_fills_the_new_column(kind: Kind) {
     shop.outlet.configure(&shop.url(), milkrun::demo::data::MANAGER, JOBS);
     shop.outlet.sync_well(&[]);
     shop.assert_in_step();
+}
+
+fn a_table_that_was_dropped_or_changed_is_filled_again(kind: Kind) {
+    let shop = Shop::empty(kind);
+    shop.items(30);
+    shop.outlet.sync_well(&[]);
+    shop.outlet.database.execute("drop table items");
+    shop.outlet.database.execute("delete from item_barcodes");
+    shop.outlet.sync_well(&[]);
+    shop.assert_in_step();
+    shop.outlet.configure(
+        &shop.url(),
+        milkrun::demo::data::MANAGER,
+        &JOBS.replace("table = \"items\"", "table = \"items_2\""),
+    );
+    shop.outlet.sync_well(&[]);
+    assert_eq!(shop.outlet.database.count("items_2"), 30);
 }
 
 #[test]

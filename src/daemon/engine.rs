@@ -9,11 +9,11 @@ use tokio_util::sync::CancellationToken;
 use super::outlet::Outlet;
 use super::schedule::Schedule;
 use super::shutdown::stop_on_signals;
-use super::snapshot::{JobSnapshot, Snapshot, Status, is_good};
+use super::snapshot::{JobSnapshot, Snapshot, Status, is_good, is_whole};
 use super::status::Totals;
 use crate::clock::Clock;
 use crate::config::{Config, Job};
-use crate::run::Trigger;
+use crate::run::{Run, Trigger};
 use crate::store::{self, LastRuns, Store};
 use crate::sync::{Engine, Error, Event, Mode, Order, Watcher};
 
@@ -107,7 +107,10 @@ async fn stands(
         Some(last) => last_good(last, store).await?,
         None => None,
     };
-    let last_run = last.map(|last| last.latest.clone());
+    let last_run = match last {
+        Some(last) => Some(last_whole(last, store).await?),
+        None => None,
+    };
     let rows = store.count_entries(&job.name).await.map_err(trouble("counting the ledger"))?;
     Ok(JobSnapshot {
         name: job.name.clone(),
@@ -120,6 +123,16 @@ async fn stands(
         next_run: schedule.next(now),
         rows: Some(rows),
     })
+}
+
+/// The run that tells how the job stands: the latest that was to read more than chosen records.
+async fn last_whole(last: &LastRuns, store: &Store) -> Result<Run, Error> {
+    if is_whole(&last.latest) {
+        return Ok(last.latest.clone());
+    }
+    let recent = store.runs(Some(&last.latest.job), false, LOOK_BACK).await;
+    let recent = recent.map_err(trouble("reading the run log"))?;
+    Ok(recent.into_iter().find(is_whole).unwrap_or_else(|| last.latest.clone()))
 }
 
 /// When the last good run started. One with parked records is good, one of chosen records is not, so that the log is

@@ -119,18 +119,23 @@ impl fmt::Display for Status {
     }
 }
 
+/// Whether the run was to read all that is new, not only chosen records.
+#[must_use]
+pub fn is_whole(run: &Run) -> bool {
+    match run.trigger {
+        Trigger::Schedule | Trigger::Start | Trigger::Sync | Trigger::Full => true,
+        Trigger::Since | Trigger::Name => false,
+    }
+}
+
 /// Whether the run brought the whole table up to date: it came to its end, and read more than chosen records.
 #[must_use]
 pub fn is_good(run: &Run) -> bool {
-    let is_whole = match run.trigger {
-        Trigger::Schedule | Trigger::Start | Trigger::Sync | Trigger::Full => true,
-        Trigger::Since | Trigger::Name => false,
-    };
     let is_done = match run.status {
         run::Status::Ok | run::Status::Quarantine | run::Status::Conflict => true,
         run::Status::Running | run::Status::Failed | run::Status::Blocked => false,
     };
-    is_whole && is_done
+    is_whole(run) && is_done
 }
 
 /// How far `then` is from `now`, roughly and in words: `12 s ago`, `3 min ago`, `in 5 h`.

@@ -151,7 +151,7 @@ mod tests {
             ("proxy timed out", 504, html(), page.clone(), later),
             ("request timed out", 408, html(), page.clone(), later),
             ("too large", 413, html(), page.clone(), Retry::ByPerson),
-            ("login form", 302, headers(&[("location", "/login?redirect-to=x")]), String::new(), Retry::ByPerson),
+            ("login form", 302, headers(&[("location", "/login?redirect-to=x")]), String::new(), later),
             ("a page with 200", 200, html(), page, later),
             ("a list in place of an object", 200, json(), "[]".to_owned(), later),
         ];

@@ -197,7 +197,7 @@ impl Client {
             }
             return Error::TimedOut { step, limit: self.timeout };
         }
-        if has_tls_cause(&cause) {
+        if has_bad_certificate(&cause) {
             return Error::Certificate { cause: Box::new(cause) };
         }
         let step = if cause.is_connect() { "connecting" } else { "the connection broke" };
@@ -235,26 +235,15 @@ fn date(headers: &HeaderMap) -> Option<DateTime<Utc>> {
     DateTime::parse_from_rfc2822(text).ok().map(|date| date.with_timezone(&Utc))
 }
 
-fn has_tls_cause(error: &reqwest::Error) -> bool {
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        if error
-            .downcast_ref::<rustls::Error>()
-            .is_some_and(|error| matches!(error, rustls::Error::InvalidCertificate(_)))
-        {
-            return true;
-        }
-        // An I/O error hides what it wraps from `source`.
-        if let Some(rustls::Error::InvalidCertificate(_)) = error
-            .downcast_ref::<std::io::Error>()
-            .and_then(std::io::Error::get_ref)
-            .and_then(|inner| inner.downcast_ref::<rustls::Error>())
-        {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
+/// Whether somewhere among the causes a certificate was refused. An I/O error hides what it wraps from `source`.
+fn has_bad_certificate(error: &(dyn std::error::Error + 'static)) -> bool {
+    let is_bad = |error: &rustls::Error| {
+        matches!(error, rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented)
+    };
+    let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    error.downcast_ref::<rustls::Error>().is_some_and(is_bad)
+        || wrapped.is_some_and(|inner| has_bad_certificate(inner))
+        || error.source().is_some_and(has_bad_certificate)
 }
 
 fn header_safe(site: &str) -> String {

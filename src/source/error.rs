@@ -120,6 +120,8 @@ impl Error {
             | Self::Broken { .. }
             | Self::Unreadable(_)
             | Self::Stuck { .. }
+            // A captive portal's login goes away by itself; a moved HQ shows its remedy until somebody follows it.
+            | Self::Redirected { .. }
             | Self::Page(BadPage::Shape(_)) => Retry::Later(None),
             Self::Certificate { .. }
             | Self::TooLarge { .. }
@@ -127,7 +129,6 @@ impl Error {
             | Self::Forbidden { .. }
             | Self::Unknown { .. }
             | Self::Refused { .. }
-            | Self::Redirected { .. }
             | Self::Page(BadPage::Missing(_) | BadPage::Width { .. } | BadPage::Record { .. }) => Retry::ByPerson,
         }
     }
@@ -151,7 +152,9 @@ impl Error {
             Self::Forbidden { .. } => "give the user a role at HQ that may read it",
             Self::Unknown { .. } => "check hq.url and the job's doctype",
             Self::Refused { .. } => "check the job's fields and filters against the DocType at HQ (`milkrun check`)",
-            Self::Redirected { .. } => "set hq.url to the address it redirects to, if that is your HQ",
+            Self::Redirected { .. } => {
+                "if that is your HQ, set hq.url to it; if it is a login of the line here, log in"
+            }
             Self::Page(BadPage::Missing(_) | BadPage::Width { .. }) => {
                 "give the user permission to read the field at HQ, or take it out of the mapping; nothing was overwritten"
             }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use secrecy::ExposeSecret as _;
+use sqlx::Connection as _;
 use sqlx::mysql::{MySqlArguments, MySqlConnectOptions, MySqlConnection, MySqlPoolOptions, MySqlRow};
 use sqlx::{Arguments as _, ConnectOptions as _, Row as _};
 
@@ -32,6 +33,8 @@ pub(super) async fn open(url: &Secret) -> Result<Pools, Error> {
         .pipes_as_concat(false)
         .no_engine_substitution(true)
         .disable_statement_logging();
+    // The pool would try for its whole patience and then say only that it timed out.
+    MySqlConnection::connect_with(&options).await?.close().await?;
     let pool = MySqlPoolOptions::new()
         .max_connections(CONNECTIONS)
         .acquire_timeout(ACQUIRE_TIMEOUT)

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use secrecy::ExposeSecret as _;
+use sqlx::Connection as _;
 use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgPoolOptions, PgRow};
 use sqlx::{Arguments as _, ConnectOptions as _, Row as _};
 
@@ -24,6 +25,8 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(20);
 pub(super) async fn open(url: &Secret) -> Result<Pools, Error> {
     let options: PgConnectOptions = url.expose_secret().parse()?;
     let options = options.application_name("milkrun").disable_statement_logging();
+    // The pool would try for its whole patience and then say only that it timed out.
+    PgConnection::connect_with(&options).await?.close().await?;
     let pool = PgPoolOptions::new()
         .max_connections(CONNECTIONS)
         .acquire_timeout(ACQUIRE_TIMEOUT)

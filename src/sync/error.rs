@@ -5,6 +5,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use crate::conflict::Clash;
+use crate::record::Stamp;
 use crate::retry::Retry;
 use crate::run::Status;
 use crate::{source, store};
@@ -59,17 +60,15 @@ pub enum Error {
         /// The job.
         job: String,
     },
-    /// The row of a record that is gone cannot be found, as the job's key has been changed since it was written.
-    #[error("HQ's record {hq_name:?} is gone, but its row cannot be found by the key {key:?} of then")]
-    LostKey {
-        /// HQ's `name`.
-        hq_name: String,
-        /// The key as the ledger has it.
-        key: String,
-    },
     /// Names that were asked for and that HQ does not show.
     #[error("HQ shows no record named {}", .0.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", "))]
     NotAtHq(Vec<String>),
+    /// A watermark that lies ahead of HQ's clock would hide all that is stamped until then.
+    #[error("{0} lies ahead of HQ's clock; a watermark there would hide every change until then")]
+    AheadOfHq(Stamp),
+    /// Names that were asked for, that HQ has, and that the job's filters leave out.
+    #[error("the job's filters leave out {}", .0.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", "))]
+    OutsideFilters(Vec<String>),
     /// Another process runs this job.
     #[error("the job is being run by {holder}, until {} at the latest", .until.format("%Y-%m-%d %H:%M:%S UTC"))]
     Busy {
@@ -106,8 +105,13 @@ impl Error {
             Self::Source { cause, .. } => by_retry(cause.retry()),
             Self::Store { cause, .. } => by_retry(cause.retry()),
             Self::Shared(error) => error.status(),
-            Self::Reject { .. } | Self::Clash(_) | Self::TooManyGone { .. } | Self::LostKey { .. } => Status::Blocked,
-            Self::NotAtHq(_) | Self::Busy { .. } | Self::Waits(_) | Self::Stopped => Status::Failed,
+            Self::Reject { .. } | Self::Clash(_) | Self::TooManyGone { .. } => Status::Blocked,
+            Self::NotAtHq(_)
+            | Self::OutsideFilters(_)
+            | Self::AheadOfHq(_)
+            | Self::Busy { .. }
+            | Self::Waits(_)
+            | Self::Stopped => Status::Failed,
         }
     }
 
@@ -116,7 +120,11 @@ impl Error {
     pub fn remedy(&self) -> String {
         match self {
             Self::Source { cause, .. } => cause.remedy().to_owned(),
-            Self::Store { cause, .. } => cause.remedy().unwrap_or("milkrun tries again on schedule").to_owned(),
+            Self::Store { cause, .. } => match (cause.remedy(), cause.retry()) {
+                (Some(remedy), _) => remedy.to_owned(),
+                (None, Retry::Later(_)) => "nothing to do; milkrun tries again on schedule".to_owned(),
+                (None, Retry::ByPerson) => "do what it says; `milkrun check` tells when it fits".to_owned(),
+            },
             Self::Shared(error) => error.remedy(),
             Self::Reject { .. } => {
                 "mend the record at HQ, or let the mapping take it (`default`, another `type`); the run goes on from this page".to_owned()
@@ -125,8 +133,9 @@ impl Error {
             Self::TooManyGone { job, .. } => {
                 format!("if HQ really deleted them, say so: `milkrun sync {job} --confirm-deletes`")
             }
-            Self::LostKey { .. } => "remove the row by hand, then run the job again".to_owned(),
             Self::NotAtHq(_) => "check the names; a deleted record goes by its tombstone".to_owned(),
+            Self::AheadOfHq(_) => "give a moment that has been, in HQ's wall time".to_owned(),
+            Self::OutsideFilters(_) => "change the record at HQ, or the job's filters, if it belongs here".to_owned(),
             Self::Busy { .. } => "nothing to do; try again when it has ended".to_owned(),
             Self::Waits(job) => format!("see `milkrun runs {job}`"),
             Self::Stopped => "nothing to do".to_owned(),

@@ -221,11 +221,19 @@ impl Work<'_> {
                 .await
                 .map_err(writing())?;
             let entries = tx.entries(&self.job.name, &names, &[]).await.map_err(writing())?;
-            let keys = entries.iter().map(|entry| {
-                let key = self.key(&entry.local_key);
-                key.ok_or_else(|| Error::LostKey { hq_name: entry.hq_name.clone(), key: entry.local_key.clone() })
-            });
-            let keys = keys.collect::<Result<Vec<_>, _>>()?;
+            let keys: Vec<_> = entries.iter().filter_map(|entry| self.key(&entry.local_key)).collect();
+            // A row may have been removed here, or stand under another key since the job's `key` was changed.
+            let found = tx.rows(&self.table, &keys).await.map_err(writing())?;
+            let keys: Vec<_> = keys.into_iter().filter(|key| found.contains_key(&key.text())).collect();
+            if keys.len() < entries.len() {
+                let (gone, rows) = (entries.len(), keys.len());
+                tracing::warn!(
+                    job = self.job.name,
+                    gone,
+                    rows,
+                    "not every record that is gone at HQ still had a row here"
+                );
+            }
             match self.job.deletes {
                 Deletes::Delete => tx.delete(&self.table, &keys).await.map_err(writing())?,
                 Deletes::Mark => tx.mark_deleted(&self.table, &keys, now).await.map_err(writing())?,
@@ -235,7 +243,7 @@ impl Work<'_> {
             tx.drop_entries(&self.job.name, &held).await.map_err(writing())?;
             tx.commit().await.map_err(writing())?;
             if self.job.deletes != Deletes::Keep {
-                self.counts.deleted += entries.len() as u64;
+                self.counts.deleted += keys.len() as u64;
             }
         }
         Ok(())

@@ -40,7 +40,7 @@ impl Work<'_> {
         if has_changed && !is_asked_for {
             tracing::info!(job = self.job.name, "the mapping has changed: every record is read again");
         }
-        let newest = self.newest().await?;
+        let newest = unless_stopped(self.stop, self.newest()).await?;
         let is_repair = is_asked_for || has_changed;
         self.progress.pass = Some(Pass { cursor: None, newest, started_at: self.started, is_repair });
         // Kept from the beginning of the pass, so that a change in its middle begins it anew.

@@ -67,7 +67,11 @@ impl Work<'_> {
         let (outside, missing): (Vec<String>, Vec<String>) =
             absent.iter().map(|name| (*name).to_owned()).partition(|name| living.contains(name));
         self.retire(&outside).await?;
-        if missing.is_empty() { Ok(()) } else { Err(Error::NotAtHq(missing)) }
+        match (missing.is_empty(), outside.is_empty()) {
+            (false, _) => Err(Error::NotAtHq(missing)),
+            (true, false) => Err(Error::OutsideFilters(outside)),
+            (true, true) => Ok(()),
+        }
     }
 
     /// Applies all news above `start`; returns a stamp that HQ had given out when the first answer came. Records

@@ -6,6 +6,11 @@ use crate::store::Stream;
 use crate::watermark::{Progress, Watermark};
 
 impl Engine {
+    /// HQ's wall clock as the outlet's own clock has it.
+    fn hq_now(&self) -> chrono::NaiveDateTime {
+        self.clock.now().with_timezone(&self.config.hq.time_zone).naive_local()
+    }
+
     /// Has the job's next run read again what HQ stamped after `stamp`, or everything. Rows and ledger stay, so what
     /// did not change costs no write. Waits for a run that is going on.
     ///
@@ -13,6 +18,9 @@ impl Engine {
     /// A database that does not answer, or a run that does not end.
     pub async fn rewind(&self, job: &str, stamp: Option<&Stamp>) -> Result<(), Error> {
         let step = "moving the watermark";
+        if let Some(stamp) = stamp.filter(|stamp| stamp.moment() > self.hq_now()) {
+            return Err(Error::AheadOfHq(stamp.clone()));
+        }
         let held = self.take_lease(job).await?;
         let now = self.clock.now();
         let before = self.store.progress(job, Stream::Records).await.map_err(Error::store(step))?.unwrap_or_default();
@@ -26,9 +34,9 @@ impl Engine {
             },
             None => Watermark::default(),
         };
-        // Without the mapping of the last pass the next run is a pass over everything.
-        let mapping = before.mapping.filter(|_| stamp.is_some());
-        let progress = Progress { watermark, pass: None, mapping };
+        // Without the mapping of the last pass the next run is a pass over everything; one that is under way goes on.
+        let (pass, mapping) = if stamp.is_some() { (before.pass, before.mapping) } else { (None, None) };
+        let progress = Progress { watermark, pass, mapping };
         let mut tx = self.store.begin().await.map_err(Error::store(step))?;
         tx.hold_lease(job, self.holder.text(), lease::until(now)).await.map_err(Error::store(step))?;
         tx.save_progress(job, Stream::Records, &progress, now).await.map_err(Error::store(step))?;

@@ -1,12 +1,13 @@
 //! Several jobs one after another, each after those it waits for, sharing one request for tombstones.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use tokio_util::sync::CancellationToken;
 
 use super::gone::Tombstones;
+use super::run::unless_stopped;
 use super::{Engine, Error, Mode};
-use crate::run::{Run, Status, Trigger};
+use crate::run::{Run, Trigger};
 use crate::source::Meter;
 
 /// What is to be run, and under which conditions.
@@ -23,7 +24,7 @@ pub struct Order {
 }
 
 impl Engine {
-    /// Runs the jobs and logs each run. A job whose predecessor in the same round did not end well is not started.
+    /// Runs the jobs and logs each run. A job whose predecessor in the same round read not everything is not started.
     ///
     /// # Errors
     /// Only what keeps a run from being logged; how the runs ended stands in them.
@@ -31,24 +32,22 @@ impl Engine {
         let jobs = self.in_order(&order.jobs);
         let meter = Meter::default();
         let tombstones = match order.mode {
-            Mode::Changes | Mode::Full => self.tombstones(&jobs, &meter).await,
+            Mode::Changes | Mode::Full => unless_stopped(stop, self.tombstones(&jobs, &meter)).await,
             Mode::Since(_) | Mode::Names(_) => Ok(Tombstones::none()),
         };
         // HQ's trouble with the tombstones is every job's trouble; each says so in its own run.
         let tombstones = tombstones.map_err(std::sync::Arc::new);
-        let mut ended: BTreeMap<usize, Status> = BTreeMap::new();
+        let mut incomplete: BTreeSet<usize> = BTreeSet::new();
         let mut runs = Vec::with_capacity(jobs.len());
         for job in jobs {
             let Some(checked) = self.config.jobs.get(job) else { continue };
-            let awaited = checked.after.iter().find(|other| {
-                ended
-                    .get(*other)
-                    .is_some_and(|status| !matches!(status, Status::Ok | Status::Quarantine | Status::Conflict))
-            });
+            let awaited = checked.after.iter().find(|other| incomplete.contains(*other));
             let waits_for = awaited.and_then(|other| self.config.jobs.get(*other)).map(|other| other.name.clone());
             // The first run carries what the shared request cost.
-            let run = self.run(checked, order, waits_for, tombstones.as_ref(), &meter, stop).await?;
-            ended.insert(job, run.status);
+            let (run, is_complete) = self.run(checked, order, waits_for, tombstones.as_ref(), &meter, stop).await?;
+            if !is_complete {
+                incomplete.insert(job);
+            }
             runs.push(run);
         }
         Ok(runs)

@@ -43,7 +43,7 @@ impl Engine {
         tombstones: Result<&Tombstones, &Arc<Error>>,
         meter: &Meter,
         stop: &CancellationToken,
-    ) -> Result<Run, Error> {
+    ) -> Result<(Run, bool), Error> {
         let log = Error::store("writing the run log");
         let started = self.clock.now();
         let before = self.store.progress(&job.name, Stream::Records).await;
@@ -101,7 +101,9 @@ impl Engine {
         self.store.finish_run(&run).await.map_err(Error::store("writing the run log"))?;
         report(&run);
         self.tell(&Event::Ended(run.clone()));
-        Ok(run)
+        // Deletes that wait for a word leave the table as complete as those that follow need it.
+        let is_complete = matches!(outcome, Ok(()) | Err(Error::TooManyGone { .. }));
+        Ok((run, is_complete))
     }
 
     async fn execute(
@@ -130,7 +132,10 @@ impl Engine {
             page_size: job.page_size as usize,
             from_the_future: 0,
         };
-        let outcome = work.read(&order.mode, tombstones).await;
+        let outcome = match work.notice_an_emptied_table().await {
+            Ok(()) => work.read(&order.mode, tombstones).await,
+            Err(error) => Err(error),
+        };
         *counts = work.counts;
         if work.from_the_future > 0 {
             tracing::warn!(
@@ -169,11 +174,34 @@ impl Work<'_> {
         }
     }
 
-    /// Changes whenever the job would fill its table differently.
+    /// Changes whenever the job would fill its tables differently, or other tables.
     pub(super) fn fingerprint(&self) -> i64 {
-        let filters = serde_json::Value::from(self.job.filters.clone()).to_string();
-        let hash = xxhash_rust::xxh3::xxh3_64(format!("{}\n{filters}", self.job.doctype).as_bytes());
-        self.job.mapping.fingerprint() ^ i64::from_ne_bytes(hash.to_ne_bytes())
+        let mapping = &self.job.mapping;
+        let key: Vec<&str> = mapping
+            .key()
+            .iter()
+            .filter_map(|at| mapping.columns().get(*at))
+            .map(|column| column.name.as_str())
+            .collect();
+        let children: Vec<[&str; 3]> = mapping
+            .children()
+            .iter()
+            .map(|child| [child.field.as_str(), child.table.as_str(), child.parent_key.as_str()])
+            .collect();
+        let what = serde_json::json!([self.job.doctype, self.job.table, key, children, self.job.filters]);
+        let hash = xxhash_rust::xxh3::xxh3_64(what.to_string().as_bytes());
+        mapping.fingerprint() ^ i64::from_ne_bytes(hash.to_ne_bytes())
+    }
+
+    /// Has everything read again if the table is empty and should not be.
+    async fn notice_an_emptied_table(&mut self) -> Result<(), Error> {
+        let is_hollow = self.engine.store.is_hollow(&self.job.name, &self.table).await;
+        if self.progress.pass.is_none() && is_hollow.map_err(Error::store("looking into the table"))? {
+            tracing::warn!(job = self.job.name, table = self.job.table, "the table is empty: everything is read again");
+            // No mapping has this fingerprint, so that the pass is one that repairs.
+            self.progress.mapping = self.progress.mapping.map(|_| !self.fingerprint());
+        }
+        Ok(())
     }
 
     /// Ends the run between two pages when milkrun is told to stop.
