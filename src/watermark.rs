@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, NaiveDateTime, Offset as _, TimeZone as _, Utc};
+use chrono::{DateTime, NaiveDateTime, Offset as _, TimeZone as _, Timelike as _, Utc};
 use chrono_tz::Tz;
 
 use crate::record::{Mark, Stamp};
@@ -170,7 +170,9 @@ fn lowest_stamp_between(zone: Tz, from: DateTime<Utc>, to: DateTime<Utc>) -> Opt
                 let middle = before + (after - before) / 2;
                 if offset(middle) == offset(day) { before = middle } else { after = middle }
             }
+            // `after` lies less than a second behind the change.
             let fell_to = after.with_timezone(&zone).naive_local() - chrono::Duration::seconds(1);
+            let fell_to = fell_to.with_nanosecond(0).unwrap_or(fell_to);
             lowest = Some(lowest.map_or(fell_to, |known| known.min(fell_to)));
         }
         day = next;

@@ -122,7 +122,9 @@ impl Plan {
         let base = held.entries.get(&record.hq_name);
         let moved_from = base.filter(|entry| entry.local_key != key).map(|entry| entry.local_key.clone());
         let is_same_row = base.is_some_and(|entry| entry.row_hash == record.mapped.hash) && moved_from.is_none();
-        let is_same_children = base.is_some_and(|entry| entry.children_hash == record.children_hash);
+        // Without a base there is nothing to compare with, other than for a job that has no child tables.
+        let is_same_children =
+            base.map_or(record.children.is_empty(), |entry| entry.children_hash == record.children_hash);
         let old_row = moved_from.as_ref().and_then(|from| held.rows.get(from));
         let local = old_row.or_else(|| held.rows.get(&key));
 

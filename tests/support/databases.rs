@@ -32,12 +32,12 @@ impl Database {
         let name = format!("milkrun_t{}_{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
         let server = match kind {
             Kind::Sqlite => String::new(),
-            Kind::Postgres => address("MILKRUN_TEST_POSTGRES", "postgres://postgres@127.0.0.1:5432/postgres"),
-            Kind::Mysql => address("MILKRUN_TEST_MYSQL", "mysql://root@127.0.0.1:3306/mysql"),
+            Kind::Postgres => address("MILKRUN_TEST_POSTGRES", "postgres://postgres@127.0.0.1:5432"),
+            Kind::Mysql => address("MILKRUN_TEST_MYSQL", "mysql://root@127.0.0.1:3306"),
         };
         let url = match kind {
             Kind::Sqlite => format!("sqlite://{}", folder.join("outlet.db").display()),
-            Kind::Postgres | Kind::Mysql => format!("{}/{name}", server.rsplit_once('/').unwrap().0),
+            Kind::Postgres | Kind::Mysql => format!("{server}/{name}"),
         };
         let database = Self { kind, url, server, name };
         database.on_server(&format!("create database {}", database.name));
@@ -46,7 +46,8 @@ impl Database {
 
     fn on_server(&self, sql: &str) {
         if self.kind != Kind::Sqlite {
-            execute(self.kind, &self.server, sql);
+            let own = if self.kind == Kind::Postgres { "/postgres" } else { "" };
+            execute(self.kind, &format!("{}{own}", self.server), sql);
         }
     }
 
