@@ -93,7 +93,10 @@ impl Watermark {
         if !is_higher {
             return self.clone();
         }
-        Self { seen: Some(mark.clone()), seen_at: Some(read_at), ..self.clone() }
+        // How late a record may come counts from its stamp: more of one stamp begins no new wait.
+        let is_same_stamp = self.seen.as_ref().is_some_and(|seen| seen.modified == mark.modified);
+        let seen_at = if is_same_stamp { self.seen_at.or(Some(read_at)) } else { Some(read_at) };
+        Self { seen: Some(mark.clone()), seen_at, ..self.clone() }
     }
 
     /// The watermark after a run that went through everything from its start to the end of HQ's list.

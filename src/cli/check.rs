@@ -144,7 +144,7 @@ async fn hq(config: &Config, report: &mut Report) {
         Ok(user) => report.ok("hq", format!("{} knows us as {user}", config.hq.url)),
         Err(error) => return report.source("hq", "logging in", error),
     }
-    match hq.newest(DELETED_DOCUMENT, "creation", None, &meter).await {
+    match hq.newest(DELETED_DOCUMENT, &[], "creation", None, &meter).await {
         Ok(_) => report.ok("hq", "the user may list Deleted Document, so deletes are noticed"),
         Err(source::Error::Forbidden { .. }) => report.note(
             "hq",

@@ -9,6 +9,8 @@ use std::sync::atomic::Ordering;
 
 use super::run::{Work, unless_stopped};
 use super::{Engine, Error, lease};
+use chrono::{DateTime, Utc};
+
 use crate::config::Deletes;
 use crate::record::{Mark, Page, Stamp};
 use crate::source;
@@ -34,7 +36,7 @@ enum Shared {
     /// Not asked for, or the user may not see them.
     None,
     /// The first page above the lowest start of all jobs; `newest` for those that have no start yet.
-    Page { fetched: Option<Fetched>, newest: Option<Mark>, read_at: chrono::DateTime<chrono::Utc> },
+    Page { fetched: Option<Fetched>, newest: Option<Mark>, read_at: DateTime<Utc>, asked_at: DateTime<Utc> },
 }
 
 impl Tombstones {
@@ -90,30 +92,37 @@ impl Engine {
         meter: &Meter,
     ) -> Result<Shared, source::Error> {
         let mut newest = None;
-        let mut read_at = self.clock.now();
+        let asked_at = self.clock.now();
+        let mut read_at = asked_at;
         if has_beginner {
-            let (mark, fetched) = self.hq.newest(source::frappe::DELETED_DOCUMENT, "creation", None, meter).await?;
+            let (mark, fetched) =
+                self.hq.newest(source::frappe::DELETED_DOCUMENT, &[], "creation", None, meter).await?;
             newest = mark;
             read_at = fetched.read_at;
         }
         let fetched = match lowest(starts) {
             _ if doctypes.is_empty() => None,
-            lowest => Some(self.hq.tombstones(doctypes, lowest, PAGE_SIZE, meter).await?),
+            lowest => Some(self.hq.tombstones(doctypes, lowest.as_ref(), PAGE_SIZE, meter).await?),
         };
-        Ok(Shared::Page { fetched, newest, read_at })
+        Ok(Shared::Page { fetched, newest, read_at, asked_at })
     }
 }
 
-/// The lowest start by stamp, its name left out where several share it; `None` where one starts from the beginning.
-fn lowest(starts: &[Option<Mark>]) -> Option<&Mark> {
+/// The lowest start by stamp, with its name where all share it; `None` where one starts from the beginning.
+fn lowest(starts: &[Option<Mark>]) -> Option<Mark> {
     let known: Option<Vec<&Mark>> = starts.iter().map(Option::as_ref).collect();
-    known?.into_iter().min_by_key(|mark| mark.modified.clone())
+    let known = known?;
+    let lowest = known.iter().min_by_key(|mark| &mark.modified)?;
+    let is_shared = known.iter().all(|mark| mark == lowest);
+    // Names have no order here: where starts differ, all of the lowest stamp is asked for again.
+    let name = if is_shared { lowest.name.clone() } else { String::new() };
+    Some(Mark { modified: lowest.modified.clone(), name })
 }
 
 impl Work<'_> {
     /// Carries out the tombstones that concern this job.
     pub(super) async fn bury(&mut self, tombstones: &Tombstones) -> Result<(), Error> {
-        let Shared::Page { fetched, newest, read_at } = &tombstones.shared else { return Ok(()) };
+        let Shared::Page { fetched, newest, read_at, asked_at } = &tombstones.shared else { return Ok(()) };
         let progress = self.engine.store.progress(&self.job.name, Stream::Deletes).await;
         let Some(at_start) = progress.map_err(Error::store("reading the watermark of the deletes"))? else {
             return self.begin_to_watch(newest.clone(), *read_at).await;
@@ -142,8 +151,13 @@ impl Work<'_> {
         }
         let names: Vec<String> = gone.keys().cloned().collect();
         self.retire(&names).await?;
-        progress.watermark =
-            progress.watermark.settle(&at_start.watermark, self.started, bound.as_ref(), self.job.overlap, zone);
+        progress.watermark = progress.watermark.settle(
+            &at_start.watermark,
+            self.started.min(*asked_at),
+            bound.as_ref(),
+            self.job.overlap,
+            zone,
+        );
         let done: Vec<(String, Stamp)> = gone.into_iter().chain(alive).collect();
         if progress != at_start || !done.is_empty() {
             self.save_deletes(&progress, &done).await?;
@@ -266,7 +280,7 @@ impl Work<'_> {
     }
 
     /// The job's first sight of tombstones: what was deleted before its first load is no concern of its.
-    async fn begin_to_watch(&self, newest: Option<Mark>, read_at: chrono::DateTime<chrono::Utc>) -> Result<(), Error> {
+    async fn begin_to_watch(&self, newest: Option<Mark>, read_at: DateTime<Utc>) -> Result<(), Error> {
         let mut watermark = Watermark::default();
         if let Some(newest) = newest {
             watermark = watermark.after(&newest, read_at, newest.modified.moment());

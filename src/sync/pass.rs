@@ -10,7 +10,7 @@ use crate::conflict::Care;
 use crate::record::{Mark, Stamp};
 use crate::source;
 use crate::source::frappe::Fetched;
-use crate::watermark::{Pass, Progress};
+use crate::watermark::{Pass, Progress, Watermark};
 
 impl Work<'_> {
     pub(super) async fn pass(&mut self, is_asked_for: bool) -> Result<(), Error> {
@@ -21,7 +21,10 @@ impl Work<'_> {
         loop {
             self.go_on()?;
             let (cursor, fetched) = next;
-            let Some(last) = self.end_of(&cursor, &fetched)? else { break };
+            let Some(last) = self.end_of(&cursor, &fetched)? else {
+                unless_stopped(self.stop, self.confirm_end(cursor.as_ref())).await?;
+                break;
+            };
             let step = Step { progress: self.progress_at(&last, &fetched), care };
             self.note_the_future(&fetched);
             next = self.apply_and_fetch(fetched, step, last).await?;
@@ -41,7 +44,10 @@ impl Work<'_> {
             tracing::info!(job = self.job.name, "the mapping has changed: every record is read again");
         }
         let newest = unless_stopped(self.stop, self.newest()).await?;
-        let is_repair = is_asked_for || has_changed;
+        // Without a mapping of before, as after a reset, the ledger's fingerprints may be another mapping's.
+        let entries =
+            self.engine.store.count_entries(&self.job.name).await.map_err(Error::store("counting the ledger"))?;
+        let is_repair = is_asked_for || has_changed || entries > 0;
         self.progress.pass = Some(Pass { cursor: None, newest, started_at: self.started, is_repair });
         // Kept from the beginning of the pass, so that a change in its middle begins it anew.
         self.progress.mapping = Some(fingerprint);
@@ -50,7 +56,7 @@ impl Work<'_> {
 
     /// HQ's newest stamp that is not ahead of HQ's clock.
     async fn newest(&self) -> Result<Option<Stamp>, Error> {
-        let ask = |upto| self.engine.hq.newest(&self.job.doctype, "modified", upto, self.meter);
+        let ask = |upto| self.engine.hq.newest(&self.job.doctype, &[], "modified", upto, self.meter);
         let step = "asking HQ for its newest record";
         let (newest, fetched) = ask(None).await.map_err(Error::source(step))?;
         let now = Stamp::at(fetched.hq_now);
@@ -60,6 +66,25 @@ impl Work<'_> {
                 Ok(newest.map(|mark| mark.modified))
             }
             newest => Ok(newest.map(|mark| mark.modified)),
+        }
+    }
+
+    /// An empty page is the end only if nothing older than the newest record of the start lies behind the cursor: an
+    /// answer can be empty by a fault.
+    async fn confirm_end(&self, cursor: Option<&Mark>) -> Result<(), Error> {
+        let Some(bound) = self.progress.pass.as_ref().and_then(|pass| pass.newest.as_ref()) else { return Ok(()) };
+        if cursor.is_some_and(|cursor| cursor.modified >= *bound) {
+            return Ok(());
+        }
+        let (job, step) = (self.job, "asking HQ whether the list ends here");
+        let newest = self.engine.hq.newest(&job.doctype, &job.filters, "modified", Some(bound), self.meter).await;
+        let (newest, _) = newest.map_err(Error::source(step))?;
+        match newest {
+            Some(newest) if cursor.is_none_or(|cursor| cursor.modified < newest.modified) => {
+                let reason = format!("the list ended before HQ's record of {}", newest.modified);
+                Err(Error::source("reading a page")(source::Error::Unreadable(reason)))
+            }
+            Some(_) | None => Ok(()),
         }
     }
 
@@ -74,9 +99,13 @@ impl Work<'_> {
                 watermark = watermark.after(&mark, pass.started_at, newest.moment());
             }
         }
-        let settled_by = crate::watermark::Watermark { seen: None, ..at_start };
-        let (overlap, zone) = (self.job.overlap, self.engine.config.hq.time_zone);
-        self.progress.watermark = watermark.settle(&settled_by, pass.started_at, pass.newest.as_ref(), overlap, zone);
+        // A pass sees only what matches the filters; what left them since the last poll is the next poll's to find.
+        if watermark.settled.is_none() {
+            let settled_by = Watermark { seen: None, ..at_start };
+            let (overlap, zone) = (self.job.overlap, self.engine.config.hq.time_zone);
+            watermark = watermark.settle(&settled_by, pass.started_at, pass.newest.as_ref(), overlap, zone);
+        }
+        self.progress.watermark = watermark;
         self.save_progress().await
     }
 
@@ -154,7 +183,12 @@ async fn ahead(
                 tracing::warn!(job = job.name, %error, "HQ does not list records without `modified`; they are left out");
                 cursor = Some(Mark { modified: Stamp::never(), name: String::new() });
             }
-            Ok(fetched) if fetched.page.is_empty() && unstamped.is_some() => {
+            // A server that does not know `is not set` sends other records; they come in their own order.
+            Ok(fetched)
+                if unstamped.is_some()
+                    && (fetched.page.is_empty()
+                        || fetched.page.marks().iter().any(|mark| mark.modified != Stamp::never())) =>
+            {
                 cursor = Some(Mark { modified: Stamp::never(), name: String::new() });
             }
             fetched => return Ok((cursor, fetched.map_err(Error::source("reading a page"))?, size)),

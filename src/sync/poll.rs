@@ -29,6 +29,17 @@ struct News<'m> {
     is_ours: bool,
 }
 
+/// What became of records that were asked for by name.
+#[derive(Debug)]
+struct Fate {
+    /// Those that came.
+    page: Page,
+    /// Those that HQ has and, asked twice, does not show under the job's filters.
+    outside: Vec<String>,
+    /// Those that HQ does not have: deleted or renamed a moment ago, which is their tombstone's or reconcile's to tell.
+    missing: Vec<String>,
+}
+
 impl Work<'_> {
     pub(super) async fn poll(&mut self) -> Result<(), Error> {
         let at_start = self.progress.clone();
@@ -56,16 +67,9 @@ impl Work<'_> {
     /// `--name`: reads these records again.
     pub(super) async fn names(&mut self, names: &[String]) -> Result<(), Error> {
         let wanted: Vec<&str> = names.iter().map(String::as_str).collect();
-        let (page, absent) = self.fetch_news(&wanted).await?;
+        let Fate { page, outside, missing } = self.fetch_news(&wanted).await?;
         let step = Step { progress: self.progress.clone(), care: Care::Repair };
         self.page(page, step).await?;
-        if absent.is_empty() {
-            return Ok(());
-        }
-        let absent: Vec<&str> = absent.iter().map(String::as_str).collect();
-        let living = self.living(&absent).await?;
-        let (outside, missing): (Vec<String>, Vec<String>) =
-            absent.iter().map(|name| (*name).to_owned()).partition(|name| living.contains(name));
         self.retire(&outside).await?;
         match (missing.is_empty(), outside.is_empty()) {
             (false, _) => Err(Error::NotAtHq(missing)),
@@ -154,44 +158,45 @@ impl Work<'_> {
         leavers: &mut Vec<String>,
     ) -> Result<(), Error> {
         let names: Vec<&str> = chunk.iter().map(|news| news.mark.name.as_str()).collect();
-        let (page, absent) = self.fetch_news(&names).await?;
+        let Fate { page, outside, missing: _ } = self.fetch_news(&names).await?;
+        if let (Some(name), true) = (outside.first(), self.job.filters.is_empty()) {
+            let reason = format!("it lists {name:?} and does not send it");
+            return Err(Error::source("reading changed records")(source::Error::Unreadable(reason)));
+        }
         let mut progress = self.progress.clone();
         if let Some(last) = chunk.last() {
             progress.watermark = progress.watermark.after(last.mark, listing.read_at, listing.hq_now);
         }
+        // One that came back while the run went on is no leaver.
+        leavers.retain(|name| !page.marks().iter().any(|mark| mark.name == *name));
         self.page(page, Step { progress, care }).await?;
-        if self.job.filters.is_empty() {
-            // Without filters a record that was listed and does not come was deleted or renamed in between; that is
-            // its tombstone's to tell, or reconcile's.
-            return Ok(());
-        }
-        let absent: HashSet<String> = absent.into_iter().collect();
+        let outside: HashSet<String> = outside.into_iter().collect();
         let (ours, strangers): (Vec<&News<'_>>, Vec<&News<'_>>) =
-            chunk.iter().filter(|news| absent.contains(&news.mark.name)).partition(|news| news.is_ours);
+            chunk.iter().filter(|news| outside.contains(&news.mark.name)).partition(|news| news.is_ours);
         leavers.extend(ours.into_iter().map(|news| news.mark.name.clone()));
         let strangers: Vec<(String, Stamp)> =
             strangers.into_iter().map(|news| (news.mark.name.clone(), news.mark.modified.clone())).collect();
         self.note_absent(&strangers).await
     }
 
-    /// The whole records of `names`, and the names that HQ does not show under the job's filters. A name counts as
-    /// absent only when an answer showed none of those asked for: a server that cuts its answers short would
-    /// otherwise make records look gone.
-    async fn fetch_news(&mut self, names: &[&str]) -> Result<(Page, Vec<String>), Error> {
-        let mut page = self.records_or_fewer(names).await?;
-        loop {
-            let came: HashSet<&str> = page.marks().iter().map(|mark| mark.name.as_str()).collect();
-            let absent: Vec<&str> = names.iter().filter(|name| !came.contains(**name)).copied().collect();
-            if absent.is_empty() || came.is_empty() {
-                return Ok((page.clone(), absent.into_iter().map(str::to_owned).collect()));
-            }
-            let more = self.records_or_fewer(&absent).await?;
-            if !more.marks().iter().any(|mark| absent.contains(&mark.name.as_str())) {
-                let absent = absent.into_iter().map(str::to_owned).collect();
-                return Ok((page, absent));
-            }
-            page = page.joined(&more);
+    /// The whole records of `names` under the job's filters, and what became of the others.
+    ///
+    /// That a record does not come proves little: an answer may be empty or short by a fault. So HQ is asked which
+    /// of the absent it has at all, filters aside, and then for those once more.
+    async fn fetch_news(&mut self, names: &[&str]) -> Result<Fate, Error> {
+        let page = self.records_or_fewer(names).await?;
+        let absent = absent_from(&page, names);
+        if absent.is_empty() {
+            return Ok(Fate { page, outside: Vec::new(), missing: Vec::new() });
         }
+        let living = self.living(&absent).await?;
+        let (alive, missing): (Vec<&str>, Vec<&str>) = absent.into_iter().partition(|name| living.contains(*name));
+        let page = match alive.as_slice() {
+            [] => page,
+            alive => page.joined(&self.records_or_fewer(alive).await?),
+        };
+        let owned = |names: Vec<&str>| names.into_iter().map(str::to_owned).collect();
+        Ok(Fate { outside: owned(absent_from(&page, &alive)), missing: owned(missing), page })
     }
 
     async fn records_or_fewer(&mut self, names: &[&str]) -> Result<Page, Error> {
@@ -218,6 +223,11 @@ impl Work<'_> {
         let ahead = |mark: &&Mark| mark.modified.moment() > fetched.hq_now + chrono::Duration::minutes(1);
         self.from_the_future += fetched.page.marks().iter().rev().take_while(ahead).count() as u64;
     }
+}
+
+fn absent_from<'n>(page: &Page, names: &[&'n str]) -> Vec<&'n str> {
+    let came: HashSet<&str> = page.marks().iter().map(|mark| mark.name.as_str()).collect();
+    names.iter().filter(|name| !came.contains(**name)).copied().collect()
 }
 
 /// The highest stamp of a page that is not ahead of HQ's clock.

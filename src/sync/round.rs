@@ -40,6 +40,10 @@ impl Engine {
         let mut incomplete: BTreeSet<usize> = BTreeSet::new();
         let mut runs = Vec::with_capacity(jobs.len());
         for job in jobs {
+            // A job that has not begun when milkrun is told to stop leaves no trace.
+            if stop.is_cancelled() && !runs.is_empty() {
+                break;
+            }
             let Some(checked) = self.config.jobs.get(job) else { continue };
             let awaited = checked.after.iter().find(|other| incomplete.contains(*other));
             let waits_for = awaited.and_then(|other| self.config.jobs.get(*other)).map(|other| other.name.clone());

@@ -12,7 +12,7 @@ use crate::config::Job;
 use crate::record::Mark;
 use crate::run::{Counts, Run, Status, Trigger};
 use crate::source::Meter;
-use crate::store::{Stream, Table};
+use crate::store::{self, Stream, Table};
 use crate::watermark::Progress;
 
 /// A run that is going on.
@@ -159,6 +159,7 @@ impl Work<'_> {
                 let buried = self.bury(tombstones).await;
                 let undecided = undecided(buried)?;
                 self.pass(true).await?;
+                self.poll_after_pass().await?;
                 undecided
             }
             Mode::Changes => {
@@ -168,10 +169,16 @@ impl Work<'_> {
                     self.poll().await?;
                 } else {
                     self.pass(false).await?;
+                    self.poll_after_pass().await?;
                 }
                 undecided
             }
         }
+    }
+
+    /// With filters a pass is blind to what left them; a poll from where the last one settled is not.
+    async fn poll_after_pass(&mut self) -> Result<(), Error> {
+        if self.job.filters.is_empty() { Ok(()) } else { self.poll().await }
     }
 
     /// Changes whenever the job would fill its tables differently, or other tables.
@@ -210,10 +217,13 @@ impl Work<'_> {
     }
 }
 
-/// Deletes that wait for the operator's word keep no record from coming; the run says so at its end.
+/// Deletes that wait for the operator's word, or that the database refuses (a sale still refers to the item), keep no
+/// record from coming; the run says so at its end.
 fn undecided(buried: Result<(), Error>) -> Result<Result<(), Error>, Error> {
     match buried {
-        Err(waits @ Error::TooManyGone { .. }) => Ok(Err(waits)),
+        Err(waits @ (Error::TooManyGone { .. } | Error::Store { cause: store::Error::Refused { .. }, .. })) => {
+            Ok(Err(waits))
+        }
         buried => buried.map(Ok),
     }
 }

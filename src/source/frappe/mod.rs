@@ -165,13 +165,14 @@ impl Frappe {
         Ok(self.ask(query, &child.fields, meter).await?.page)
     }
 
-    /// The mark of the newest record of a DocType, filters aside, stamped at or before `upto`.
+    /// The mark of the newest record of a DocType that matches `filters`, stamped at or before `upto`.
     ///
     /// # Errors
     /// All of [`Error`].
     pub async fn newest(
         &self,
         doctype: &str,
+        filters: &[Value],
         stamp: &str,
         upto: Option<&Stamp>,
         meter: &Meter,
@@ -179,7 +180,8 @@ impl Frappe {
         let fields = Fields::stamped_by(stamp, []);
         let order_by = format!("{stamp} desc, name desc");
         // Records loaded by SQL may have no stamp; they match no filter on it (recording 412).
-        let mut filters = vec![json!([stamp, ">=", Stamp::never().as_str()])];
+        let mut filters = filters.to_vec();
+        filters.push(json!([stamp, ">=", Stamp::never().as_str()]));
         filters.extend(upto.map(|upto| json!([stamp, "<=", upto.as_str()])));
         let query = Query { order_by: &order_by, limit: 1, filters, ..list(doctype, fields.names()) };
         let fetched = self.ask(query, &fields, meter).await?;
