@@ -6,7 +6,7 @@ use std::path::Path;
 use chrono::Utc;
 use serde::Serialize;
 
-use super::output::Output;
+use super::output::{self, Output};
 use super::{Exit, load};
 use crate::clock::Clock;
 use crate::config::{self, Config, Job};
@@ -102,7 +102,7 @@ impl Report {
 pub(super) async fn run(options: &Options, path: &Path, output: &Output) -> anyhow::Result<Exit> {
     let config = load(path)?;
     let mut report = Report::default();
-    report.ok("config", format!("{}: {} jobs", path.display(), config.jobs.len()));
+    report.ok("config", format!("{}: {}", path.display(), output::count(config.jobs.len() as u64, "job", "jobs")));
     examples(&config, &mut report);
     if !options.offline {
         hq(&config, &mut report).await;
@@ -202,7 +202,11 @@ async fn job_at_hq(hq: &Frappe, job: &Job, meter: &Meter, report: &mut Report) -
         hq.children(job, &doctype, child, &parents, meter).await?;
     }
     let children = job.mapping.children().len();
-    let with = if children == 0 { String::new() } else { format!(" and {children} child tables") };
+    let with = if children == 0 {
+        String::new()
+    } else {
+        format!(" and {}", output::count(children as u64, "child table", "child tables"))
+    };
     report.ok(&job.name, format!("{}: {} fields{with} can be read", job.doctype, wanted.len()));
     Ok(())
 }

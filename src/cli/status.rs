@@ -24,7 +24,9 @@ pub(super) async fn run(config: &Path, output: &Output) -> anyhow::Result<Exit> 
 fn text(snapshot: &Snapshot) -> String {
     let mut table = output::table(&["JOB", "STATUS", "AS OF", "NEXT RUN", "ROWS", "LAST RUN"]);
     let time = |at: Option<DateTime<Utc>>| {
-        at.map_or_else(|| "-".to_owned(), |at| at.with_timezone(&snapshot.time_zone).format("%H:%M:%S").to_string())
+        let Some(at) = at.map(|at| at.with_timezone(&snapshot.time_zone)) else { return "-".to_owned() };
+        let is_today = at.date_naive() == snapshot.now.with_timezone(&snapshot.time_zone).date_naive();
+        at.format(if is_today { "%H:%M:%S" } else { "%Y-%m-%d %H:%M:%S" }).to_string()
     };
     for job in &snapshot.jobs {
         let as_of = match job.last_ok {
