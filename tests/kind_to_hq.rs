@@ -36,6 +36,18 @@ fn the_run_after_a_first_load_asks_for_names_only() {
 }
 
 #[test]
+fn a_record_that_left_the_filter_is_not_asked_for_again() {
+    let shop = Shop::empty(Kind::Sqlite);
+    shop.items(47);
+    shop.outlet.sync_well(&[]);
+    shop.hq.update("Item", "ICE-0003", json!({"is_sales_item": 0})).unwrap();
+    let left = shop.outlet.sync_well(&["items"]);
+    assert_eq!(left[0]["counts"]["deleted"], 1, "{left:#?}");
+    let idle = shop.outlet.sync_well(&["items"]);
+    assert_eq!(idle[0]["counts"]["requests"], 2, "{idle:#?}");
+}
+
+#[test]
 fn only_mapped_fields_are_asked_for() {
     let shop = Shop::empty(Kind::Sqlite);
     shop.items(10);

@@ -29,6 +29,13 @@ struct News<'m> {
     is_ours: bool,
 }
 
+impl News<'_> {
+    /// Name and stamp, to be remembered.
+    fn known(&self) -> (String, Stamp) {
+        (self.mark.name.clone(), self.mark.modified.clone())
+    }
+}
+
 /// What became of records that were asked for by name.
 #[derive(Debug)]
 struct Fate {
@@ -46,7 +53,7 @@ impl Work<'_> {
         let start = at_start.watermark.start(self.engine.config.hq.time_zone, self.started);
         let mut leavers = Vec::new();
         let newest = self.read_from(start, Care::News, &mut leavers).await?;
-        self.retire(&leavers).await?;
+        self.retire_leavers(leavers).await?;
         let (overlap, zone) = (self.job.overlap, self.engine.config.hq.time_zone);
         let settled = self.progress.watermark.settle(&at_start.watermark, self.started, newest.as_ref(), overlap, zone);
         if settled != at_start.watermark {
@@ -61,7 +68,7 @@ impl Work<'_> {
         let start = Mark { modified: stamp.clone(), name: String::new() };
         let mut leavers = Vec::new();
         self.read_from(Some(start), Care::Repair, &mut leavers).await?;
-        self.retire(&leavers).await
+        self.retire_leavers(leavers).await
     }
 
     /// `--name`: reads these records again.
@@ -78,13 +85,20 @@ impl Work<'_> {
         }
     }
 
+    /// Lets the rows of records go that left the filters, and remembers that they are outside at this stamp.
+    async fn retire_leavers(&mut self, leavers: Vec<(String, Stamp)>) -> Result<(), Error> {
+        let names: Vec<String> = leavers.iter().map(|(name, _)| name.clone()).collect();
+        self.retire(&names).await?;
+        self.note_absent(&leavers).await
+    }
+
     /// Applies all news above `start`; returns a stamp that HQ had given out when the first answer came. Records
     /// that the ledger holds and that no longer match the filters are added to `leavers`.
     async fn read_from(
         &mut self,
         start: Option<Mark>,
         care: Care,
-        leavers: &mut Vec<String>,
+        leavers: &mut Vec<(String, Stamp)>,
     ) -> Result<Option<Stamp>, Error> {
         let mut cursor = start;
         let mut newest = None;
@@ -114,7 +128,12 @@ impl Work<'_> {
         unless_stopped(self.stop, asking).await
     }
 
-    async fn apply_news(&mut self, listing: &Fetched, care: Care, leavers: &mut Vec<String>) -> Result<(), Error> {
+    async fn apply_news(
+        &mut self,
+        listing: &Fetched,
+        care: Care,
+        leavers: &mut Vec<(String, Stamp)>,
+    ) -> Result<(), Error> {
         let marks = listing.page.marks();
         let news = self.news_among(marks, care).await?;
         for chunk in news.chunks(self.page_size.max(1)) {
@@ -155,7 +174,7 @@ impl Work<'_> {
         chunk: &[News<'_>],
         listing: &Fetched,
         care: Care,
-        leavers: &mut Vec<String>,
+        leavers: &mut Vec<(String, Stamp)>,
     ) -> Result<(), Error> {
         let names: Vec<&str> = chunk.iter().map(|news| news.mark.name.as_str()).collect();
         let Fate { page, outside, missing: _ } = self.fetch_news(&names).await?;
@@ -168,14 +187,13 @@ impl Work<'_> {
             progress.watermark = progress.watermark.after(last.mark, listing.read_at, listing.hq_now);
         }
         // One that came back while the run went on is no leaver.
-        leavers.retain(|name| !page.marks().iter().any(|mark| mark.name == *name));
+        leavers.retain(|(name, _)| !page.marks().iter().any(|mark| mark.name == *name));
         self.page(page, Step { progress, care }).await?;
         let outside: HashSet<String> = outside.into_iter().collect();
         let (ours, strangers): (Vec<&News<'_>>, Vec<&News<'_>>) =
             chunk.iter().filter(|news| outside.contains(&news.mark.name)).partition(|news| news.is_ours);
-        leavers.extend(ours.into_iter().map(|news| news.mark.name.clone()));
-        let strangers: Vec<(String, Stamp)> =
-            strangers.into_iter().map(|news| (news.mark.name.clone(), news.mark.modified.clone())).collect();
+        leavers.extend(ours.into_iter().map(News::known));
+        let strangers: Vec<(String, Stamp)> = strangers.into_iter().map(News::known).collect();
         self.note_absent(&strangers).await
     }
 
