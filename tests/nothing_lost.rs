@@ -137,8 +137,11 @@ fn an_empty_answer_for_a_full_doctype_deletes_nothing() {
     shop.outlet.sync_well(&[]);
     shop.hq.fault_always(When::doctype("Item"), Fault::EmptyList);
     shop.outlet.sync_well(&[]);
-    shop.outlet.sync_well(&["--full"]);
+    let full = shop.outlet.run(&["sync", "items", "--full"]);
+    assert!(full.expect_code(4).stdout.contains("HQ shows none of the 30 records"), "{full}");
     assert_eq!(shop.outlet.database.count("items"), 30);
+    shop.hq.heal();
+    shop.outlet.sync_well(&[]);
 }
 
 #[test]

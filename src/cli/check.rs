@@ -148,8 +148,7 @@ async fn hq(config: &Config, report: &mut Report) {
         Ok(_) => report.ok("hq", "the user may list Deleted Document, so deletes are noticed"),
         Err(source::Error::Forbidden { .. }) => report.note(
             "hq",
-            "the user may not list Deleted Document: deletes at HQ stay unnoticed until all names are compared; \
-             give it read permission there",
+            "the user may not list Deleted Document: deletes at HQ stay unnoticed; give it read permission there",
         ),
         Err(error) => report.source("hq", "listing Deleted Document", error),
     }

@@ -159,6 +159,15 @@ pub(super) async fn insert(
 /// Adds the condition that a row's `columns` are among `rows` bound keys.
 pub(super) fn among(sql: &mut Sql, columns: &[(&str, &Stored)], rows: usize) {
     match (sql.kind(), columns) {
+        // Of `IN (SELECT … UNNEST …)` the planner expects a row or so where it has no statistics yet, and loops.
+        (DatabaseKind::Postgres, [(only, stored)]) => {
+            sql.name(only);
+            if is_cast_safe(stored) {
+                sql.push(" = ANY (?::text[]::").type_name(&stored.type_name).push("[])");
+            } else {
+                sql.push("::text = ANY (?::text[])");
+            }
+        }
         (DatabaseKind::Postgres, _) => {
             sql.push("(").list(", ", columns, |sql, (name, stored)| {
                 sql.name(name);

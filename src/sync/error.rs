@@ -60,6 +60,10 @@ pub enum Error {
         /// The job.
         job: String,
     },
+    /// A whole reading met no record although rows came from HQ before: a fault or a lost permission, more likely than
+    /// an HQ that was emptied without a trace.
+    #[error("HQ shows none of the {0} records that it gave before; nothing was deleted")]
+    Vanished(u64),
     /// Names that were asked for and that HQ does not show.
     #[error("HQ shows no record named {}", .0.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", "))]
     NotAtHq(Vec<String>),
@@ -70,7 +74,7 @@ pub enum Error {
     #[error("the job's filters leave out {}", .0.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", "))]
     OutsideFilters(Vec<String>),
     /// Another process runs this job.
-    #[error("the job is being run by {holder}, until {} at the latest", .until.format("%Y-%m-%d %H:%M:%S UTC"))]
+    #[error("the job is being run by {}, which has until {} to say that it goes on", process(.holder), .until.format("%Y-%m-%d %H:%M:%S UTC"))]
     Busy {
         /// Who holds the lease.
         holder: String,
@@ -83,6 +87,14 @@ pub enum Error {
     /// milkrun was told to stop; the next run goes on from the last page.
     #[error("stopped before the end; the next run goes on from the last page")]
     Stopped,
+}
+
+/// `process 8505 on vm`, of a holder's `host/boot/namespace/pid/start`.
+fn process(holder: &str) -> String {
+    match holder.split('/').collect::<Vec<_>>().as_slice() {
+        [host, _, _, pid, _] => format!("process {pid} on {host}"),
+        _ => holder.to_owned(),
+    }
 }
 
 impl Error {
@@ -105,7 +117,7 @@ impl Error {
             Self::Source { cause, .. } => by_retry(cause.retry()),
             Self::Store { cause, .. } => by_retry(cause.retry()),
             Self::Shared(error) => error.status(),
-            Self::Reject { .. } | Self::Clash(_) | Self::TooManyGone { .. } => Status::Blocked,
+            Self::Reject { .. } | Self::Clash(_) | Self::TooManyGone { .. } | Self::Vanished(_) => Status::Blocked,
             Self::NotAtHq(_)
             | Self::OutsideFilters(_)
             | Self::AheadOfHq(_)
@@ -132,6 +144,9 @@ impl Error {
             Self::Clash(_) => "make the key unique at HQ, or map another field to it".to_owned(),
             Self::TooManyGone { job, .. } => {
                 format!("if HQ really deleted them, say so: `milkrun sync {job} --confirm-deletes`")
+            }
+            Self::Vanished(_) => {
+                "see whether hq.url is your HQ and the user may still read the DocType; then run the job again".to_owned()
             }
             Self::NotAtHq(_) => "check the names; a deleted record goes by its tombstone".to_owned(),
             Self::AheadOfHq(_) => "give a moment that has been, in HQ's wall time".to_owned(),

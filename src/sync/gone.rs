@@ -75,7 +75,7 @@ impl Engine {
                     tracing::warn!(
                         %cause,
                         "HQ does not list Deleted Document to this user (System Manager may read it): deletes at HQ \
-                         stay unnoticed until all names are compared; give the user read permission on it"
+                         stay unnoticed; give the user read permission on it"
                     );
                 }
                 Ok(Tombstones::none())

@@ -72,6 +72,12 @@ impl Work<'_> {
     /// An empty page is the end only if nothing older than the newest record of the start lies behind the cursor: an
     /// answer can be empty by a fault.
     async fn confirm_end(&self, cursor: Option<&Mark>) -> Result<(), Error> {
+        let has_met_none = self.cursor().is_none();
+        let entries =
+            self.engine.store.count_entries(&self.job.name).await.map_err(Error::store("counting the ledger"))?;
+        if has_met_none && entries > 0 {
+            return Err(Error::Vanished(entries));
+        }
         let Some(bound) = self.progress.pass.as_ref().and_then(|pass| pass.newest.as_ref()) else { return Ok(()) };
         if cursor.is_some_and(|cursor| cursor.modified >= *bound) {
             return Ok(());

@@ -226,7 +226,9 @@ impl Frappe {
     /// # Errors
     /// All of [`Error`].
     pub async fn user(&self, meter: &Meter) -> Result<String, Error> {
-        let answer = self.get("/api/method/frappe.auth.get_logged_user", "the user's name", meter).await?;
+        let answer = self
+            .get("/api/method/frappe.auth.get_logged_user", "method frappe.auth.get_logged_user", meter)
+            .await?;
         decode::value(&answer.body)
     }
 
@@ -239,7 +241,9 @@ impl Frappe {
         struct Zone {
             time_zone: String,
         }
-        let answer = self.get("/api/method/frappe.client.get_time_zone", "HQ's time zone", meter).await?;
+        let answer = self
+            .get("/api/method/frappe.client.get_time_zone", "method frappe.client.get_time_zone", meter)
+            .await?;
         let zone: Zone = decode::value(&answer.body)?;
         Ok((zone.time_zone, answer.date))
     }
