@@ -71,12 +71,6 @@ impl Watermark {
         }
     }
 
-    /// Whether everything up to `seen` is settled, so that a poll from `start` re-reads nothing.
-    #[must_use]
-    pub fn is_settled(&self, start: Option<&Mark>) -> bool {
-        start == self.seen.as_ref()
-    }
-
     /// The watermark after a page that ended at `mark` and was read at `read_at`. Never moves back, and never to a
     /// stamp ahead of `hq_now` (HQ's wall clock): a record stamped in the future is applied, but what is stamped
     /// until then must still be found.
@@ -246,7 +240,7 @@ mod tests {
         assert_eq!(early.settled, Some(mark("2024-05-05 09:30:00", "")));
         let later = before.settle(&before, at("2024-05-05T05:30:00Z"), None, OVERLAP, Kolkata);
         assert_eq!(later.settled, Some(reached.clone()));
-        assert!(later.is_settled(later.start(Kolkata, at("2024-05-05T05:31:00Z")).as_ref()));
+        assert_eq!(later.start(Kolkata, at("2024-05-05T05:31:00Z")), later.seen);
         // And it stays there.
         let again = later.settle(&later, at("2024-05-06T05:30:00Z"), None, OVERLAP, Kolkata);
         assert_eq!(again.settled, Some(reached));

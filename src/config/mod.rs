@@ -31,7 +31,6 @@ pub use problem::{Problem, Problems};
 pub use substitute::Environment;
 pub use words::nearest;
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use chrono_tz::Tz;
@@ -210,11 +209,4 @@ pub struct Example {
     pub given: serde_json::Map<String, serde_json::Value>,
     /// The columns it must give.
     pub expect: serde_json::Map<String, serde_json::Value>,
-}
-
-/// Where the configuration was read from.
-#[derive(Debug, Clone)]
-pub struct Origin {
-    /// The file.
-    pub path: PathBuf,
 }
