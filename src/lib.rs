@@ -8,6 +8,7 @@ pub mod daemon;
 pub mod demo;
 pub mod ledger;
 pub mod mapping;
+pub mod quarantine;
 pub mod record;
 pub mod retry;
 pub mod row;

@@ -19,6 +19,8 @@ pub enum Trigger {
     Since,
     /// `milkrun sync --name`.
     Name,
+    /// `milkrun quarantine retry`.
+    Retry,
 }
 
 /// How a run ended, or that it has not.

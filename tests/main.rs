@@ -33,6 +33,8 @@ mod nothing_lost;
 #[cfg(test)]
 mod nothing_missed;
 #[cfg(test)]
+mod quarantine;
+#[cfg(test)]
 mod schedule;
 #[cfg(test)]
 mod told_truth;

@@ -8,6 +8,7 @@ mod demo;
 mod log;
 mod output;
 mod progress;
+mod quarantine;
 mod run;
 mod runs;
 mod status;
@@ -79,6 +80,9 @@ enum Command {
     Status,
     /// Show the run log
     Runs(runs::Options),
+    /// See, try again or give up records that could not be taken
+    #[command(subcommand)]
+    Quarantine(quarantine::Action),
     /// Show or move a job's watermark
     #[command(subcommand)]
     Watermark(watermark::Action),
@@ -151,6 +155,7 @@ async fn dispatch(command: &Command, global: &Global, output: &Output) -> anyhow
         Command::Sync(options) => sync::run(options, &global.config, output).await,
         Command::Status => status::run(&global.config, output).await,
         Command::Runs(options) => runs::run(options, &global.config, output).await,
+        Command::Quarantine(action) => quarantine::run(action, &global.config, output).await,
         Command::Watermark(action) => watermark::run(action, &global.config, output).await,
         Command::Completions(options) => completions::run(options, output),
     }

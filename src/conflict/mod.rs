@@ -48,6 +48,8 @@ pub struct Held {
     pub children: Option<Vec<HashMap<String, ChildRows>>>,
     /// HQ names that are known to be gone at HQ although the ledger has them.
     pub dead: HashSet<String>,
+    /// HQ names that HQ was seen to have.
+    pub alive: HashSet<String>,
 }
 
 /// What is to be written for one page. Rows are positions into the page's [`Incoming`] list.
@@ -67,6 +69,8 @@ pub struct Plan {
     pub dropped: Vec<String>,
     /// Records whose row already had the values.
     pub unchanged: u64,
+    /// Records that claim a key which another one has; nothing is written for them.
+    pub clashes: Vec<Clash>,
 }
 
 /// Two HQ records map to one local key; writing both would have them overwrite each other for ever.
@@ -79,7 +83,7 @@ pub struct Clash {
     pub holder: String,
     /// The record that would take it.
     pub claimant: String,
-    /// Whether both came in one page, so that both are alive.
+    /// Whether both are known to be alive at HQ; if not, the holder may have been renamed or deleted without a trace.
     pub is_certain: bool,
 }
 
@@ -92,29 +96,30 @@ pub enum Care {
     Repair,
 }
 
-/// Decides for every record of a page.
-///
-/// # Errors
-/// The first two records that claim one local key.
-pub fn plan(incoming: &[Incoming], held: &Held, columns: &[Column], care: Care) -> Result<Plan, Clash> {
+/// Decides for every record of a page; of two that claim one local key, the one that has it keeps it.
+#[must_use]
+pub fn plan(incoming: &[Incoming], held: &Held, columns: &[Column], care: Care) -> Plan {
     let mut plan = Plan::default();
     let mut claimed: HashMap<String, &str> = HashMap::with_capacity(incoming.len());
     for (at, record) in incoming.iter().enumerate() {
         let key = record.mapped.key.text();
-        if let Some(other) = claimed.insert(key.clone(), &record.hq_name) {
-            let (holder, claimant) = (other.to_owned(), record.hq_name.clone());
-            return Err(Clash { key, holder, claimant, is_certain: true });
+        let claimant = || record.hq_name.clone();
+        if let Some(holder) = claimed.get(&key).map(|holder| (*holder).to_owned()) {
+            plan.clashes.push(Clash { key, holder, claimant: claimant(), is_certain: true });
+            continue;
         }
         if let Some(owner) = held.owners.get(&key).filter(|owner| **owner != record.hq_name) {
             if !held.dead.contains(owner) {
-                let (holder, claimant) = (owner.clone(), record.hq_name.clone());
-                return Err(Clash { key, holder, claimant, is_certain: false });
+                let (holder, is_certain) = (owner.clone(), held.alive.contains(owner));
+                plan.clashes.push(Clash { key, holder, claimant: claimant(), is_certain });
+                continue;
             }
             plan.dropped.push(owner.clone());
         }
+        claimed.insert(key.clone(), &record.hq_name);
         plan.decide(at, record, key, held, columns, care);
     }
-    Ok(plan)
+    plan
 }
 
 impl Plan {

@@ -124,7 +124,7 @@ impl fmt::Display for Status {
 pub fn is_whole(run: &Run) -> bool {
     match run.trigger {
         Trigger::Schedule | Trigger::Start | Trigger::Sync | Trigger::Full => true,
-        Trigger::Since | Trigger::Name => false,
+        Trigger::Since | Trigger::Name | Trigger::Retry => false,
     }
 }
 

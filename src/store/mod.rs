@@ -22,6 +22,7 @@ mod lookups;
 mod migrate;
 mod mysql;
 mod postgres;
+mod quarantine;
 mod rows;
 mod runs;
 mod sql;

@@ -43,13 +43,14 @@ const COLUMNS: [&str; 19] = [
     "remedy",
 ];
 
-const TRIGGERS: [(Trigger, &str); 6] = [
+const TRIGGERS: [(Trigger, &str); 7] = [
     (Trigger::Schedule, "schedule"),
     (Trigger::Start, "start"),
     (Trigger::Sync, "sync"),
     (Trigger::Full, "full"),
     (Trigger::Since, "since"),
     (Trigger::Name, "name"),
+    (Trigger::Retry, "retry"),
 ];
 
 const STATUSES: [(Status, &str); 6] = [

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use crate::conflict::Clash;
+use crate::quarantine::LIMIT;
 use crate::record::Stamp;
 use crate::retry::Retry;
 use crate::run::Status;
@@ -34,17 +34,14 @@ pub enum Error {
     /// What several jobs of a round asked for together was not had.
     #[error("{0}")]
     Shared(Arc<Error>),
-    /// A record cannot be mapped.
-    #[error("HQ's record {hq_name:?} cannot be mapped: {reason}")]
-    Reject {
-        /// HQ's `name`.
+    /// So many records cannot be taken that the mapping must be wrong.
+    #[error("more than {LIMIT} records cannot be taken, the last of them {hq_name:?}: {reason}")]
+    TooManyParked {
+        /// HQ's `name` of one of them.
         hq_name: String,
-        /// Why.
+        /// Why it cannot be taken.
         reason: String,
     },
-    /// Two living records claim one row.
-    #[error(transparent)]
-    Clash(#[from] Clash),
     /// More rows would go than the operator allows unasked.
     #[error(
         "{gone} of {rows} rows are gone at HQ, more than delete_limit allows ({} rows and {} %); none of them was deleted",
@@ -117,7 +114,7 @@ impl Error {
             Self::Source { cause, .. } => by_retry(cause.retry()),
             Self::Store { cause, .. } => by_retry(cause.retry()),
             Self::Shared(error) => error.status(),
-            Self::Reject { .. } | Self::Clash(_) | Self::TooManyGone { .. } | Self::Vanished(_) => Status::Blocked,
+            Self::TooManyParked { .. } | Self::TooManyGone { .. } | Self::Vanished(_) => Status::Blocked,
             Self::NotAtHq(_)
             | Self::OutsideFilters(_)
             | Self::AheadOfHq(_)
@@ -138,15 +135,16 @@ impl Error {
                 (None, Retry::ByPerson) => "do what it says; `milkrun check` tells when it fits".to_owned(),
             },
             Self::Shared(error) => error.remedy(),
-            Self::Reject { .. } => {
-                "mend the record at HQ, or let the mapping take it (`default`, another `type`); the run goes on from this page".to_owned()
+            Self::TooManyParked { .. } => {
+                "let the mapping take them (`default`, another `type`, another `key`); the run goes on from this page"
+                    .to_owned()
             }
-            Self::Clash(_) => "make the key unique at HQ, or map another field to it".to_owned(),
             Self::TooManyGone { job, .. } => {
                 format!("if HQ really deleted them, say so: `milkrun sync {job} --confirm-deletes`")
             }
             Self::Vanished(_) => {
-                "see whether hq.url is your HQ and the user may still read the DocType; then run the job again".to_owned()
+                "see whether hq.url is your HQ and the user may still read the DocType; then run the job again"
+                    .to_owned()
             }
             Self::NotAtHq(_) => "check the names; a deleted record goes by its tombstone".to_owned(),
             Self::AheadOfHq(_) => "give a moment that has been, in HQ's wall time".to_owned(),

@@ -151,6 +151,7 @@ impl Work<'_> {
         }
         let names: Vec<String> = gone.keys().cloned().collect();
         self.retire(&names).await?;
+        self.forget_parked(&names.iter().map(String::as_str).collect::<Vec<_>>()).await?;
         progress.watermark = progress.watermark.settle(
             &at_start.watermark,
             self.started.min(*asked_at),

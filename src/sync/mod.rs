@@ -7,15 +7,21 @@
 //! | `pass.rs` | reading a whole DocType: the first load, a full re-read |
 //! | `poll.rs` | what changed since the watermark |
 //! | `whole.rs` | records with their child rows, read so that they belong together |
-//! | `page.rs` | one page of records into the database |
+//! | `page.rs` | one page of records into the database: one transaction |
+//! | `incoming.rs` | its records through the mapping |
+//! | `landing.rs` | the mapped ones into their tables |
+//! | `quarantine.rs` | those that could not be mapped or written |
 //! | `gone.rs` | records that are gone at HQ |
 
 mod error;
 mod gone;
+mod incoming;
+mod landing;
 mod lease;
 mod page;
 mod pass;
 mod poll;
+mod quarantine;
 mod rewind;
 mod round;
 mod run;
@@ -46,6 +52,8 @@ pub enum Mode {
     Since(Stamp),
     /// These records, compared with the local rows and repaired.
     Names(Vec<String>),
+    /// These records of the quarantine, tried again.
+    Parked(Vec<String>),
 }
 
 /// What may interest whoever watches a run.

@@ -38,13 +38,15 @@ impl News<'_> {
 
 /// What became of records that were asked for by name.
 #[derive(Debug)]
-struct Fate {
+pub(super) struct Fate {
     /// Those that came.
-    page: Page,
+    pub(super) page: Page,
     /// Those that HQ has and, asked twice, does not show under the job's filters.
-    outside: Vec<String>,
+    pub(super) outside: Vec<String>,
     /// Those that HQ does not have: deleted or renamed a moment ago, which is their tombstone's or reconcile's to tell.
-    missing: Vec<String>,
+    pub(super) missing: Vec<String>,
+    /// Those that are larger than any answer milkrun takes.
+    pub(super) too_large: Vec<String>,
 }
 
 impl Work<'_> {
@@ -74,10 +76,14 @@ impl Work<'_> {
     /// `--name`: reads these records again.
     pub(super) async fn names(&mut self, names: &[String]) -> Result<(), Error> {
         let wanted: Vec<&str> = names.iter().map(String::as_str).collect();
-        let Fate { page, outside, missing } = self.fetch_news(&wanted).await?;
+        let Fate { page, outside, missing, too_large } = self.fetch_news(&wanted).await?;
+        let too_large: Vec<(String, Stamp)> = too_large.into_iter().map(|name| (name, Stamp::never())).collect();
+        self.park_oversized(&too_large).await?;
         let step = Step { progress: self.progress.clone(), care: Care::Repair };
         self.page(page, step).await?;
         self.retire(&outside).await?;
+        let gone: Vec<&str> = outside.iter().chain(&missing).map(String::as_str).collect();
+        self.forget_parked(&gone).await?;
         match (missing.is_empty(), outside.is_empty()) {
             (false, _) => Err(Error::NotAtHq(missing)),
             (true, false) => Err(Error::OutsideFilters(outside)),
@@ -89,6 +95,7 @@ impl Work<'_> {
     async fn retire_leavers(&mut self, leavers: Vec<(String, Stamp)>) -> Result<(), Error> {
         let names: Vec<String> = leavers.iter().map(|(name, _)| name.clone()).collect();
         self.retire(&names).await?;
+        self.forget_parked(&names.iter().map(String::as_str).collect::<Vec<_>>()).await?;
         self.note_absent(&leavers).await
     }
 
@@ -157,9 +164,10 @@ impl Work<'_> {
             for mark in some {
                 let known = known.get(&mark.name);
                 let is_ours = matches!(known, Some(Known::Present(_)));
+                let is_parked = self.parked.get(&mark.name) == Some(&mark.modified);
                 let is_old = match known {
-                    Some(Known::Present(stamp) | Known::Absent(stamp)) => *stamp == mark.modified,
-                    None => false,
+                    Some(Known::Present(stamp) | Known::Absent(stamp)) => *stamp == mark.modified || is_parked,
+                    None => is_parked,
                 };
                 if care == Care::Repair || !is_old {
                     news.push(News { mark, is_ours });
@@ -177,7 +185,7 @@ impl Work<'_> {
         leavers: &mut Vec<(String, Stamp)>,
     ) -> Result<(), Error> {
         let names: Vec<&str> = chunk.iter().map(|news| news.mark.name.as_str()).collect();
-        let Fate { page, outside, missing: _ } = self.fetch_news(&names).await?;
+        let Fate { page, outside, missing: _, too_large } = self.fetch_news(&names).await?;
         if let (Some(name), true) = (outside.first(), self.job.filters.is_empty()) {
             let reason = format!("it lists {name:?} and does not send it");
             return Err(Error::source("reading changed records")(source::Error::Unreadable(reason)));
@@ -189,11 +197,16 @@ impl Work<'_> {
         // One that came back while the run went on is no leaver.
         leavers.retain(|(name, _)| !page.marks().iter().any(|mark| mark.name == *name));
         self.page(page, Step { progress, care }).await?;
+        let too_large: HashSet<String> = too_large.into_iter().collect();
+        let too_large =
+            chunk.iter().filter(|news| too_large.contains(&news.mark.name)).map(News::known).collect::<Vec<_>>();
+        self.park_oversized(&too_large).await?;
         let outside: HashSet<String> = outside.into_iter().collect();
         let (ours, strangers): (Vec<&News<'_>>, Vec<&News<'_>>) =
             chunk.iter().filter(|news| outside.contains(&news.mark.name)).partition(|news| news.is_ours);
         leavers.extend(ours.into_iter().map(News::known));
         let strangers: Vec<(String, Stamp)> = strangers.into_iter().map(News::known).collect();
+        self.forget_parked(&strangers.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>()).await?;
         self.note_absent(&strangers).await
     }
 
@@ -201,24 +214,34 @@ impl Work<'_> {
     ///
     /// That a record does not come proves little: an answer may be empty or short by a fault. So HQ is asked which
     /// of the absent it has at all, filters aside, and then for those once more.
-    async fn fetch_news(&mut self, names: &[&str]) -> Result<Fate, Error> {
-        let page = self.records_or_fewer(names).await?;
-        let absent = absent_from(&page, names);
+    pub(super) async fn fetch_news(&mut self, names: &[&str]) -> Result<Fate, Error> {
+        let (page, mut too_large) = self.records_or_fewer(names).await?;
+        let mut absent = absent_from(&page, names);
+        absent.retain(|name| !too_large.iter().any(|large| large == name));
         if absent.is_empty() {
-            return Ok(Fate { page, outside: Vec::new(), missing: Vec::new() });
+            return Ok(Fate { page, outside: Vec::new(), missing: Vec::new(), too_large });
         }
         let living = self.living(&absent).await?;
         let (alive, missing): (Vec<&str>, Vec<&str>) = absent.into_iter().partition(|name| living.contains(*name));
         let page = match alive.as_slice() {
             [] => page,
-            alive => page.joined(&self.records_or_fewer(alive).await?),
+            alive => {
+                let (more, too_large_now) = self.records_or_fewer(alive).await?;
+                too_large.extend(too_large_now);
+                page.joined(&more)
+            }
         };
+        let outside =
+            absent_from(&page, &alive).into_iter().filter(|name| !too_large.iter().any(|large| large == name));
+        let outside = outside.map(str::to_owned).collect();
         let owned = |names: Vec<&str>| names.into_iter().map(str::to_owned).collect();
-        Ok(Fate { outside: owned(absent_from(&page, &alive)), missing: owned(missing), page })
+        Ok(Fate { outside, missing: owned(missing), too_large, page })
     }
 
-    async fn records_or_fewer(&mut self, names: &[&str]) -> Result<Page, Error> {
+    /// The whole records of these names, and the names of those that are too large to be had even alone.
+    async fn records_or_fewer(&mut self, names: &[&str]) -> Result<(Page, Vec<String>), Error> {
         let mut joined: Option<Page> = None;
+        let mut too_large = Vec::new();
         let mut waiting = vec![names];
         while let Some(some) = waiting.pop() {
             match self.records(some).await {
@@ -227,13 +250,16 @@ impl Work<'_> {
                     waiting.extend([right, left]);
                     self.page_size = (self.page_size / 2).max(1);
                 }
+                Err(Error::Source { cause: source::Error::TooLarge { .. }, .. }) => {
+                    too_large.extend(some.iter().map(|name| (*name).to_owned()));
+                }
                 page => {
                     let page = page?.only(some);
                     joined = Some(joined.map_or_else(|| page.clone(), |joined| joined.joined(&page)));
                 }
             }
         }
-        Ok(joined.unwrap_or_else(|| Page::empty(self.job.mapping.fields())))
+        Ok((joined.unwrap_or_else(|| Page::empty(self.job.mapping.fields())), too_large))
     }
 
     /// Counts the records of a page that are stamped ahead of HQ's clock.

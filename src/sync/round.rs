@@ -33,7 +33,7 @@ impl Engine {
         let meter = Meter::default();
         let tombstones = match order.mode {
             Mode::Changes | Mode::Full => unless_stopped(stop, self.tombstones(&jobs, &meter)).await,
-            Mode::Since(_) | Mode::Names(_) => Ok(Tombstones::none()),
+            Mode::Since(_) | Mode::Names(_) | Mode::Parked(_) => Ok(Tombstones::none()),
         };
         // HQ's trouble with the tombstones is every job's trouble; each says so in its own run.
         let tombstones = tombstones.map_err(std::sync::Arc::new);

@@ -1,5 +1,6 @@
 //! One run of one job: lease, run log, and what it came to.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -9,7 +10,8 @@ use super::gone::Tombstones;
 use super::round::Order;
 use super::{Engine, Error, Event, Mode};
 use crate::config::Job;
-use crate::record::Mark;
+use crate::quarantine::Parked;
+use crate::record::{Mark, Stamp};
 use crate::run::{Counts, Run, Status, Trigger};
 use crate::source::Meter;
 use crate::store::{self, Stream, Table};
@@ -28,6 +30,8 @@ pub(super) struct Work<'e> {
     /// How far the job has come; what is saved with each page.
     pub(super) progress: Progress,
     pub(super) counts: Counts,
+    /// The job's records in quarantine, with the stamps of the versions that were tried.
+    pub(super) parked: HashMap<String, Stamp>,
     /// Records asked for in one request; halved when an answer is too large to take.
     pub(super) page_size: usize,
     /// Records stamped ahead of HQ's clock that this run has met.
@@ -76,9 +80,11 @@ impl Engine {
             .map_err(log)?;
         self.tell(&Event::Started { job: job.name.clone(), run: run.id });
 
+        let mut parked = 0;
         let outcome = match lease {
             Ok(lease) => {
-                let outcome = self.execute(job, order, tombstones, meter, stop, &mut run.counts).await;
+                let tally = (&mut run.counts, &mut parked);
+                let outcome = self.execute(job, order, tombstones, meter, stop, tally).await;
                 self.give_back(lease).await;
                 outcome
             }
@@ -91,12 +97,24 @@ impl Engine {
         run.watermark_after = after.watermark.seen.as_ref().map(shown);
         run.ended_at = Some(self.clock.now());
         run.status = match &outcome {
+            Ok(()) if parked > 0 => Status::Quarantine,
             Ok(()) => Status::Ok,
             Err(error) => error.status(),
         };
-        if let Err(error) = &outcome {
-            run.error = Some(error.chain());
-            run.remedy = Some(error.remedy());
+        match &outcome {
+            Err(error) => {
+                run.error = Some(error.chain());
+                run.remedy = Some(error.remedy());
+            }
+            Ok(()) if parked > 0 => {
+                let (are, they) = if parked == 1 { ("record is", "it") } else { ("records are", "they") };
+                run.error = Some(format!("{parked} {are} in quarantine; all others are done"));
+                run.remedy = Some(format!(
+                    "see `milkrun quarantine list {}`; {they} will be tried again without being told to",
+                    job.name
+                ));
+            }
+            Ok(()) => {}
         }
         self.store.finish_run(&run).await.map_err(Error::store("writing the run log"))?;
         report(&run);
@@ -113,7 +131,7 @@ impl Engine {
         tombstones: Result<&Tombstones, &Arc<Error>>,
         meter: &Meter,
         stop: &CancellationToken,
-        counts: &mut Counts,
+        (counts, parked): (&mut Counts, &mut usize),
     ) -> Result<(), Error> {
         let tombstones = tombstones.map_err(|shared| Error::Shared(Arc::clone(shared)))?;
         let table = self.store.prepare(job).await.map_err(Error::store(format!("table {}", job.table)))?;
@@ -129,14 +147,16 @@ impl Engine {
             has_confirmed_deletes: order.has_confirmed_deletes,
             progress: progress.map_err(Error::store("reading the watermark"))?.unwrap_or_default(),
             counts: Counts::default(),
+            parked: HashMap::new(),
             page_size: job.page_size as usize,
             from_the_future: 0,
         };
-        let outcome = match work.notice_an_emptied_table().await {
-            Ok(()) => work.read(&order.mode, tombstones).await,
+        let outcome = match work.begin().await {
+            Ok(waiting) => work.read(&order.mode, tombstones, &waiting).await,
             Err(error) => Err(error),
         };
         *counts = work.counts;
+        *parked = work.parked.len();
         if work.from_the_future > 0 {
             tracing::warn!(
                 job = job.name,
@@ -151,13 +171,23 @@ impl Engine {
 }
 
 impl Work<'_> {
-    async fn read(&mut self, mode: &Mode, tombstones: &Tombstones) -> Result<(), Error> {
+    async fn begin(&mut self) -> Result<Vec<Parked>, Error> {
+        self.notice_an_emptied_table().await?;
+        self.load_parked().await
+    }
+
+    async fn read(&mut self, mode: &Mode, tombstones: &Tombstones, parked: &[Parked]) -> Result<(), Error> {
         match mode {
             Mode::Names(names) => self.names(names).await,
             Mode::Since(stamp) => self.since(stamp).await,
+            Mode::Parked(names) => {
+                let names: Vec<&str> = names.iter().map(String::as_str).collect();
+                self.retry(&names).await
+            }
             Mode::Full => {
                 let buried = self.bury(tombstones).await;
                 let undecided = undecided(buried)?;
+                self.retry_due(parked).await?;
                 self.pass(true).await?;
                 self.poll_after_pass().await?;
                 undecided
@@ -165,6 +195,7 @@ impl Work<'_> {
             Mode::Changes => {
                 let buried = self.bury(tombstones).await;
                 let undecided = undecided(buried)?;
+                self.retry_due(parked).await?;
                 if self.progress.pass.is_none() && self.progress.mapping == Some(self.fingerprint()) {
                     self.poll().await?;
                 } else {

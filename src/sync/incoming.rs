@@ -1,0 +1,171 @@
+//! A page's records through the mapping: the rows they make, and those that make none.
+
+use std::collections::HashMap;
+
+use super::Error;
+use super::run::Work;
+use super::whole::Whole;
+use crate::conflict::Incoming;
+use crate::mapping::{Answers, ChildRows, Column, Wanted, children_hash};
+use crate::quarantine::Awaited;
+use crate::record::{Page, Record, Stamp};
+use crate::row::{Cell, Row};
+use crate::store::PageTx;
+
+/// The longest text of one column, in bytes: what is larger is a file that strayed into a field, and no database takes
+/// it in every configuration.
+const MAX_VALUE: usize = 8 << 20;
+
+/// Missing rows of other tables that a parked record is said to wait for, at most.
+const MAX_AWAITED: usize = 20;
+
+/// A page's records after the mapping.
+#[derive(Debug)]
+pub(super) struct Judged {
+    /// Those that make a row.
+    pub(super) incoming: Vec<Incoming>,
+    /// Those that do not.
+    pub(super) refused: Vec<Refusal>,
+}
+
+/// A record that is not written, and why.
+#[derive(Debug, Clone)]
+pub(super) struct Refusal {
+    /// HQ's `name`.
+    pub(super) name: String,
+    /// HQ's `modified`.
+    pub(super) modified: Stamp,
+    /// A sentence for the operator.
+    pub(super) reason: String,
+    /// Rows of other tables whose coming would mend it.
+    pub(super) awaits: Vec<Awaited>,
+}
+
+/// The child rows of one parent so far, with their `idx`, or why the parent cannot be taken.
+type Children = Result<Vec<(i64, Row)>, Offence>;
+
+#[derive(Debug, Clone)]
+struct Offence {
+    reason: String,
+    awaits: Vec<Awaited>,
+}
+
+impl Refusal {
+    /// The refusal of a record that was mapped.
+    pub(super) fn of(record: &Incoming, reason: String) -> Self {
+        Self { name: record.hq_name.clone(), modified: record.modified.clone(), reason, awaits: Vec::new() }
+    }
+}
+
+impl Work<'_> {
+    /// Maps the records, with what other tables answer.
+    pub(super) async fn judge(&self, tx: &mut PageTx, whole: &Whole, records: &[Record<'_>]) -> Result<Judged, Error> {
+        let mapping = &self.job.mapping;
+        let wanted = mapping.wanted(&whole.page);
+        let answers = tx.lookups(&self.table, None, &wanted).await.map_err(Error::store("looking up local rows"))?;
+        let mut tables = self.children(tx, whole).await?;
+        let mut judged = Judged { incoming: Vec::with_capacity(records.len()), refused: Vec::new() };
+        for record in records {
+            let mapped = match mapping.map(*record, &answers) {
+                Ok(mapped) => oversized(&mapped.row, mapping.columns()).map_or(Ok(mapped), Err),
+                Err(reject) => Err(reject.0),
+            };
+            let own = mapped.map_err(|reason| {
+                let alone = whole.page.clone().only(&[record.name()]);
+                Offence { reason, awaits: awaited(None, &mapping.wanted(&alone), &answers) }
+            });
+            let children: Result<Vec<ChildRows>, Offence> = tables
+                .iter_mut()
+                .map(|table| table.remove(record.name()).map_or(Ok(Vec::new()), in_order))
+                .collect();
+            let (name, modified) = (record.name().to_owned(), record.modified().clone());
+            match own.and_then(|mapped| Ok((mapped, children?))) {
+                Ok((mapped, children)) => judged.incoming.push(Incoming {
+                    hq_name: name,
+                    modified,
+                    mapped,
+                    children_hash: children_hash(&children),
+                    children,
+                }),
+                Err(Offence { reason, awaits }) => {
+                    judged.refused.push(Refusal { name, modified, reason, awaits });
+                }
+            }
+        }
+        Ok(judged)
+    }
+
+    /// The mapped child rows by the parent's HQ name, for each child table.
+    async fn children(&self, tx: &mut PageTx, whole: &Whole) -> Result<Vec<HashMap<String, Children>>, Error> {
+        let mut tables = Vec::with_capacity(whole.children.len());
+        for (at, (child, pages)) in self.job.mapping.children().iter().zip(&whole.children).enumerate() {
+            let mut rows: HashMap<String, Children> = HashMap::new();
+            for page in pages {
+                let wanted = child.wanted(page);
+                let answers =
+                    tx.lookups(&self.table, Some(at), &wanted).await.map_err(Error::store("looking up local rows"))?;
+                for record in page.records() {
+                    let mapped = match child.map(record, &answers) {
+                        Ok(mapped) => oversized(&mapped.row, &child.columns).map_or(Ok(mapped), Err),
+                        Err(reject) => Err(reject.0),
+                    };
+                    match mapped {
+                        Ok(mapped) => {
+                            let so_far = rows.entry(mapped.parent).or_insert_with(|| Ok(Vec::new()));
+                            if let Ok(so_far) = so_far {
+                                so_far.push((mapped.idx, mapped.row));
+                            }
+                        }
+                        Err(reason) => {
+                            let awaits = awaited(Some(at), &child.wanted(&alone(page, record)), &answers);
+                            let parent = record.text("parent").into_owned();
+                            rows.insert(parent, Err(Offence { reason, awaits }));
+                        }
+                    }
+                }
+            }
+            tables.push(rows);
+        }
+        Ok(tables)
+    }
+}
+
+fn in_order(rows: Children) -> Result<ChildRows, Offence> {
+    let mut rows = rows?;
+    rows.sort_by_key(|(idx, _)| *idx);
+    Ok(rows.into_iter().map(|(_, row)| row).collect())
+}
+
+fn alone(page: &Page, record: Record<'_>) -> Page {
+    page.clone().only(&[record.name()])
+}
+
+/// What was looked up for one record and found nowhere.
+fn awaited(child: Option<usize>, wanted: &[Wanted], answers: &Answers) -> Vec<Awaited> {
+    let missing = |want: &Wanted| {
+        let known = answers.0.get(want.lookup);
+        let values = want.values.iter().filter(|value| known.is_none_or(|known| !known.contains_key(*value)));
+        values.map(|value| Awaited { child, lookup: want.lookup, value: value.clone() }).collect::<Vec<_>>()
+    };
+    wanted.iter().flat_map(missing).take(MAX_AWAITED).collect()
+}
+
+/// Says which column would get a text that is too large.
+fn oversized(row: &Row, columns: &[Column]) -> Option<String> {
+    let (column, length) = row.iter().zip(columns).find_map(|(cell, column)| match cell {
+        Cell::Text(text) | Cell::Json(text) => Some((column, text.len())).filter(|(_, length)| *length > MAX_VALUE),
+        Cell::Null
+        | Cell::Int(_)
+        | Cell::Float(_)
+        | Cell::Decimal(_)
+        | Cell::Bool(_)
+        | Cell::Date(_)
+        | Cell::Datetime(_)
+        | Cell::Time(_) => None,
+    })?;
+    let (mebibytes, most) = (length.div_ceil(1 << 20), MAX_VALUE >> 20);
+    Some(format!(
+        "{}: a text of {mebibytes} MiB, where milkrun takes {most} MiB; leave the field out of the mapping",
+        column.name
+    ))
+}

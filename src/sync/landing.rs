@@ -1,0 +1,206 @@
+//! Mapped records into their tables: hold what is there, decide, write. Of records that the database refuses, each is
+//! found by writing the page in ever smaller parts, and set aside.
+
+use std::collections::HashSet;
+
+use super::Error;
+use super::incoming::Refusal;
+use super::run::Work;
+use crate::conflict::{self, Care, Held, Incoming, LocalRow, Plan};
+use crate::mapping::ChildRows;
+use crate::row::{Key, Row, Type};
+use crate::run::Counts;
+use crate::store::{self, PageTx};
+
+/// What HQ said of records whose rows others claim.
+#[derive(Debug, Default)]
+pub(super) struct Neighbours {
+    /// HQ has no such record any more.
+    pub(super) dead: HashSet<String>,
+    /// HQ has it.
+    pub(super) alive: HashSet<String>,
+}
+
+/// What writing a page's records came to.
+#[derive(Debug)]
+pub(super) enum Landing {
+    /// All but the refused are written.
+    Landed {
+        /// What was written.
+        counts: Counts,
+        /// What was not.
+        refused: Vec<Refusal>,
+    },
+    /// HQ is to be asked whether it has these records, as others claim their rows.
+    Doubts(Vec<String>),
+    /// The database refuses one of the records; the transaction can only be taken back.
+    Refused,
+}
+
+impl Work<'_> {
+    /// Writes the records. Only where `is_careful` can those that the database refuses be told apart: a savepoint for
+    /// every page would cost all the good ones.
+    pub(super) async fn land(
+        &self,
+        tx: &mut PageTx,
+        incoming: &[Incoming],
+        care: Care,
+        is_careful: bool,
+        known: &Neighbours,
+    ) -> Result<Landing, Error> {
+        let mut counts = Counts::default();
+        let mut refused = Vec::new();
+        let mut waiting = vec![incoming];
+        while let Some(part) = waiting.pop() {
+            if part.is_empty() {
+                continue;
+            }
+            let held = self.hold(tx, part, care, known).await?;
+            let plan = conflict::plan(part, &held, self.job.mapping.columns(), care);
+            let doubts: Vec<String> =
+                plan.clashes.iter().filter(|clash| !clash.is_certain).map(|clash| clash.holder.clone()).collect();
+            if !doubts.is_empty() {
+                return Ok(Landing::Doubts(doubts));
+            }
+            if is_careful {
+                tx.mark().await.map_err(Error::store("marking a place in the transaction"))?;
+            }
+            match (self.apply(tx, part, &plan).await, part) {
+                (Ok(()), _) => {
+                    counts.add(&counted(&plan, part.len()));
+                    refused.extend(plan.clashes.iter().map(|clash| clashed(clash, part)));
+                }
+                (Err(Error::Store { cause: store::Error::Refused { .. }, .. }), _) if !is_careful => {
+                    return Ok(Landing::Refused);
+                }
+                (Err(Error::Store { cause: cause @ store::Error::Refused { .. }, .. }), [only]) => {
+                    tx.undo().await.map_err(Error::store("taking back a record"))?;
+                    refused.push(Refusal::of(only, cause.to_string()));
+                }
+                (Err(Error::Store { cause: store::Error::Refused { .. }, .. }), many) => {
+                    tx.undo().await.map_err(Error::store("taking back a part of a page"))?;
+                    let (left, right) = many.split_at(many.len() / 2);
+                    waiting.extend([right, left]);
+                }
+                (Err(error), _) => return Err(error),
+            }
+        }
+        Ok(Landing::Landed { counts, refused })
+    }
+
+    async fn hold(
+        &self,
+        tx: &mut PageTx,
+        incoming: &[Incoming],
+        care: Care,
+        known: &Neighbours,
+    ) -> Result<Held, Error> {
+        let reading = || Error::store("reading local rows");
+        let names: Vec<&str> = incoming.iter().map(|record| record.hq_name.as_str()).collect();
+        let keys: Vec<String> = incoming.iter().map(|record| record.mapped.key.text()).collect();
+        let key_texts: Vec<&str> = keys.iter().map(String::as_str).collect();
+        let entries =
+            tx.entries(&self.job.name, &names, &key_texts).await.map_err(Error::store("reading the ledger"))?;
+        let mut held = Held { dead: known.dead.clone(), alive: known.alive.clone(), ..Held::default() };
+        for entry in entries {
+            held.owners.insert(entry.local_key.clone(), entry.hq_name.clone());
+            held.entries.insert(entry.hq_name.clone(), entry);
+        }
+        let mut wanted: Vec<Key> = Vec::with_capacity(incoming.len());
+        let mut former: Vec<Key> = Vec::new();
+        for (record, key) in incoming.iter().zip(&keys) {
+            let entry = held.entries.get(&record.hq_name);
+            let is_settled = entry.is_some_and(|entry| entry.row_hash == record.mapped.hash && entry.local_key == *key);
+            if care == Care::Repair || !is_settled {
+                wanted.push(record.mapped.key.clone());
+            }
+            let moved_from = entry.filter(|entry| entry.local_key != *key && !keys.contains(&entry.local_key));
+            former.extend(moved_from.and_then(|entry| self.key(&entry.local_key)));
+        }
+        wanted.extend(former.iter().cloned());
+        let rows = tx.rows(&self.table, &wanted).await.map_err(reading())?;
+        held.rows = rows
+            .into_iter()
+            .map(|(key, row)| (key, LocalRow { row: row.row, is_marked: row.is_marked }))
+            .collect();
+        for (record, key) in incoming.iter().zip(&keys) {
+            if let Some(local) = held.rows.get_mut(key) {
+                self.agree(local, &record.mapped.row);
+            }
+        }
+        let has_adopted =
+            incoming.iter().any(|record| !held.entries.contains_key(&record.hq_name)) && !held.rows.is_empty();
+        if !self.job.mapping.children().is_empty() && (care == Care::Repair || has_adopted) {
+            let mut children = Vec::new();
+            let all: Vec<Key> = incoming.iter().map(|record| record.mapped.key.clone()).chain(former).collect();
+            for at in 0..self.job.mapping.children().len() {
+                children.push(tx.child_rows(&self.table, at, &all).await.map_err(reading())?);
+            }
+            held.children = Some(children);
+        }
+        Ok(held)
+    }
+
+    /// Takes HQ's cell for the local one wherever the column's own type makes them one value (`80.0` in a column of
+    /// two decimals reads back as `80.00`).
+    fn agree(&self, local: &mut LocalRow, row: &Row) {
+        let kind = self.engine.store.kind();
+        for (at, (have, want)) in local.row.iter_mut().zip(row).enumerate() {
+            if have != want && self.table.agrees(kind, at, want, have) {
+                *have = want.clone();
+            }
+        }
+    }
+
+    async fn apply(&self, tx: &mut PageTx, incoming: &[Incoming], plan: &Plan) -> Result<(), Error> {
+        let writing = || Error::store(format!("writing to table {}", self.job.table));
+        let rows =
+            |at: &[usize]| at.iter().filter_map(|at| incoming.get(*at)).map(|record| &record.mapped.row).collect();
+        let dropped: Vec<&str> = plan.dropped.iter().map(String::as_str).collect();
+        tx.drop_entries(&self.job.name, &dropped).await.map_err(Error::store("writing the ledger"))?;
+        for (from, to) in &plan.rekeys {
+            let Some(from) = self.key(from) else { continue };
+            for child in 0..self.job.mapping.children().len() {
+                tx.replace_children(&self.table, child, &[(from.clone(), Vec::new())]).await.map_err(writing())?;
+            }
+            tx.rekey(&self.table, &from, to).await.map_err(writing())?;
+        }
+        let inserts: Vec<_> = rows(&plan.inserts);
+        tx.insert(&self.table, &inserts).await.map_err(writing())?;
+        let updates: Vec<_> = rows(&plan.updates);
+        tx.update(&self.table, &updates).await.map_err(writing())?;
+        for (at, child) in self.job.mapping.children().iter().enumerate() {
+            let parents = plan.children.iter().filter_map(|at| incoming.get(*at));
+            let rows: Vec<(Key, ChildRows)> = parents
+                .map(|parent| (parent.mapped.key.clone(), parent.children.get(at).cloned().unwrap_or_default()))
+                .collect();
+            let replaced = tx.replace_children(&self.table, at, &rows).await;
+            replaced.map_err(Error::store(format!("writing to table {}", child.table)))?;
+        }
+        tx.upsert_entries(&self.job.name, &plan.entries).await.map_err(Error::store("writing the ledger"))
+    }
+
+    /// The key that a text of the ledger stands for; `None` where the job's key has been given other types since.
+    pub(super) fn key(&self, text: &str) -> Option<Key> {
+        let columns = self.job.mapping.columns();
+        let types: Vec<Type> =
+            self.job.mapping.key().iter().filter_map(|at| columns.get(*at)).map(|column| column.ty).collect();
+        Key::from_text(text, &types)
+    }
+}
+
+fn counted(plan: &Plan, records: usize) -> Counts {
+    let (inserted, unchanged) = (plan.inserts.len() as u64, plan.unchanged);
+    let updated = (records - plan.clashes.len()) as u64 - inserted - unchanged;
+    Counts { inserted, updated, unchanged, ..Counts::default() }
+}
+
+fn clashed(clash: &conflict::Clash, part: &[Incoming]) -> Refusal {
+    let modified = part.iter().find(|record| record.hq_name == clash.claimant).map(|record| record.modified.clone());
+    Refusal {
+        name: clash.claimant.clone(),
+        modified: modified.unwrap_or_else(crate::record::Stamp::never),
+        reason: clash.to_string(),
+        awaits: Vec::new(),
+    }
+}

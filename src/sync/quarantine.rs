@@ -1,0 +1,259 @@
+//! Records that could not be taken: parked with their page, tried again when something may have changed.
+//!
+//! A parked record is tried again when its time has come, when a row that it waits for is there, when HQ has a newer
+//! version (it comes with the news), when everything is read again, as after a change of the mapping, or by hand.
+
+use std::collections::{HashMap, HashSet};
+
+use serde_json::{Map, Value};
+
+use super::incoming::Refusal;
+use super::page::Step;
+use super::poll::Fate;
+use super::run::Work;
+use super::whole::Whole;
+use super::{Engine, Error, lease};
+use crate::conflict::Care;
+use crate::mapping::Wanted;
+use crate::quarantine::{LIMIT, Parked};
+use crate::record::{Record, Stamp};
+use crate::store::PageTx;
+
+/// Texts in a kept payload are cut to this many characters: it is to be read by a person.
+const SHOWN: usize = 1_000;
+
+/// Child rows of a table that a payload keeps.
+const SHOWN_ROWS: usize = 50;
+
+/// Bytes of a payload.
+const PAYLOAD: usize = 256 << 10;
+
+impl Work<'_> {
+    /// What is parked at the start of the run.
+    pub(super) async fn load_parked(&mut self) -> Result<Vec<Parked>, Error> {
+        let parked = self.engine.store.parked(Some(&self.job.name)).await;
+        let parked = parked.map_err(Error::store("reading the quarantine"))?;
+        self.parked = parked.iter().map(|one| (one.name.clone(), one.modified.clone())).collect();
+        Ok(parked)
+    }
+
+    /// Tries again what may go through now.
+    pub(super) async fn retry_due(&mut self, parked: &[Parked]) -> Result<(), Error> {
+        if parked.is_empty() {
+            return Ok(());
+        }
+        let now = self.engine.clock.now();
+        let arrived = self.arrived(parked).await?;
+        let is_due = |one: &&Parked| arrived.contains(&one.name) || one.next_at.is_none_or(|next| next <= now);
+        let due: Vec<&str> = parked.iter().filter(is_due).map(|one| one.name.as_str()).collect();
+        self.retry(&due).await
+    }
+
+    /// Tries these parked records again, by their names at HQ.
+    pub(super) async fn retry(&mut self, names: &[&str]) -> Result<(), Error> {
+        for chunk in names.chunks(self.page_size.max(1)) {
+            self.go_on()?;
+            let Fate { page, outside, missing, too_large } = self.fetch_news(chunk).await?;
+            let step = Step { progress: self.progress.clone(), care: Care::News };
+            self.page(page, step).await?;
+            let too_large: Vec<(String, Stamp)> = too_large.into_iter().map(|name| self.as_parked(name)).collect();
+            self.park_oversized(&too_large).await?;
+            self.retire(&outside).await?;
+            let gone: Vec<&str> = outside.iter().chain(&missing).map(String::as_str).collect();
+            self.forget_parked(&gone).await?;
+        }
+        Ok(())
+    }
+
+    fn as_parked(&self, name: String) -> (String, Stamp) {
+        let stamp = self.parked.get(&name).cloned().unwrap_or_else(Stamp::never);
+        (name, stamp)
+    }
+
+    /// The parked records that wait for a row of another table which is there now.
+    async fn arrived(&self, parked: &[Parked]) -> Result<HashSet<String>, Error> {
+        let mut wanted: HashMap<Option<usize>, HashMap<usize, Vec<String>>> = HashMap::new();
+        for awaited in parked.iter().flat_map(|one| &one.awaits) {
+            let values = wanted.entry(awaited.child).or_default().entry(awaited.lookup).or_default();
+            values.push(awaited.value.clone());
+        }
+        if wanted.is_empty() {
+            return Ok(HashSet::new());
+        }
+        let looking = || Error::store("looking up local rows");
+        let mut tx = self.engine.store.begin().await.map_err(looking())?;
+        let mut found: HashSet<(Option<usize>, usize, String)> = HashSet::new();
+        for (child, lookups) in wanted {
+            let wanted: Vec<Wanted> = lookups.into_iter().map(|(lookup, values)| Wanted { lookup, values }).collect();
+            let answers = tx.lookups(&self.table, child, &wanted).await.map_err(looking())?;
+            for (lookup, known) in answers.0.into_iter().enumerate() {
+                found.extend(known.into_keys().map(|value| (child, lookup, value)));
+            }
+        }
+        tx.rollback().await.map_err(looking())?;
+        let has_arrived = |one: &&Parked| {
+            one.awaits
+                .iter()
+                .any(|awaited| found.contains(&(awaited.child, awaited.lookup, awaited.value.clone())))
+        };
+        Ok(parked.iter().filter(has_arrived).map(|one| one.name.clone()).collect())
+    }
+
+    /// Parks records in the page's transaction.
+    pub(super) async fn park(&self, tx: &mut PageTx, whole: Option<&Whole>, refused: &[Refusal]) -> Result<(), Error> {
+        if refused.is_empty() {
+            return Ok(());
+        }
+        let new = refused.iter().filter(|refusal| !self.parked.contains_key(&refusal.name)).count();
+        if let (true, Some(first)) = (self.parked.len() + new > LIMIT, refused.first()) {
+            return Err(Error::TooManyParked { hq_name: first.name.clone(), reason: first.reason.clone() });
+        }
+        let parking = || Error::store("parking records");
+        let now = self.engine.clock.now();
+        let names: Vec<&str> = refused.iter().map(|refusal| refusal.name.as_str()).collect();
+        let known = tx.parked(&self.job.name, &names).await.map_err(parking())?;
+        let parked: Vec<Parked> = refused
+            .iter()
+            .map(|refusal| {
+                let before = known.get(&refusal.name);
+                let same = before.filter(|before| before.modified == refusal.modified);
+                let tries = same.map_or(1, |before| before.tries.saturating_add(1));
+                Parked {
+                    job: self.job.name.clone(),
+                    name: refusal.name.clone(),
+                    modified: refusal.modified.clone(),
+                    reason: refusal.reason.clone(),
+                    payload: whole.map_or_else(|| "{}".to_owned(), |whole| payload(whole, self.job, &refusal.name)),
+                    tries,
+                    first_at: before.map_or(now, |before| before.first_at),
+                    last_at: now,
+                    next_at: Parked::next_try(tries, now, rand::random()),
+                    awaits: refusal.awaits.clone(),
+                }
+            })
+            .collect();
+        for one in parked.iter().filter(|one| !known.contains_key(&one.name)) {
+            tracing::warn!(job = one.job, name = one.name, reason = one.reason, "record parked in quarantine");
+        }
+        tx.park(&parked).await.map_err(parking())
+    }
+
+    /// Takes the page's records out of quarantine, but those that are refused again; gives their names.
+    pub(super) async fn free(&self, tx: &mut PageTx, whole: &Whole, refused: &[Refusal]) -> Result<Vec<String>, Error> {
+        if self.parked.is_empty() {
+            return Ok(Vec::new());
+        }
+        let refused: HashSet<&str> = refused.iter().map(|refusal| refusal.name.as_str()).collect();
+        let is_freed = |name: &&str| self.parked.contains_key(*name) && !refused.contains(*name);
+        let freed: Vec<&str> = whole.records().map(|record| record.name()).filter(is_freed).collect();
+        tx.unpark(&self.job.name, &freed).await.map_err(Error::store("taking records out of quarantine"))?;
+        Ok(freed.into_iter().map(str::to_owned).collect())
+    }
+
+    /// Parks records that are larger than any answer milkrun takes.
+    pub(super) async fn park_oversized(&mut self, records: &[(String, Stamp)]) -> Result<(), Error> {
+        if records.is_empty() {
+            return Ok(());
+        }
+        let reason = format!(
+            "the record alone is larger than {} MiB; leave its largest field out of the mapping",
+            crate::source::MAX_BODY >> 20
+        );
+        let refused: Vec<Refusal> = records
+            .iter()
+            .map(|(name, modified)| Refusal {
+                name: name.clone(),
+                modified: modified.clone(),
+                reason: reason.clone(),
+                awaits: Vec::new(),
+            })
+            .collect();
+        let parking = || Error::store("parking records");
+        let mut tx = self.engine.store.begin().await.map_err(parking())?;
+        let until = lease::until(self.engine.clock.now());
+        tx.hold_lease(&self.job.name, self.engine.holder.text(), until).await.map_err(parking())?;
+        self.park(&mut tx, None, &refused).await?;
+        tx.commit().await.map_err(parking())?;
+        self.counts.quarantined += refused.len() as u64;
+        self.parked.extend(records.iter().cloned());
+        Ok(())
+    }
+
+    /// Takes records out of quarantine that HQ does not have any more, or that do not belong here.
+    pub(super) async fn forget_parked(&mut self, names: &[&str]) -> Result<(), Error> {
+        let parked: Vec<&str> = names.iter().copied().filter(|name| self.parked.contains_key(*name)).collect();
+        if parked.is_empty() {
+            return Ok(());
+        }
+        let freeing = || Error::store("taking records out of quarantine");
+        let mut tx = self.engine.store.begin().await.map_err(freeing())?;
+        let until = lease::until(self.engine.clock.now());
+        tx.hold_lease(&self.job.name, self.engine.holder.text(), until).await.map_err(freeing())?;
+        tx.unpark(&self.job.name, &parked).await.map_err(freeing())?;
+        tx.commit().await.map_err(freeing())?;
+        for name in parked {
+            self.parked.remove(name);
+        }
+        Ok(())
+    }
+}
+
+impl Engine {
+    /// Gives parked records up: they leave the quarantine and are not asked for again in this version of HQ's. Waits
+    /// for a run that is going on.
+    ///
+    /// # Errors
+    /// A database that does not answer, or a run that does not end.
+    pub async fn discard(&self, job: &str, names: &[String]) -> Result<(), Error> {
+        let giving_up = || Error::store("giving up parked records");
+        let held = self.take_lease(job).await?;
+        let now = self.clock.now();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let mut tx = self.store.begin().await.map_err(giving_up())?;
+        tx.hold_lease(job, self.holder.text(), lease::until(now)).await.map_err(giving_up())?;
+        let parked = tx.parked(job, &names).await.map_err(giving_up())?;
+        let versions: Vec<(String, Stamp)> =
+            parked.into_values().map(|parked| (parked.name, parked.modified)).collect();
+        tx.unpark(job, &names).await.map_err(giving_up())?;
+        tx.note_absent(job, &versions, now).await.map_err(giving_up())?;
+        tx.commit().await.map_err(giving_up())?;
+        self.give_back(held).await;
+        Ok(())
+    }
+}
+
+/// The record as HQ sent it, with its child rows, for a person to read.
+fn payload(whole: &Whole, job: &crate::config::Job, name: &str) -> String {
+    let Some(record) = whole.records().find(|record| record.name() == name) else { return "{}".to_owned() };
+    let mut payload = shown(record);
+    for (child, pages) in job.mapping.children().iter().zip(&whole.children) {
+        let rows = pages.iter().flat_map(|page| page.records()).filter(|row| row.text("parent") == name);
+        let rows: Vec<Value> = rows.take(SHOWN_ROWS).map(|row| Value::Object(shown(row))).collect();
+        payload.insert(child.field.clone(), Value::Array(rows));
+    }
+    let text = Value::Object(payload).to_string();
+    if text.len() <= PAYLOAD {
+        text
+    } else {
+        serde_json::json!({ "name": name, "…": "too large to keep" }).to_string()
+    }
+}
+
+fn shown(record: Record<'_>) -> Map<String, Value> {
+    let fields: Map<String, Value> = serde_json::from_str(&record.payload()).unwrap_or_default();
+    fields.into_iter().map(|(field, value)| (field, cut(value))).collect()
+}
+
+fn cut(value: Value) -> Value {
+    let text = match &value {
+        Value::String(text) => text.as_str().into(),
+        Value::Array(_) | Value::Object(_) => std::borrow::Cow::Owned(value.to_string()),
+        Value::Null | Value::Bool(_) | Value::Number(_) => return value,
+    };
+    let length = text.chars().count();
+    if length <= SHOWN {
+        return value;
+    }
+    let start: String = text.chars().take(SHOWN).collect();
+    Value::String(format!("{start}… ({length} characters)"))
+}

@@ -1,0 +1,235 @@
+//! Promise 3: one bad record stops nobody.
+
+use serde_json::{Value, json};
+
+use crate::support::shop::JOBS;
+use crate::support::{Kind, Shop};
+
+on_each_database! {
+    bad_records_are_parked_the_others_land_and_each_leaves_by_itself_once_mended
+    what_the_outlets_own_table_refuses_is_found_and_parked
+    a_parked_record_lands_when_the_row_that_it_looks_up_arrives
+    a_record_that_was_here_keeps_its_row_while_its_new_version_is_parked
+    a_changed_mapping_tries_parked_records_again
+    discarded_records_come_back_with_hqs_next_version
+}
+
+/// The items' fields, with every kind of trap: numbers, dates, lengths, lookups and a plain text.
+const TRAPS: &str = r#"
+[job.fields]
+item_code = "name"
+number = { from = "item_name", type = "int" }
+day = { from = "stock_uom", type = "date" }
+price = { from = "standard_rate", type = "decimal", scale = 2 }
+parent = { from = "item_group", lookup = { table = "item_groups", match = "name", take = "parent" } }
+text = { from = "description", max_length = 100 }
+"#;
+
+/// The usual jobs with the traps in place of the items' fields, and no child table.
+fn traps() -> String {
+    let (head, _) = JOBS.split_once("[job.fields]\nitem_code").unwrap();
+    format!("{head}{}", TRAPS.trim_start())
+}
+
+fn trapped(shop: &Shop, code: &str, more: Value) {
+    let mut fields = json!({"item_name": "7", "stock_uom": "2024-02-03", "description": "short"});
+    for (field, value) in more.as_object().unwrap() {
+        fields[field] = value.clone();
+    }
+    shop.item(code, fields);
+}
+
+fn shop_of_traps(kind: Kind, jobs: &str) -> Shop {
+    let shop = Shop::with_jobs(kind, jobs);
+    for day in ["2024-02-03", "2024-02-31"] {
+        shop.hq.insert("UOM", json!({"uom_name": day})).unwrap();
+    }
+    shop.hq.update("Item Group", "Cones", json!({"parent_item_group": "Cones"})).unwrap();
+    shop
+}
+
+/// The names in quarantine.
+fn parked(shop: &Shop) -> Vec<String> {
+    let listed = shop.outlet.run(&["--format", "json", "quarantine", "list"]);
+    listed.expect_code(0);
+    listed
+        .json()
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["name"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+fn bad_records_are_parked_the_others_land_and_each_leaves_by_itself_once_mended(kind: Kind) {
+    let shop = shop_of_traps(kind, &traps());
+    for n in 0..96 {
+        trapped(&shop, &format!("OK-{n:02}"), json!({}));
+    }
+    trapped(&shop, "BAD-DATE", json!({"stock_uom": "2024-02-31"}));
+    trapped(&shop, "BAD-LENGTH", json!({"description": "x".repeat(101)}));
+    trapped(&shop, "BAD-NUMBER", json!({"item_name": "seven"}));
+    trapped(&shop, "BAD-SIZE", json!({"item_name": "y".repeat(20 << 20)}));
+    let outcome = shop.outlet.run(&["--format", "json", "sync"]);
+    outcome.expect_code(3);
+    let runs = outcome.json();
+    assert_eq!(runs[1]["status"], "quarantine", "{outcome}");
+    assert_eq!(runs[1]["counts"]["quarantined"], 4, "{outcome}");
+    assert_eq!(shop.outlet.database.count("items"), 96);
+    let bad = ["BAD-DATE", "BAD-LENGTH", "BAD-NUMBER", "BAD-SIZE"];
+    assert_eq!(parked(&shop), bad);
+    for (name, word, sent) in [
+        ("BAD-DATE", "day", "2024-02-31"),
+        ("BAD-LENGTH", "max_length", "xxx"),
+        ("BAD-NUMBER", "number", "seven"),
+        ("BAD-SIZE", "number", "(20971520 characters)"),
+    ] {
+        let shown = shop.outlet.run(&["quarantine", "show", "items", name]);
+        shown.expect_code(0);
+        assert!(shown.stdout.contains(word) && shown.stdout.contains(sent), "{name}\n{}", shown.stdout);
+        assert!(shown.stdout.len() < 100_000, "{name}: {} bytes", shown.stdout.len());
+    }
+    // The next run has nothing new to say and does not ask for them again.
+    shop.hq.forget_requests();
+    let idle = shop.outlet.run(&["--format", "json", "sync", "items"]);
+    idle.expect_code(3);
+    assert_eq!(idle.json()[0]["counts"]["fetched"], 0, "{idle}");
+    for (name, mended) in [
+        ("BAD-DATE", json!({"stock_uom": "2024-02-03"})),
+        ("BAD-LENGTH", json!({"description": "fits"})),
+        ("BAD-NUMBER", json!({"item_name": "8"})),
+        ("BAD-SIZE", json!({"item_name": "9"})),
+    ] {
+        shop.hq.update("Item", name, mended).unwrap();
+    }
+    shop.outlet.sync_well(&[]);
+    assert_eq!(shop.outlet.database.count("items"), 100);
+    assert_eq!(parked(&shop), [""; 0]);
+}
+
+fn what_the_outlets_own_table_refuses_is_found_and_parked(kind: Kind) {
+    let shop = Shop::with_jobs(kind, &traps().replace("text = { from = \"description\", max_length = 100 }\n", ""));
+    // A table of the outlet's own making, with rules that milkrun knows nothing of.
+    let text = if kind == Kind::Sqlite { "text" } else { "varchar(140)" };
+    shop.outlet.database.execute(&format!(
+        "create table items (item_code {text} primary key, number int check (number < 1000), day date, \
+         price decimal(12, 2) unique, parent {text})"
+    ));
+    shop.hq.insert("UOM", json!({"uom_name": "2024-02-03"})).unwrap();
+    for n in 0..98 {
+        trapped(&shop, &format!("OK-{n:02}"), json!({"standard_rate": n}));
+    }
+    trapped(&shop, "MID-CHECK", json!({"item_name": "1000", "standard_rate": 500}));
+    trapped(&shop, "MID-UNIQUE", json!({"standard_rate": 7}));
+    let outcome = shop.outlet.run(&["sync"]);
+    outcome.expect_code(3);
+    assert_eq!(shop.outlet.database.count("items"), 98, "{outcome}");
+    assert_eq!(parked(&shop), ["MID-CHECK", "MID-UNIQUE"]);
+    shop.hq.update("Item", "MID-CHECK", json!({"item_name": "999"})).unwrap();
+    shop.hq.update("Item", "MID-UNIQUE", json!({"standard_rate": 501})).unwrap();
+    shop.outlet.sync_well(&[]);
+    assert_eq!(shop.outlet.database.count("items"), 100);
+}
+
+fn a_parked_record_lands_when_the_row_that_it_looks_up_arrives(kind: Kind) {
+    let shop = shop_of_traps(kind, &traps());
+    trapped(&shop, "A", json!({}));
+    shop.outlet.sync_well(&[]);
+    // The group's job does not run, so that its row is not there.
+    shop.hq
+        .insert("Item Group", json!({"item_group_name": "Cups", "parent_item_group": "Cones"}))
+        .unwrap();
+    trapped(&shop, "B", json!({"item_group": "Cups"}));
+    let alone = shop.outlet.run(&["sync", "items"]);
+    alone.expect_code(3);
+    assert!(alone.stdout.contains("quarantine list items"), "{alone}");
+    let shown = shop.outlet.run(&["quarantine", "show", "items", "B"]);
+    assert!(shown.stdout.contains("no row in item_groups has name = \"Cups\""), "{shown}");
+    shop.outlet.sync_well(&[]);
+    assert_eq!(shop.outlet.database.count("items"), 2);
+}
+
+fn a_record_that_was_here_keeps_its_row_while_its_new_version_is_parked(kind: Kind) {
+    let shop = shop_of_traps(kind, &traps());
+    trapped(&shop, "A", json!({}));
+    trapped(&shop, "B", json!({}));
+    shop.outlet.sync_well(&[]);
+    shop.hq.update("Item", "A", json!({"item_name": "many"})).unwrap();
+    shop.hq.update("Item", "B", json!({"item_name": "many"})).unwrap();
+    shop.outlet.run(&["sync"]).expect_code(3);
+    let numbers = |shop: &Shop| shop.outlet.database.rows("items", &["number"], "item_code");
+    assert_eq!(numbers(&shop), [[Some("7".to_owned())], [Some("7".to_owned())]]);
+    // Gone at HQ: the row goes, and the parked version with it.
+    shop.hq.delete("Item", "A").unwrap();
+    shop.outlet.run(&["sync"]).expect_code(3);
+    assert_eq!((shop.outlet.database.count("items"), parked(&shop)), (1, vec!["B".to_owned()]));
+    // Out of the filter: the same.
+    shop.hq.update("Item", "B", json!({"is_sales_item": 0})).unwrap();
+    shop.outlet.sync_well(&[]);
+    assert_eq!((shop.outlet.database.count("items"), parked(&shop)), (0, vec![]));
+}
+
+fn a_changed_mapping_tries_parked_records_again(kind: Kind) {
+    let shop = shop_of_traps(kind, &traps());
+    trapped(&shop, "A", json!({"description": "x".repeat(120)}));
+    shop.outlet.run(&["sync"]).expect_code(3);
+    let config = shop.outlet.config().replace(", max_length = 100", "");
+    shop.outlet.write_config(&config);
+    if kind == Kind::Sqlite {
+        shop.outlet.sync_well(&[]);
+    } else {
+        // The column is as long as the mapping said when it was made.
+        let longer = if kind == Kind::Mysql { "modify text text" } else { "alter column text type text" };
+        shop.outlet.database.execute(&format!("alter table items {longer}"));
+        shop.outlet.sync_well(&[]);
+    }
+    assert_eq!(shop.outlet.database.count("items"), 1);
+    assert_eq!(parked(&shop), [""; 0]);
+}
+
+fn discarded_records_come_back_with_hqs_next_version(kind: Kind) {
+    let shop = shop_of_traps(kind, &traps());
+    trapped(&shop, "A", json!({"item_name": "many"}));
+    shop.outlet.run(&["sync"]).expect_code(3);
+    shop.outlet.run(&["quarantine", "retry", "items", "A"]).expect_code(3);
+    let listed = shop.outlet.run(&["--format", "json", "quarantine", "list", "items"]).json();
+    assert_eq!(listed[0]["tries"], 2);
+    shop.outlet.run(&["quarantine", "discard", "items", "A"]).expect_code(0);
+    shop.outlet.sync_well(&[]);
+    assert_eq!((shop.outlet.database.count("items"), parked(&shop)), (0, vec![]));
+    shop.hq.update("Item", "A", json!({"item_name": "5"})).unwrap();
+    shop.outlet.sync_well(&[]);
+    assert_eq!(shop.outlet.database.count("items"), 1);
+    let stranger = shop.outlet.run(&["quarantine", "show", "items", "A"]);
+    stranger.expect_code(2);
+    assert!(stranger.stderr.contains("quarantine list"), "{stranger}");
+}
+
+#[test]
+fn a_record_whose_time_has_come_is_tried_again_and_one_that_is_gone_is_forgotten() {
+    let shop = shop_of_traps(Kind::Sqlite, &traps());
+    trapped(&shop, "A", json!({"item_name": "many"}));
+    trapped(&shop, "B", json!({"item_name": "many"}));
+    shop.outlet.run(&["sync"]).expect_code(3);
+    shop.hq.delete_without_trace("Item", "B").unwrap();
+    shop.hq.update_silently("Item", "A", json!({"item_name": "3"})).unwrap();
+    shop.outlet.run(&["sync"]).expect_code(3);
+    shop.outlet.database.execute("update milkrun_quarantine set next_at = '2020-01-01 00:00:00.000000'");
+    shop.outlet.sync_well(&[]);
+    assert_eq!((shop.outlet.database.count("items"), parked(&shop)), (1, vec![]));
+}
+
+#[test]
+fn a_bad_child_row_parks_its_parent_and_shows_itself() {
+    let jobs = JOBS.replace("barcode = \"barcode\"", "barcode = { from = \"barcode\", type = \"int\" }");
+    let shop = Shop::with_jobs(Kind::Sqlite, &jobs);
+    shop.item("A", json!({"barcodes": [{"barcode": "1"}, {"barcode": "one"}]}));
+    shop.item("B", json!({"barcodes": [{"barcode": "2"}]}));
+    shop.outlet.run(&["sync"]).expect_code(3);
+    assert_eq!((shop.outlet.database.count("items"), shop.outlet.database.count("item_barcodes")), (1, 1));
+    let shown = shop.outlet.run(&["quarantine", "show", "items", "A"]);
+    assert!(shown.stdout.contains("barcodes: barcode") && shown.stdout.contains("\"one\""), "{shown}");
+    shop.hq.update("Item", "A", json!({"barcodes": [{"barcode": "1"}]})).unwrap();
+    shop.outlet.sync_well(&[]);
+    assert_eq!(shop.outlet.database.count("items"), 2);
+}
