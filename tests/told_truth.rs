@@ -7,14 +7,16 @@ use crate::support::shop::JOBS;
 use crate::support::{Kind, Outlet, Shop};
 
 #[test]
-fn a_record_that_cannot_be_mapped_stops_its_job_by_name_and_loses_nothing() {
+fn a_record_that_cannot_be_mapped_is_named_where_the_operator_looks() {
     let jobs = JOBS.replace("unit = {", "weight = { from = \"description\", type = \"decimal\" }\nunit = {");
     let shop = Shop::with_jobs(Kind::Sqlite, &jobs);
     shop.items(10);
     shop.item("BAD", json!({"description": "heavy"}));
     let outcome = shop.outlet.run(&["sync", "items"]);
-    outcome.expect_code(4);
-    assert!(outcome.stdout.contains("\"BAD\"") && outcome.stdout.contains("weight"), "{outcome}");
+    outcome.expect_code(3);
+    assert!(outcome.stdout.contains("1 record is in quarantine"), "{outcome}");
+    assert!(outcome.stderr.contains("\"BAD\"") && outcome.stderr.contains("weight"), "{outcome}");
+    shop.outlet.run(&["status"]).expect_code(3);
     shop.hq.update("Item", "BAD", json!({"description": "1.5"})).unwrap();
     shop.outlet.sync_well(&[]);
     assert_eq!(shop.outlet.database.count("items"), 11);

@@ -50,17 +50,19 @@ pub(super) struct Stored {
     /// The type as an operator would write it.
     pub(super) full_type: String,
     pub(super) kind: Kind,
+    /// The characters that the declaration allows, where SQLite would take more.
+    pub(super) length: Option<usize>,
 }
 
 impl Stored {
     /// A column of milkrun's own, or one nothing is known of.
     pub(super) fn text() -> Self {
-        Self { type_name: TypeName::from("text"), full_type: "text".to_owned(), kind: Kind::Text }
+        Self { type_name: TypeName::from("text"), full_type: "text".to_owned(), kind: Kind::Text, length: None }
     }
 
     /// A whole number of milkrun's own.
     pub(super) fn int() -> Self {
-        Self { type_name: TypeName::from("bigint"), full_type: "bigint".to_owned(), kind: Kind::Int }
+        Self { type_name: TypeName::from("bigint"), full_type: "bigint".to_owned(), kind: Kind::Int, length: None }
     }
 }
 
@@ -196,18 +198,19 @@ fn unique_query(kind: DatabaseKind) -> Sql {
     )
 }
 
-fn found(kind: DatabaseKind, mut line: Line) -> Result<Found, Error> {
+fn found(database: DatabaseKind, mut line: Line) -> Result<Found, Error> {
     let mut text = |at| line.take(at).unwrap_or_default();
     let (name, type_name, full_type, kind_name) = (text(0), text(1), text(2), text(3));
     let is_needed = text(4) == "1";
     if name.is_empty() {
         return Err(Error::Damaged("the catalog lists a column without a name".to_owned()));
     }
-    let kind = match kind {
+    let kind = match database {
         DatabaseKind::Sqlite => sqlite_kind(&kind_name),
         DatabaseKind::Postgres | DatabaseKind::Mysql => server_kind(&kind_name),
     };
-    let stored = Stored { type_name: TypeName::from_catalog(type_name), full_type, kind };
+    let length = (database == DatabaseKind::Sqlite).then(|| super::declared::length(&full_type)).flatten();
+    let stored = Stored { type_name: TypeName::from_catalog(type_name), full_type, kind, length };
     Ok(Found { name, stored, is_needed })
 }
 

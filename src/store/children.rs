@@ -6,6 +6,7 @@ use crate::row::{Cell, Key, Row};
 
 use super::batch::{self, Batch, among};
 use super::bind::Bind;
+use super::declared;
 use super::error::Error;
 use super::rows::{Asked, lock};
 use super::table::{Child, Order, Table, TableColumn, row_of};
@@ -63,6 +64,8 @@ impl PageTx {
         rows: &[(Key, Vec<Row>)],
     ) -> Result<(), Error> {
         let Some(child) = table.children.get(child) else { return Ok(()) };
+        declared::check(self.connection.kind(), &child.columns, rows.iter().flat_map(|(_, rows)| rows))
+            .map_err(|error| error.for_table(&child.name))?;
         let keys: Vec<_> = rows.iter().map(|(key, _)| key.clone()).collect();
         self.delete_among(&child.name, vec![&child.parent_key], &keys).await?;
         let mut columns = vec![child.parent_key.named()];

@@ -14,6 +14,7 @@ mod check;
 mod children;
 mod connection;
 mod create;
+mod declared;
 mod error;
 mod lease;
 mod ledger;

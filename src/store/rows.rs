@@ -9,6 +9,7 @@ use crate::row::{Cell, Key, Row};
 
 use super::batch::{self, Batch, among};
 use super::bind::{Bind, canonical};
+use super::declared;
 use super::error::Error;
 use super::sql::Sql;
 use super::table::{DELETED_AT, Table, TableColumn, row_of};
@@ -58,6 +59,8 @@ impl PageTx {
     /// # Errors
     /// [`Error::Refused`] where a key or another unique value is taken, or a value does not fit.
     pub async fn insert(&mut self, table: &Table, rows: &[&Row]) -> Result<(), Error> {
+        declared::check(self.connection.kind(), &table.columns, rows.iter().copied())
+            .map_err(|error| error.for_table(&table.name))?;
         let columns: Vec<_> = table.columns.iter().map(TableColumn::named).collect();
         let places: Vec<_> = table.columns.iter().enumerate().collect();
         let batch = batch_of(self.connection.kind(), &places, rows);
@@ -75,6 +78,8 @@ impl PageTx {
         if rows.is_empty() || (updated.is_empty() && table.deleted_at.is_none()) {
             return Ok(());
         }
+        declared::check(self.connection.kind(), &table.columns, rows.iter().copied())
+            .map_err(|error| error.for_table(&table.name))?;
         let key = table.key.iter().filter_map(|at| Some((*at, table.columns.get(*at)?)));
         let places: Vec<_> = key.chain(updated.iter().copied()).collect();
         let batch = batch_of(self.connection.kind(), &places, rows);
