@@ -36,9 +36,9 @@ fn offence(cell: &Cell, stored: &Stored) -> Option<String> {
     let Cell::Text(text) = cell else { return None };
     match stored.kind {
         // As another database would read it: SQLite's own reading takes anything.
-        Kind::Int | Kind::Float | Kind::Decimal => {
-            canonical(DatabaseKind::Postgres, text, stored).is_none().then(|| "the text is no such number".to_owned())
-        }
+        Kind::Int | Kind::Float | Kind::Decimal => canonical(DatabaseKind::Postgres, text, stored)
+            .is_none()
+            .then(|| "the text is no such number".to_owned()),
         Kind::Text => {
             let most = stored.length.filter(|most| text.len() > *most)?;
             let length = text.chars().count();

@@ -22,6 +22,9 @@ use crate::store::PageTx;
 /// Texts in a kept payload are cut to this many characters: it is to be read by a person.
 const SHOWN: usize = 1_000;
 
+/// Records that a run names in the log as it parks them; the list has them all.
+const SAID: u64 = 5;
+
 /// Child rows of a table that a payload keeps.
 const SHOWN_ROWS: usize = 50;
 
@@ -132,7 +135,9 @@ impl Work<'_> {
                 }
             })
             .collect();
-        for one in parked.iter().filter(|one| !known.contains_key(&one.name)) {
+        let to_say = SAID.saturating_sub(self.counts.quarantined);
+        let new = parked.iter().filter(|one| !known.contains_key(&one.name));
+        for one in new.take(usize::try_from(to_say).unwrap_or_default()) {
             tracing::warn!(job = one.job, name = one.name, reason = one.reason, "record parked in quarantine");
         }
         tx.park(&parked).await.map_err(parking())
