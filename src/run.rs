@@ -11,6 +11,8 @@ pub enum Trigger {
     Schedule,
     /// The daemon's first run of the job after it started.
     Start,
+    /// The daemon tries again, before the next tick, what failed.
+    Retry,
     /// `milkrun sync`.
     Sync,
     /// `milkrun sync --full`, or a full re-read that a changed mapping made necessary.
@@ -20,7 +22,7 @@ pub enum Trigger {
     /// `milkrun sync --name`.
     Name,
     /// `milkrun quarantine retry`.
-    Retry,
+    Quarantine,
 }
 
 /// How a run ended, or that it has not.
@@ -39,6 +41,44 @@ pub enum Status {
     Failed,
     /// Needs a person: credentials, permission, mapping, delete limit.
     Blocked,
+}
+
+impl Trigger {
+    /// Every trigger.
+    pub const ALL: [Self; 8] =
+        [Self::Schedule, Self::Start, Self::Retry, Self::Sync, Self::Full, Self::Since, Self::Name, Self::Quarantine];
+
+    /// Whether the run is to read all that is new, not only chosen records.
+    #[must_use]
+    pub fn is_whole(self) -> bool {
+        match self {
+            Self::Schedule | Self::Start | Self::Retry | Self::Sync | Self::Full => true,
+            Self::Since | Self::Name | Self::Quarantine => false,
+        }
+    }
+
+    /// Whether the daemon started the run by itself.
+    #[must_use]
+    pub fn is_daemons(self) -> bool {
+        match self {
+            Self::Schedule | Self::Start | Self::Retry => true,
+            Self::Sync | Self::Full | Self::Since | Self::Name | Self::Quarantine => false,
+        }
+    }
+}
+
+impl Status {
+    /// Every status.
+    pub const ALL: [Self; 6] = [Self::Running, Self::Ok, Self::Quarantine, Self::Conflict, Self::Failed, Self::Blocked];
+
+    /// Whether the run came to its end: all that was planned has been read.
+    #[must_use]
+    pub fn is_done(self) -> bool {
+        match self {
+            Self::Ok | Self::Quarantine | Self::Conflict => true,
+            Self::Running | Self::Failed | Self::Blocked => false,
+        }
+    }
 }
 
 /// What a run did. All counts are records, except where the name says otherwise.

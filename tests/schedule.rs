@@ -55,10 +55,12 @@ fn the_daemon_loads_at_once_then_brings_each_edit_on_schedule_and_stops_cleanly(
 fn the_daemon_goes_on_while_hq_is_away() {
     let outlet = Outlet::new(Kind::Sqlite);
     outlet.configure("http://127.0.0.1:9", ("k", "s"), &JOBS.replace("0 */5 * * * *", "* * * * * *"));
-    let mut daemon = outlet.start(&["run"]);
+    let mut daemon = outlet.start(&["-v", "run"]);
     let mut log = BufReader::new(daemon.stderr.take().unwrap());
-    for _ in 0..2 {
-        wait_for(&mut log, &["run ended early", "HQ cannot be reached"]);
+    wait_for(&mut log, &["ERROR", "run ended early", "HQ cannot be reached"]);
+    // Every second, and told only to who asks for all.
+    for _ in 0..4 {
+        wait_for(&mut log, &["DEBUG", "run ended early", "HQ cannot be reached"]);
     }
     signal(&daemon, "-INT");
     let mut rest = String::new();

@@ -124,7 +124,7 @@ async fn edit(site: &demo::Site, output: Output, stop: &CancellationToken) {
 /// Tells of every run that changed something or did not end well.
 fn teller(output: Output) -> Watcher {
     Arc::new(move |event| {
-        let Event::Ended(run) = event else { return };
+        let Event::Ended(run, _) = event else { return };
         let changes = run.counts.inserted + run.counts.updated + run.counts.deleted;
         if changes > 0 || run.error.is_some() {
             // Nobody is there to read it any more; the runs go on.

@@ -1,4 +1,4 @@
-//! Progress of runs on a terminal; nothing where stderr is piped.
+//! Progress of runs that somebody asked for: bars on a terminal, none where stderr is piped, and with `-v` their ends.
 
 use std::collections::HashMap;
 use std::io::{self, IsTerminal as _};
@@ -7,12 +7,17 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::run::{Counts, Run};
 use crate::sync::{Event, Watcher};
 
 /// A spinner a running job, with what it did so far and how fast.
 pub(super) fn watcher() -> Watcher {
     if !io::stderr().is_terminal() {
-        return Arc::new(|_event| {});
+        return Arc::new(|event| {
+            if let Event::Ended(run, _) = event {
+                log(run);
+            }
+        });
     }
     let bars: Mutex<HashMap<String, ProgressBar>> = Mutex::default();
     Arc::new(move |event| {
@@ -33,11 +38,24 @@ pub(super) fn watcher() -> Watcher {
                     bar.set_position(counts.fetched);
                 }
             }
-            Event::Ended(run) => {
+            Event::Ended(run, _) => {
                 if let Some(bar) = bars.remove(&run.job) {
                     bar.finish_and_clear();
                 }
+                log(run);
             }
         }
     })
+}
+
+/// Whoever asked is shown the result; the log has it for who wants to hear more.
+fn log(run: &Run) {
+    let Counts { fetched, inserted, updated, unchanged, deleted, requests, .. } = run.counts;
+    let (job, id, status) = (&run.job, run.id, run.status);
+    match &run.error {
+        Some(error) => tracing::info!(job, run = id, ?status, error, "run ended early"),
+        None => {
+            tracing::info!(job, run = id, fetched, inserted, updated, unchanged, deleted, requests, "run ended well");
+        }
+    }
 }

@@ -69,7 +69,7 @@ pub(super) async fn run(action: &Action, config: &Path, output: &Output) -> anyh
             let order = Order {
                 jobs: vec![job_at],
                 mode: Mode::Parked(names),
-                trigger: Trigger::Retry,
+                trigger: Trigger::Quarantine,
                 has_confirmed_deletes: false,
             };
             let runs = engine.round(&order, &stop).await?;

@@ -1,30 +1,42 @@
-//! The daemon's side of the engine: rounds are run by it, the jobs' state is read from its database.
+//! The daemon's side of the engine: it is opened, rounds are run by it, the jobs' state is read from its database.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::outlet::Outlet;
+use super::inbox::Inbox;
+use super::outlet::{Outlet, Page};
+use super::report::{Report, Trouble};
+use super::retries::{COUNTED, Retries, Standing};
+use super::rounds::{End, Outcome};
 use super::schedule::Schedule;
 use super::shutdown::stop_on_signals;
-use super::snapshot::{JobSnapshot, Snapshot, Status, is_good, is_whole};
-use super::status::Totals;
+use super::snapshot::{JobSnapshot, Snapshot, Status};
+use super::status::{Read, Totals};
 use crate::clock::Clock;
-use crate::config::{Config, Job};
-use crate::run::{Run, Trigger};
+use crate::config::Config;
+use crate::retry::Backoff;
+use crate::run::{self, Run, Trigger};
 use crate::store::{self, LastRuns, Store};
-use crate::sync::{Engine, Error, Event, Mode, Order, Watcher};
+use crate::sync::{Concern, Engine, Error, Event, Mode, Order, Watcher};
 
-/// Runs that are looked through for a good one, where the latest are not.
-const LOOK_BACK: u32 = 100;
+/// Between two looks at a database that is not there yet, as after a start of the machine. They never end.
+const OPENING: Backoff =
+    Backoff { max_attempts: u32::MAX, first_delay: Duration::from_secs(1), max_delay: Duration::from_secs(60) };
 
-/// The ends of runs as the engine tells them: a job need not wait for its whole round, and `/metrics` adds them up.
+/// How long the database's connections may take to close when the daemon ends.
+const CLOSING: Duration = Duration::from_secs(1);
+
+/// The ends of runs as the engine tells them: a job need not wait for its whole round, the log is told of them, and
+/// `/metrics` adds them up.
 #[derive(Debug)]
 pub struct Ends {
-    ended: UnboundedReceiver<usize>,
+    ended: Inbox<End>,
     totals: Arc<Totals>,
+    report: Arc<Report>,
 }
 
 impl Ends {
@@ -32,54 +44,155 @@ impl Ends {
     #[must_use]
     pub fn heard(config: &Config, watcher: Watcher) -> (Watcher, Self) {
         let names: Vec<String> = config.jobs.iter().map(|job| job.name.clone()).collect();
-        let (ending, ended) = unbounded_channel();
-        let totals: Arc<Totals> = Arc::default();
-        let adding = Arc::clone(&totals);
+        let ends = Self { ended: Inbox::default(), totals: Arc::default(), report: Arc::default() };
+        let (ended, totals, report) = (ends.ended.clone(), Arc::clone(&ends.totals), Arc::clone(&ends.report));
         let hearing: Watcher = Arc::new(move |event| {
             watcher(event);
             match event {
-                Event::Ended(run) => {
-                    adding.add(run);
-                    let job = names.iter().position(|name| *name == run.job);
-                    if job.is_some_and(|job| ending.send(job).is_err()) {
-                        tracing::debug!(job = run.job, "a run ended after the daemon had");
+                Event::Ended(run, concern) => {
+                    totals.add(run);
+                    report.ended(run, *concern);
+                    if let Some(job) = names.iter().position(|name| *name == run.job) {
+                        let at = run.ended_at.unwrap_or(run.started_at);
+                        ended.put(job, End { at, outcome: outcome(run.status, *concern) });
                     }
                 }
                 Event::Started { .. } | Event::Page { .. } => {}
             }
         });
-        (hearing, Self { ended, totals })
+        (hearing, ends)
     }
 }
 
-/// Keeps the outlet in step until SIGTERM or SIGINT, then waits for what is running.
+fn outcome(status: run::Status, concern: Option<Concern>) -> Outcome {
+    match (status, concern) {
+        (_, Some(Concern::Stop)) => Outcome::Calm,
+        (run::Status::Failed, _) => Outcome::Failed,
+        (run::Status::Blocked, _) => Outcome::Blocked,
+        (run::Status::Running | run::Status::Ok | run::Status::Quarantine | run::Status::Conflict, _) => Outcome::Calm,
+    }
+}
+
+/// The daemon: waits for the local database where it must, and keeps the outlet in step until SIGTERM or SIGINT.
+///
+/// # Errors
+/// The status page's address is taken, or the local database needs a person. What goes wrong later is logged.
+pub async fn run(config: Arc<Config>) -> anyhow::Result<()> {
+    let stop = CancellationToken::new();
+    stop_on_signals(&stop);
+    let (watcher, ends) = Ends::heard(&config, Arc::new(|_event| {}));
+    let clock = Clock::system();
+    let shown = Shown::default();
+    let page = Page::open(config.daemon.listen, shown.read(), Arc::clone(&ends.totals), &stop).await?;
+    let opening = || Engine::open(Arc::clone(&config), clock.clone(), Arc::clone(&watcher));
+    match opened(opening, &shown, &stop).await {
+        Ok(Some((engine, look))) => {
+            kept(&engine, look, ends, &stop).await?;
+            page.close().await;
+            if timeout(CLOSING, engine.store().close()).await.is_err() {
+                tracing::warn!("the local database did not let go in time; what was not committed is rolled back");
+            }
+        }
+        Ok(None) => page.close().await,
+        Err(error) => return Err(error.into()),
+    }
+    Ok(())
+}
+
+/// Keeps the outlet in step, with an engine that is open and by its clock, until told to stop.
 ///
 /// # Errors
 /// The status page's address is taken, or the local database cannot be read. What goes wrong later is logged.
-pub async fn run(engine: Arc<Engine>, ends: Ends) -> anyhow::Result<()> {
-    let stop = CancellationToken::new();
-    stop_on_signals(&stop);
-    run_until(engine, ends, stop).await
+pub async fn run_until(engine: Arc<Engine>, ends: Ends, stop: CancellationToken) -> anyhow::Result<()> {
+    let shown = Shown::default();
+    shown.set(Ok(Arc::clone(&engine)));
+    let page = Page::open(engine.config().daemon.listen, shown.read(), Arc::clone(&ends.totals), &stop).await?;
+    let look = look(engine.config(), engine.store(), engine.clock().now()).await?;
+    kept(&engine, look, ends, &stop).await?;
+    page.close().await;
+    Ok(())
 }
 
-/// Keeps the outlet in step until told to stop, then waits for what is running.
-///
-/// # Errors
-/// As [`run`].
-pub async fn run_until(engine: Arc<Engine>, ends: Ends, stop: CancellationToken) -> anyhow::Result<()> {
-    let (clock, config) = (Clock::system(), Arc::clone(engine.config()));
-    let (reading, reading_clock) = (Arc::clone(&engine), clock.clone());
-    let running = stop.clone();
+/// Opens the engine and takes the first look at the jobs, as often as it takes; `None` where told to stop before.
+async fn opened<Opening: Future<Output = Result<Engine, Error>>>(
+    open: impl Fn() -> Opening,
+    shown: &Shown,
+    stop: &CancellationToken,
+) -> Result<Option<(Arc<Engine>, Look)>, Error> {
+    let mut failed: u32 = 0;
+    loop {
+        let opening = async {
+            let engine = Arc::new(open().await?);
+            let look = look(engine.config(), engine.store(), engine.clock().now()).await?;
+            Ok::<_, Error>((engine, look))
+        };
+        let error = match stop.run_until_cancelled(opening).await {
+            None => return Ok(None),
+            Some(Ok((engine, look))) => {
+                if failed > 0 {
+                    tracing::info!(tries = failed + 1, "the local database is open");
+                }
+                shown.set(Ok(Arc::clone(&engine)));
+                return Ok(Some((engine, look)));
+            }
+            Some(Err(error)) if error.status() == run::Status::Blocked => return Err(error),
+            Some(Err(error)) => error,
+        };
+        failed = failed.saturating_add(1);
+        let (chain, remedy) = (error.chain(), error.remedy());
+        // At growing distances, as the same is tried for as long as it takes.
+        if failed.is_power_of_two() {
+            tracing::warn!(tries = failed, error = chain, remedy, "waiting for the local database");
+        }
+        shown.set(Err(chain));
+        let wait = OPENING.wait(failed, None, rand::random()).unwrap_or(OPENING.max_delay);
+        if stop.run_until_cancelled(sleep(wait)).await.is_none() {
+            return Ok(None);
+        }
+    }
+}
+
+async fn kept(engine: &Arc<Engine>, look: Look, ends: Ends, stop: &CancellationToken) -> anyhow::Result<()> {
+    let (running, report, told_to_stop) = (Arc::clone(engine), ends.report, stop.clone());
     let outlet = Outlet {
-        schedules: Schedule::all(&config),
-        listen: config.daemon.listen,
-        round: move |jobs, trigger| round(Arc::clone(&engine), jobs, trigger, running.clone()),
-        read: move || snapshot(Arc::clone(&reading), reading_clock.now()),
+        schedules: Schedule::all(engine.config()),
+        retries: look.retries,
+        snapshot: look.snapshot,
+        round: move |jobs, trigger| {
+            round(Arc::clone(&running), Arc::clone(&report), jobs, trigger, told_to_stop.clone())
+        },
         ended: ends.ended,
-        totals: ends.totals,
-        clock,
+        clock: engine.clock().clone(),
     };
-    outlet.keep(&stop).await
+    outlet.keep(stop).await
+}
+
+/// What the status page shows: the engine, or why there is none yet.
+#[derive(Debug, Clone)]
+struct Shown(Arc<Mutex<Result<Arc<Engine>, String>>>);
+
+impl Default for Shown {
+    fn default() -> Self {
+        Self(Arc::new(Mutex::new(Err("milkrun is starting".to_owned()))))
+    }
+}
+
+impl Shown {
+    fn set(&self, engine: Result<Arc<Engine>, String>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = engine;
+    }
+
+    fn read(&self) -> Read {
+        let shown = Arc::clone(&self.0);
+        Arc::new(move || {
+            let engine = shown.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            Box::pin(async move {
+                let engine = engine?;
+                let snapshot = read(engine.config(), engine.store(), engine.clock().now()).await;
+                snapshot.map_err(|error| error.chain())
+            })
+        })
+    }
 }
 
 /// How the jobs stand, from the run log.
@@ -87,78 +200,88 @@ pub async fn run_until(engine: Arc<Engine>, ends: Ends, stop: CancellationToken)
 /// # Errors
 /// The local database cannot be read.
 pub async fn read(config: &Config, store: &Store, now: DateTime<Utc>) -> Result<Snapshot, Error> {
-    let last = store.last_runs().await.map_err(trouble("reading the run log"))?;
+    Ok(look(config, store, now).await?.snapshot)
+}
+
+/// How the jobs stand, and what is to be tried again.
+#[derive(Debug)]
+struct Look {
+    snapshot: Snapshot,
+    retries: Retries,
+}
+
+async fn look(config: &Config, store: &Store, now: DateTime<Utc>) -> Result<Look, Error> {
+    let mut retries = Retries::of(config);
     let mut jobs = Vec::with_capacity(config.jobs.len());
-    for (job, schedule) in config.jobs.iter().zip(Schedule::all(config)) {
-        let last = last.iter().find(|last| last.latest.job == job.name);
-        jobs.push(stands(job, &schedule, last, store, now).await?);
+    for (at, (job, schedule)) in config.jobs.iter().zip(Schedule::all(config)).enumerate() {
+        let last = store.last_runs(&job.name).await.map_err(trouble("reading the run log"))?;
+        let (last_run, last_ok) = match last {
+            Some(LastRuns { latest, good }) => (Some(latest), good.map(|good| good.started_at)),
+            None => (None, None),
+        };
+        if let Some(last_run) = &last_run {
+            retries.stands(at, standing(last_run, store).await?);
+        }
+        let rows = store.count_entries(&job.name).await.map_err(trouble("counting the ledger"))?;
+        jobs.push(JobSnapshot {
+            name: job.name.clone(),
+            doctype: job.doctype.clone(),
+            table: job.table.clone(),
+            schedule: job.schedule.text.clone(),
+            status: Status::of(last_run.as_ref(), last_ok, &schedule, now),
+            last_run,
+            last_ok,
+            next_run: schedule.next(now),
+            rows: Some(rows),
+        });
     }
-    Ok(Snapshot { site: config.site.name.clone(), time_zone: config.site.time_zone, now, jobs })
+    for (at, job) in jobs.iter_mut().enumerate() {
+        // One that is over was not made: no daemon runs.
+        let retry = retries.next(at).filter(|retry| *retry > now);
+        job.next_run = [retry, job.next_run].into_iter().flatten().min();
+    }
+    let snapshot = Snapshot { site: config.site.name.clone(), time_zone: config.site.time_zone, now, jobs };
+    Ok(Look { snapshot, retries })
 }
 
-async fn stands(
-    job: &Job,
-    schedule: &Schedule,
-    last: Option<&LastRuns>,
-    store: &Store,
-    now: DateTime<Utc>,
-) -> Result<JobSnapshot, Error> {
-    let last_ok = match last {
-        Some(last) => last_good(last, store).await?,
-        None => None,
-    };
-    let last_run = match last {
-        Some(last) => Some(last_whole(last, store).await?),
-        None => None,
-    };
-    let rows = store.count_entries(&job.name).await.map_err(trouble("counting the ledger"))?;
-    Ok(JobSnapshot {
-        name: job.name.clone(),
-        doctype: job.doctype.clone(),
-        table: job.table.clone(),
-        schedule: job.schedule.text.clone(),
-        status: Status::of(last_run.as_ref(), last_ok, schedule, now),
-        last_run,
-        last_ok,
-        next_run: schedule.next(now),
-        rows: Some(rows),
-    })
-}
-
-/// The run that tells how the job stands: the latest that was to read more than chosen records.
-async fn last_whole(last: &LastRuns, store: &Store) -> Result<Run, Error> {
-    if is_whole(&last.latest) {
-        return Ok(last.latest.clone());
+/// How the latest run leaves the job. What a person ran is that person's to run again.
+async fn standing(latest: &Run, store: &Store) -> Result<Standing, Error> {
+    match latest.status {
+        run::Status::Blocked => Ok(Standing::Blocked),
+        run::Status::Failed if latest.trigger.is_daemons() => {
+            let recent = store.runs(Some(&latest.job), false, COUNTED).await;
+            let recent = recent.map_err(trouble("reading the run log"))?;
+            let failed = recent.iter().take_while(|run| run.status == run::Status::Failed).count();
+            let times = u32::try_from(failed).unwrap_or(COUNTED).max(1);
+            Ok(Standing::Failed { times, at: latest.ended_at.unwrap_or(latest.started_at) })
+        }
+        run::Status::Failed
+        | run::Status::Running
+        | run::Status::Ok
+        | run::Status::Quarantine
+        | run::Status::Conflict => Ok(Standing::Calm),
     }
-    let recent = store.runs(Some(&last.latest.job), false, LOOK_BACK).await;
-    let recent = recent.map_err(trouble("reading the run log"))?;
-    Ok(recent.into_iter().find(is_whole).unwrap_or_else(|| last.latest.clone()))
-}
-
-/// When the last good run started. One with parked records is good, one of chosen records is not, so that the log is
-/// looked through where its latest run does not settle it.
-async fn last_good(last: &LastRuns, store: &Store) -> Result<Option<DateTime<Utc>>, Error> {
-    if is_good(&last.latest) {
-        return Ok(Some(last.latest.started_at));
-    }
-    let recent = store.runs(Some(&last.latest.job), false, LOOK_BACK).await;
-    let recent = recent.map_err(trouble("reading the run log"))?;
-    let good = recent.iter().chain(&last.ok).find(|run| is_good(run));
-    Ok(good.map(|run| run.started_at))
 }
 
 fn trouble(step: &str) -> impl FnOnce(store::Error) -> Error {
     move |cause| Error::Store { step: step.to_owned(), cause }
 }
 
-async fn snapshot(engine: Arc<Engine>, now: DateTime<Utc>) -> Result<Snapshot, String> {
-    read(engine.config(), engine.store(), now).await.map_err(|error| error.chain())
-}
-
-/// One round. What keeps its runs from being logged is logged here, and the daemon goes on.
-async fn round(engine: Arc<Engine>, jobs: Vec<usize>, trigger: Trigger, stop: CancellationToken) {
+/// One round. What keeps its runs from being logged is told here, and the daemon goes on.
+async fn round(
+    engine: Arc<Engine>,
+    report: Arc<Report>,
+    jobs: Vec<usize>,
+    trigger: Trigger,
+    stop: CancellationToken,
+) -> Outcome {
     let order = Order { jobs, mode: Mode::Changes, trigger, has_confirmed_deletes: false };
-    if let Err(error) = engine.round(&order, &stop).await {
-        tracing::error!(error = error.chain(), remedy = error.remedy(), "the round was broken off");
-    }
+    let Err(error) = engine.round(&order, &stop).await else { return Outcome::Calm };
+    let (concern, status) = (error.concern(), error.status());
+    let config = engine.config();
+    let names: Vec<&str> =
+        order.jobs.iter().filter_map(|job| config.jobs.get(*job)).map(|job| job.name.as_str()).collect();
+    let (chain, remedy) = (error.chain(), error.remedy());
+    report.broken_off(&names, Trouble { concern, status, error: &chain, remedy: &remedy }, engine.clock().now());
+    outcome(status, Some(concern))
 }

@@ -2,17 +2,25 @@
 //!
 //! | file | what is in it |
 //! | --- | --- |
-//! | `schedule.rs` | when a job is due: cron, zone, daylight saving, splay |
+//! | `moments.rs` | the moments that a pattern names in a zone, through daylight saving |
+//! | `schedule.rs` | when a job is due: pattern, zone, splay |
+//! | `retries.rs` | when a job that failed is tried again before that |
 //! | `ticker.rs` | tokio-cron-scheduler, made to keep those times |
 //! | `rounds.rs` | who runs when: together, beside each other, never twice |
 //! | `snapshot.rs` | how the jobs stand |
 //! | `status/` | the page, `/healthz`, `/metrics` |
 //! | `shutdown.rs` | signals |
 //! | `outlet.rs` | the daemon's life, from start to end |
+//! | `report.rs` | what is told of the runs, and how often |
+//! | `inbox.rs` | one message a job, whatever was sent |
 //! | `engine.rs` | the only file that knows the engine |
 
 mod engine;
+mod inbox;
+mod moments;
 mod outlet;
+mod report;
+mod retries;
 mod rounds;
 pub mod schedule;
 mod shutdown;

@@ -1,17 +1,19 @@
-//! The daemon's life: take what is needed, catch up, keep the schedule, and come to an end.
+//! The daemon's life: catch up, keep the schedule, and come to an end; and its status page, which lives a little longer.
 //!
-//! It knows of the engine only that a round can be run and that the state of the jobs can be read.
+//! It knows of the engine only that a round can be run.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::rounds::{self, Lines};
+use super::inbox::Inbox;
+use super::retries::{Retries, Shared};
+use super::rounds::{self, End, Lines, Outcome};
 use super::schedule::Schedule;
 use super::snapshot::Snapshot;
 use super::status::{self, Totals};
@@ -22,63 +24,66 @@ use crate::run::Trigger;
 /// How long the status page may take to finish its last answers.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
+/// The status page, where one is asked for.
+pub(super) struct Page(Option<JoinHandle<()>>);
+
+impl Page {
+    /// Takes the address and answers until told to stop.
+    pub(super) async fn open(
+        listen: Option<SocketAddr>,
+        read: status::Read,
+        totals: Arc<Totals>,
+        stop: &CancellationToken,
+    ) -> anyhow::Result<Self> {
+        let Some(address) = listen else { return Ok(Self(None)) };
+        let listener = status::listen(address).await?;
+        if let Ok(address) = listener.local_addr() {
+            tracing::info!(%address, "the status page is there");
+        }
+        Ok(Self(Some(tokio::spawn(status::serve(listener, read, totals, stop.clone())))))
+    }
+
+    /// Lets it finish what is being asked.
+    pub(super) async fn close(self) {
+        let Some(page) = self.0 else { return };
+        let stopping = page.abort_handle();
+        if timeout(LAST_ANSWERS, page).await.is_err() {
+            stopping.abort();
+        }
+    }
+}
+
 /// What the daemon keeps going. Jobs are meant by their position in the configuration.
-pub(super) struct Outlet<Round, Read> {
+pub(super) struct Outlet<Round> {
     /// When each job runs.
     pub(super) schedules: Vec<Schedule>,
-    /// Address of the status page.
-    pub(super) listen: Option<SocketAddr>,
+    /// What is to be tried again before that.
+    pub(super) retries: Retries,
+    /// How the jobs stand at the start.
+    pub(super) snapshot: Snapshot,
     /// Runs the jobs, one round.
     pub(super) round: Round,
-    /// Reads how the jobs stand; or says why that cannot be read.
-    pub(super) read: Read,
     /// Jobs whose run has ended.
-    pub(super) ended: UnboundedReceiver<usize>,
-    /// What the runs add up to.
-    pub(super) totals: Arc<Totals>,
+    pub(super) ended: Inbox<End>,
     /// The outlet's clock.
     pub(super) clock: Clock,
 }
 
-impl<Round, Read> Outlet<Round, Read> {
+impl<Round> Outlet<Round> {
     /// Keeps it going until told to stop.
-    pub(super) async fn keep<Running, Reading>(self, stop: &CancellationToken) -> anyhow::Result<()>
+    pub(super) async fn keep<Running>(self, stop: &CancellationToken) -> anyhow::Result<()>
     where
         Round: Fn(Vec<usize>, Trigger) -> Running,
-        Running: Future<Output = ()> + Send + 'static,
-        Read: Fn() -> Reading + Send + Sync + 'static,
-        Reading: Future<Output = Result<Snapshot, String>> + Send + 'static,
+        Running: Future<Output = Outcome> + Send + 'static,
     {
-        // What cannot be had ends the daemon before it has begun anything.
-        let listener = match self.listen {
-            Some(address) => Some(status::listen(address).await?),
-            None => None,
-        };
-        let snapshot = (self.read)().await.map_err(anyhow::Error::msg).context("reading how the jobs stand")?;
-        let missed = missed(&self.schedules, &snapshot);
-        let ticking = Ticker::start(self.schedules, self.clock).await;
-        let (ticker, due) = ticking.context("starting the scheduler")?;
-
-        let read = self.read;
-        let read: status::Read = Arc::new(move || Box::pin(read()));
-        let address = listener.as_ref().and_then(|listener| listener.local_addr().ok()).map(tracing::field::display);
-        tracing::info!(
-            site = snapshot.site,
-            jobs = snapshot.jobs.len(),
-            missed = missed.len(),
-            address,
-            "daemon started"
-        );
-        let page = listener.map(|listener| tokio::spawn(status::serve(listener, read, self.totals, stop.clone())));
-
-        let cut_off = rounds::run(Lines { due, ended: self.ended }, missed, self.round, stop).await;
+        let Self { schedules, retries, snapshot, round, ended, clock } = self;
+        let missed = missed(&schedules, &snapshot);
+        let (due, retries) = (Inbox::default(), Shared::new(retries));
+        let ticking = Ticker::start(schedules, retries.clone(), clock.clone(), &due).await;
+        let ticker = ticking.context("starting the scheduler")?;
+        tracing::info!(site = snapshot.site, jobs = snapshot.jobs.len(), missed = missed.len(), "daemon started");
+        let cut_off = rounds::run(Lines { due, ended, retries, clock }, missed, round, stop).await;
         ticker.stop().await;
-        if let Some(page) = page {
-            let stopping = page.abort_handle();
-            if timeout(LAST_ANSWERS, page).await.is_err() {
-                stopping.abort();
-            }
-        }
         if cut_off > 0 {
             tracing::warn!(rounds = cut_off, "daemon stopped; rounds that took too long to end were cut off");
         } else {
@@ -101,9 +106,9 @@ mod tests {
     use std::sync::Mutex;
 
     use chrono_tz::Asia::Kolkata;
-    use tokio::sync::mpsc::unbounded_channel;
     use tokio::time::sleep;
 
+    use super::super::retries::tests::retries;
     use super::super::schedule::tests::{at, cron};
     use super::super::snapshot::{JobSnapshot, Status};
     use super::super::ticker::tests::clock_from;
@@ -136,18 +141,20 @@ mod tests {
         let diary = Arc::new(Mutex::new(Vec::new()));
         let (written, written_at) = (Arc::clone(&diary), clock.clone());
         let every = |pattern| Schedule::new(cron(pattern), Kolkata, Duration::from_secs(20));
-        let (_ended, ended) = unbounded_channel();
+        let patterns = ["0 */5 * * * *", "0 */10 * * * *", "0 */5 * * * *"];
         let outlet = Outlet {
-            schedules: vec![every("0 */5 * * * *"), every("0 */10 * * * *"), every("0 */5 * * * *")],
-            listen: Some(([127, 0, 0, 1], 0).into()),
+            schedules: patterns.map(every).to_vec(),
+            retries: retries("outlet-042", &patterns.map(|pattern| (pattern, &[] as &[usize]))),
+            snapshot: snapshot(),
             round: move |jobs: Vec<usize>, trigger| {
                 let line = format!("{} {trigger:?} {jobs:?}", written_at.now().format("%H:%M"));
                 written.lock().unwrap().push(line);
-                sleep(Duration::from_secs(3))
+                async {
+                    sleep(Duration::from_secs(3)).await;
+                    Outcome::Calm
+                }
             },
-            read: || async { Ok(snapshot()) },
-            ended,
-            totals: Arc::default(),
+            ended: Inbox::default(),
             clock,
         };
         let stop = CancellationToken::new();

@@ -5,11 +5,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use tokio::sync::mpsc::UnboundedReceiver;
+use chrono::{DateTime, Utc};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::inbox::Inbox;
+use super::retries::{Shared, Standing};
+use super::ticker::Due;
+use crate::clock::Clock;
 use crate::run::Trigger;
 
 /// Jobs that come due within this time make one round: the ticks of one moment arrive one by one.
@@ -18,30 +22,56 @@ const GATHER: Duration = Duration::from_secs(1);
 /// Rounds at the same time, at most: they share HQ's rate limit and the outlet's machine.
 const MAX_ROUNDS: usize = 4;
 
-/// How long running rounds have to come to an end when the daemon stops.
-pub(super) const GRACE: Duration = Duration::from_secs(10);
+/// How long running rounds have to come to an end when the daemon stops. The rest of the ten seconds that are promised
+/// is for the status page and the database's connections.
+pub(super) const GRACE: Duration = Duration::from_secs(8);
+
+/// How a run ended, as far as the next one goes; of two about one job, the later one is the greater.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct End {
+    pub(super) at: DateTime<Utc>,
+    pub(super) outcome: Outcome,
+}
+
+/// What a run came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Outcome {
+    /// It ended well, or was told to stop.
+    Calm,
+    /// It may succeed later.
+    Failed,
+    /// It needs a person.
+    Blocked,
+}
 
 /// What the rounds listen to; jobs are meant by position.
 pub(super) struct Lines {
     /// Jobs that come due.
-    pub(super) due: UnboundedReceiver<usize>,
+    pub(super) due: Inbox<Due>,
     /// Jobs whose run has ended, while their round may go on with others.
-    pub(super) ended: UnboundedReceiver<usize>,
+    pub(super) ended: Inbox<End>,
+    /// Where failures are noted, so that they are tried again.
+    pub(super) retries: Shared,
+    /// The outlet's clock.
+    pub(super) clock: Clock,
 }
 
 /// Runs rounds until told to stop, then waits for those that are running. `missed` run at once, as one round. Gives the
 /// number of rounds that had to be cut off.
+///
+/// A round gives what its jobs came to that it said no end of.
 pub(super) async fn run<Round, Running>(
-    mut lines: Lines,
+    lines: Lines,
     missed: Vec<usize>,
     round: Round,
     stop: &CancellationToken,
 ) -> usize
 where
     Round: Fn(Vec<usize>, Trigger) -> Running,
-    Running: Future<Output = ()> + Send + 'static,
+    Running: Future<Output = Outcome> + Send + 'static,
 {
-    let mut board = Board::default();
+    let Lines { due, ended, retries, clock } = lines;
+    let mut board = Board::new(retries, clock);
     if !missed.is_empty() {
         board.start(missed, Trigger::Start, &round);
     }
@@ -50,84 +80,102 @@ where
         tokio::select! {
             biased;
             () = stop.cancelled() => break,
-            Some(job) = lines.ended.recv() => board.job_ended(job),
-            Some(ended) = board.rounds.join_next_with_id() => {
+            jobs = ended.wait() => board.jobs_ended(jobs),
+            Some(over) = board.rounds.join_next_with_id() => {
                 // Said by this round before it ended; read later, it would be taken for a word of the next one.
-                while let Ok(job) = lines.ended.try_recv() {
-                    board.job_ended(job);
-                }
-                board.round_ended(ended);
+                board.jobs_ended(ended.take());
+                board.round_ended(over);
             }
-            Some(job) = lines.due.recv() => board.came_due(job),
+            jobs = due.wait() => board.came_due(jobs),
             () = sleep_until(gathered), if board.gathered_at.is_some() => board.gathered_at = None,
         }
-        let free = board.take_free();
+        let (free, trigger) = board.take_free();
         if !free.is_empty() {
-            board.start(free, Trigger::Schedule, &round);
+            board.start(free, trigger, &round);
         }
     }
     board.drain().await
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Board {
-    rounds: JoinSet<()>,
+    rounds: JoinSet<Outcome>,
     /// The jobs of each round that have not ended.
     running: BTreeMap<Id, BTreeSet<usize>>,
     /// The jobs that wait for a round; one that is running waits for its own end, and is remembered once.
-    due: BTreeSet<usize>,
+    due: BTreeMap<usize, Due>,
     /// When those that come due together have been gathered; `None` when no gathering is going on.
     gathered_at: Option<Instant>,
+    retries: Shared,
+    clock: Clock,
 }
 
 impl Board {
+    fn new(retries: Shared, clock: Clock) -> Self {
+        let (rounds, running, due) = (JoinSet::new(), BTreeMap::new(), BTreeMap::new());
+        Self { rounds, running, due, gathered_at: None, retries, clock }
+    }
+
     fn is_running(&self, job: usize) -> bool {
         self.running.values().any(|jobs| jobs.contains(&job))
     }
 
-    fn came_due(&mut self, job: usize) {
-        let is_new = self.due.insert(job);
-        if self.is_running(job) {
-            if is_new {
-                tracing::debug!(job, "the job is due again while it runs; it will run once more after that");
+    fn came_due(&mut self, jobs: BTreeMap<usize, Due>) {
+        for (job, why) in jobs {
+            let known = self.due.get(&job).copied();
+            self.due.insert(job, known.map_or(why, |known| known.max(why)));
+            if self.is_running(job) {
+                if known.is_none() {
+                    tracing::debug!(job, "the job is due again while it runs; it will run once more after that");
+                }
+            } else if self.gathered_at.is_none() {
+                self.gathered_at = Some(Instant::now() + GATHER);
             }
-        } else if self.gathered_at.is_none() {
-            self.gathered_at = Some(Instant::now() + GATHER);
         }
     }
 
-    fn job_ended(&mut self, job: usize) {
-        for jobs in self.running.values_mut() {
-            jobs.remove(&job);
+    fn jobs_ended(&mut self, ended: BTreeMap<usize, End>) {
+        for (job, end) in ended {
+            for jobs in self.running.values_mut() {
+                jobs.remove(&job);
+            }
+            self.retries.with(|retries| match end.outcome {
+                Outcome::Calm => retries.stands(job, Standing::Calm),
+                Outcome::Failed => retries.fails(job, end.at),
+                Outcome::Blocked => retries.stands(job, Standing::Blocked),
+            });
         }
     }
 
-    fn round_ended(&mut self, ended: Result<(Id, ()), JoinError>) {
-        let round = match ended {
-            Ok((round, ())) => round,
+    fn round_ended(&mut self, over: Result<(Id, Outcome), JoinError>) {
+        let (round, outcome) = match over {
+            Ok(over) => over,
             Err(error) => {
-                tracing::error!(%error, "a round broke down; its jobs run again when they are due");
-                error.id()
+                tracing::error!(%error, "a round broke down; this is a mistake in milkrun, its jobs are run again");
+                (error.id(), Outcome::Failed)
             }
         };
-        self.running.remove(&round);
+        let at = self.clock.now();
+        let left = self.running.remove(&round).unwrap_or_default();
+        self.jobs_ended(left.into_iter().map(|job| (job, End { at, outcome })).collect());
     }
 
-    /// The jobs that may start now, taken out of those that are due.
-    fn take_free(&mut self) -> Vec<usize> {
+    /// The jobs that may start now, taken out of those that are due, and why they do.
+    fn take_free(&mut self) -> (Vec<usize>, Trigger) {
         if self.gathered_at.is_some() || self.rounds.len() >= MAX_ROUNDS {
-            return Vec::new();
+            return (Vec::new(), Trigger::Schedule);
         }
-        let free: Vec<usize> = self.due.iter().copied().filter(|job| !self.is_running(*job)).collect();
-        self.due.retain(|job| !free.contains(job));
-        free
+        let free: Vec<usize> = self.due.keys().copied().filter(|job| !self.is_running(*job)).collect();
+        let reasons: Vec<Due> = free.iter().filter_map(|job| self.due.remove(job)).collect();
+        (free, reasons.into_iter().max().unwrap_or(Due::Tick).trigger())
     }
 
     fn start<Round, Running>(&mut self, jobs: Vec<usize>, trigger: Trigger, round: &Round)
     where
         Round: Fn(Vec<usize>, Trigger) -> Running,
-        Running: Future<Output = ()> + Send + 'static,
+        Running: Future<Output = Outcome> + Send + 'static,
     {
+        self.retries.with(|retries| jobs.iter().for_each(|job| retries.begins(*job)));
         let started = self.rounds.spawn(round(jobs.clone(), trigger));
         self.running.insert(started.id(), jobs.into_iter().collect());
     }
@@ -147,15 +195,18 @@ mod tests {
     use std::sync::{Arc, Mutex};
 
     use tokio::sync::Notify;
-    use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
     use tokio::time::sleep;
 
+    use super::super::retries::tests::retries;
+    use super::super::ticker::tests::clock_from;
     use super::*;
 
     /// Rounds that take as long as the test says, and a diary of their starts as `second jobs`.
     struct Yard {
-        due: UnboundedSender<usize>,
-        ended: UnboundedSender<usize>,
+        due: Inbox<Due>,
+        ended: Inbox<End>,
+        retries: Shared,
+        clock: Clock,
         stop: CancellationToken,
         diary: Arc<Mutex<Vec<String>>>,
         done: tokio::task::JoinHandle<usize>,
@@ -164,14 +215,21 @@ mod tests {
     impl Yard {
         /// Every round takes this long.
         fn open(missed: Vec<usize>, length: Duration) -> Self {
-            Self::with(missed, move || sleep(length))
+            Self::with(missed, move || async move {
+                sleep(length).await;
+                Outcome::Calm
+            })
         }
 
-        fn with<F: Future<Output = ()> + Send + 'static>(
+        fn with<F: Future<Output = Outcome> + Send + 'static>(
             missed: Vec<usize>,
             length: impl Fn() -> F + Send + Sync + 'static,
         ) -> Self {
-            let ((due, due_end), (ended, ended_end)) = (unbounded_channel(), unbounded_channel());
+            let (due, ended, clock) = (Inbox::default(), Inbox::default(), clock_from("2027-01-01T20:30:00Z"));
+            let nightly = [("0 0 2 * * *", &[] as &[usize]); 8];
+            let retries = Shared::new(retries("outlet-042", &nightly));
+            let lines =
+                Lines { due: due.clone(), ended: ended.clone(), retries: retries.clone(), clock: clock.clone() };
             let (stop, diary) = (CancellationToken::new(), Arc::new(Mutex::new(Vec::new())));
             let started = Instant::now();
             let (stopped, written) = (stop.clone(), Arc::clone(&diary));
@@ -181,15 +239,19 @@ mod tests {
                     written.lock().unwrap().push(line);
                     length()
                 };
-                run(Lines { due: due_end, ended: ended_end }, missed, round, &stopped).await
+                run(lines, missed, round, &stopped).await
             });
-            Self { due, ended, stop, diary, done }
+            Self { due, ended, retries, clock, stop, diary, done }
         }
 
         fn due(&self, jobs: &[usize]) {
             for job in jobs {
-                self.due.send(*job).unwrap();
+                self.due.put(*job, Due::Tick);
             }
+        }
+
+        fn ends(&self, job: usize, outcome: Outcome) {
+            self.ended.put(job, End { at: self.clock.now(), outcome });
         }
 
         /// Lets the first round start.
@@ -260,7 +322,7 @@ mod tests {
     async fn a_job_that_has_ended_need_not_wait_for_the_others_of_its_round() {
         let yard = Yard::open(vec![0, 1], seconds(100));
         sleep(seconds(5)).await;
-        yard.ended.send(0).unwrap();
+        yard.ends(0, Outcome::Calm);
         yard.due(&[0, 1]);
         sleep(seconds(200)).await;
         let (diary, _) = yard.close().await;
@@ -292,13 +354,49 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_try_is_a_round_of_its_own_kind_and_a_tick_takes_it_along() {
+        let yard = Yard::open(vec![], seconds(1));
+        yard.due.put(0, Due::Retry);
+        sleep(seconds(10)).await;
+        yard.due.put(0, Due::Retry);
+        yard.due(&[1]);
+        sleep(seconds(10)).await;
+        let (diary, _) = yard.close().await;
+        assert_eq!(diary, ["1 Retry [0]", "11 Schedule [0, 1]"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_failed_is_planned_again_whether_its_run_was_logged_or_the_round_broke_off() {
+        let yard = Yard::with(vec![0, 1, 2], || async {
+            sleep(seconds(5)).await;
+            Outcome::Failed
+        });
+        sleep(seconds(1)).await;
+        yard.ends(0, Outcome::Failed);
+        yard.ends(1, Outcome::Calm);
+        sleep(seconds(10)).await;
+        let tries = yard.retries.with(|retries| [0, 1, 2].map(|job| retries.next(job).is_some()));
+        assert_eq!(tries, [true, false, true]);
+        yard.due(&[0]);
+        sleep(seconds(2)).await;
+        assert_eq!(yard.retries.with(|retries| retries.next(0)), None, "it runs");
+        yard.close().await;
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn stopping_waits_for_a_round_but_not_for_ever() {
         let started = Instant::now();
         let (_, cut_off) = Yard::open(vec![0], seconds(7)).settle().await.close().await;
         assert_eq!((started.elapsed().as_secs(), cut_off), (7, 0));
 
         let (started, never) = (Instant::now(), Arc::new(Notify::new()));
-        let yard = Yard::with(vec![0], move || Arc::clone(&never).notified_owned());
+        let yard = Yard::with(vec![0], move || {
+            let never = Arc::clone(&never).notified_owned();
+            async move {
+                never.await;
+                Outcome::Calm
+            }
+        });
         let (_, cut_off) = yard.settle().await.close().await;
         assert_eq!((started.elapsed(), cut_off), (GRACE, 1));
     }

@@ -1,7 +1,4 @@
 //! When a job is due: cron in the site's zone, later by the site's share of `daemon.splay`. Arithmetic only.
-//!
-//! Daylight saving: a time that the clocks skip runs once, right after the gap; a fixed time that they repeat runs
-//! once, the first time; a job that runs every few minutes or hours keeps running through the repeated hour.
 
 use std::time::Duration;
 
@@ -9,18 +6,11 @@ use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::moments::next_run;
 use crate::config;
 
-/// A clock that went back by no more than this was set right a little, and nothing is due twice; one that went back
-/// further was wrong before (a dead battery), and what was planned by it is worth nothing.
-const SMALL_STEP_BACK: TimeDelta = TimeDelta::minutes(5);
-
-/// The first moment after `after` that the pattern names, read in `zone`; `None` if there is none.
-#[must_use]
-pub fn next_run(pattern: &croner::Cron, zone: Tz, after: DateTime<Utc>) -> Option<DateTime<Utc>> {
-    let next = pattern.find_next_occurrence(&after.with_timezone(&zone), false).ok()?;
-    Some(next.with_timezone(&Utc))
-}
+/// A clock is read twice a second; one that goes by more between two readings is worth a line.
+const NOTED_STEP: TimeDelta = TimeDelta::minutes(5);
 
 /// How much later than its schedule an outlet starts: a share of `bound` that the site's name fixes for ever.
 ///
@@ -62,10 +52,11 @@ impl Schedule {
         due.checked_add_signed(self.splay)
     }
 
-    /// Whether the job should have started since its last good run, or never had one.
+    /// Whether the job should have started since its last good run, or never had one; also where that ran by a clock that
+    /// was ahead, as nobody knows how old it is.
     #[must_use]
     pub fn was_missed(&self, last_ok: Option<DateTime<Utc>>, now: DateTime<Utc>) -> bool {
-        last_ok.is_none_or(|last_ok| self.next(last_ok).is_some_and(|due| due <= now))
+        last_ok.is_none_or(|last_ok| last_ok > now || self.next(last_ok).is_some_and(|due| due <= now))
     }
 
     /// From when on the last good run is older than the schedule promises: two starts have passed it by.
@@ -78,34 +69,55 @@ impl Schedule {
 /// What is due next, for all jobs. However many starts of a job went by unnoticed, it is due once.
 #[derive(Debug)]
 pub(super) struct Timetable {
-    jobs: Vec<(Schedule, Option<DateTime<Utc>>)>,
+    jobs: Vec<Planned>,
     read_at: DateTime<Utc>,
+}
+
+#[derive(Debug)]
+struct Planned {
+    schedule: Schedule,
+    /// When the start before the next one was planned, or the job itself.
+    since: DateTime<Utc>,
+    next: Option<DateTime<Utc>>,
+}
+
+impl Planned {
+    fn new(schedule: Schedule, now: DateTime<Utc>) -> Self {
+        Self { next: schedule.next(now), since: now, schedule }
+    }
+
+    fn plan(&mut self, now: DateTime<Utc>) {
+        (self.since, self.next) = (now, self.schedule.next(now));
+    }
+
+    /// Whether a clock that went back to `now` leaves the plan as good as it was. Within the job's own distance the
+    /// next start comes a little late, and nothing is started twice; beyond it the job would be silent for long.
+    fn stands(&self, now: DateTime<Utc>) -> bool {
+        self.next.is_none_or(|next| self.since - now <= next - self.since)
+    }
 }
 
 impl Timetable {
     /// Nothing is due yet; what was missed before `now` is the caller's to decide.
     pub(super) fn new(schedules: Vec<Schedule>, now: DateTime<Utc>) -> Self {
-        let planned = |schedule: Schedule| {
-            let next = schedule.next(now);
-            (schedule, next)
-        };
-        Self { jobs: schedules.into_iter().map(planned).collect(), read_at: now }
+        Self { jobs: schedules.into_iter().map(|schedule| Planned::new(schedule, now)).collect(), read_at: now }
     }
 
     /// The positions of the jobs that are due, each of which is then planned anew.
     pub(super) fn take_due(&mut self, now: DateTime<Utc>) -> Vec<usize> {
-        if self.read_at.signed_duration_since(now) > SMALL_STEP_BACK {
-            tracing::warn!(before = %self.read_at, %now, "the clock went back; every job is planned anew");
-            for (schedule, next) in &mut self.jobs {
-                *next = schedule.next(now);
-            }
+        let step = now.signed_duration_since(self.read_at);
+        if step < -NOTED_STEP || step > NOTED_STEP {
+            tracing::info!(before = %self.read_at, %now, "the clock jumped, or this machine slept; what was missed runs once");
         }
         self.read_at = now;
         let mut due = Vec::new();
-        for (job, (schedule, next)) in self.jobs.iter_mut().enumerate() {
-            if next.is_some_and(|next| next <= now) {
-                *next = schedule.next(now);
-                due.push(job);
+        for (at, job) in self.jobs.iter_mut().enumerate() {
+            if !job.stands(now) {
+                job.plan(now);
+            }
+            if job.next.is_some_and(|next| next <= now) {
+                job.plan(now);
+                due.push(at);
             }
         }
         due
@@ -116,7 +128,7 @@ impl Timetable {
 pub(super) mod tests {
     use std::collections::HashSet;
 
-    use chrono_tz::{Asia::Kolkata, Europe::Berlin};
+    use chrono_tz::Asia::Kolkata;
     use croner::parser::{CronParser, Seconds};
 
     use super::*;
@@ -131,53 +143,6 @@ pub(super) mod tests {
 
     fn plain(pattern: &str) -> Schedule {
         Schedule::new(cron(pattern), Kolkata, Duration::ZERO)
-    }
-
-    /// The next runs after a moment, as `dd hh:mm` in UTC.
-    fn runs(pattern: &str, zone: Tz, after: &str, count: usize) -> Vec<String> {
-        let pattern = cron(pattern);
-        let following = |last: &DateTime<Utc>| next_run(&pattern, zone, *last);
-        let runs = std::iter::successors(Some(at(after)), following).skip(1).take(count);
-        runs.map(|run| run.format("%d %H:%M").to_string()).collect()
-    }
-
-    #[test]
-    fn a_time_that_the_clocks_skip_runs_once_after_the_gap() {
-        // 2027-03-28: 02:00 CET (01:00Z) becomes 03:00 CEST.
-        let daily = runs("0 30 2 * * *", Berlin, "2027-03-26T12:00:00Z", 4);
-        assert_eq!(daily, ["27 01:30", "28 01:00", "29 00:30", "30 00:30"]);
-        let half_hourly = runs("0 */30 * * * *", Berlin, "2027-03-28T00:10:00Z", 4);
-        assert_eq!(half_hourly, ["28 00:30", "28 01:00", "28 01:30", "28 02:00"]);
-    }
-
-    #[test]
-    fn a_time_that_the_clocks_repeat_runs_once_and_a_frequent_job_runs_on() {
-        // 2026-10-25: 03:00 CEST (01:00Z) becomes 02:00 CET.
-        let daily = runs("0 30 2 * * *", Berlin, "2026-10-23T12:00:00Z", 4);
-        assert_eq!(daily, ["24 00:30", "25 00:30", "26 01:30", "27 01:30"]);
-        let half_hourly = runs("0 */30 * * * *", Berlin, "2026-10-24T23:45:00Z", 6);
-        assert_eq!(half_hourly, ["25 00:00", "25 00:30", "25 01:00", "25 01:30", "25 02:00", "25 02:30"]);
-    }
-
-    #[test]
-    fn a_daily_job_keeps_its_wall_time_over_the_change() {
-        let spring = runs("0 0 6 * * *", Berlin, "2027-03-26T12:00:00Z", 3);
-        assert_eq!(spring, ["27 05:00", "28 04:00", "29 04:00"]);
-        let autumn = runs("0 0 6 * * *", Berlin, "2026-10-23T12:00:00Z", 3);
-        assert_eq!(autumn, ["24 04:00", "25 05:00", "26 05:00"]);
-    }
-
-    #[test]
-    fn a_zone_of_half_hours_is_read_as_such() {
-        assert_eq!(runs("0 30 3 * * *", Kolkata, "2026-10-24T12:00:00Z", 2), ["24 22:00", "25 22:00"]);
-        assert_eq!(runs("0 0 */6 * * *", Kolkata, "2027-03-27T18:00:00Z", 3), ["27 18:30", "28 00:30", "28 06:30"]);
-    }
-
-    #[test]
-    fn the_next_run_lies_after_the_moment_itself() {
-        let every_second = cron("* * * * * *");
-        assert_eq!(next_run(&every_second, Kolkata, at("2027-01-01T00:00:00Z")), Some(at("2027-01-01T00:00:01Z")));
-        assert_eq!(next_run(&every_second, Kolkata, at("2027-01-01T00:00:00.4Z")), Some(at("2027-01-01T00:00:01Z")));
     }
 
     #[test]
@@ -210,6 +175,7 @@ pub(super) mod tests {
         assert!(!schedule.was_missed(last_ok, at("2027-01-01T00:09:59Z")));
         assert!(schedule.was_missed(last_ok, at("2027-01-01T00:10:00Z")));
         assert!(schedule.was_missed(last_ok, at("2027-01-03T00:00:00Z")));
+        assert!(schedule.was_missed(last_ok, at("2026-12-31T00:00:00Z")), "by a clock that was ahead");
     }
 
     #[test]
@@ -228,7 +194,34 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_clock_set_back_a_little_makes_nothing_due_twice_and_one_set_back_far_does_not_stop_a_job() {
+    fn a_machine_that_slept_or_a_clock_set_forward_makes_each_job_due_once() {
+        let jobs = vec![plain("*/10 * * * * *"), plain("0 0 * * * *"), plain("0 0 0 1 1 *")];
+        let mut table = Timetable::new(jobs, at("2027-02-01T00:00:01Z"));
+        assert_eq!(table.take_due(at("2027-02-01T08:00:00Z")), [0, 1]);
+        assert_eq!(table.take_due(at("2027-02-01T08:00:00.5Z")), [0; 0]);
+        assert_eq!(table.take_due(at("2027-02-22T08:00:00.5Z")), [0, 1]);
+    }
+
+    #[test]
+    fn a_clock_set_back_starts_nothing_twice_within_a_jobs_own_distance_and_silences_none_for_long() {
+        let jobs = vec![plain("0 * * * * *"), plain("0 0 * * * *"), plain("0 0 0 * * *")];
+        let mut table = Timetable::new(jobs, at("2027-01-01T18:29:30Z"));
+        // Midnight in Kolkata: 18:30Z.
+        assert_eq!(table.take_due(at("2027-01-01T18:30:00Z")), [0, 1, 2]);
+        let mut starts = [0; 3];
+        // Twenty minutes back, and then two hours on, second by second.
+        for second in 0..7_200 {
+            let now = at("2027-01-01T18:10:00Z") + TimeDelta::seconds(second);
+            for job in table.take_due(now) {
+                starts[job] += 1;
+            }
+        }
+        // Each minute; on the hour at 19:30 only (the half hours of 18:30Z were had); the day's midnight was had.
+        assert_eq!(starts, [119, 1, 0]);
+    }
+
+    #[test]
+    fn a_clock_that_was_years_ahead_does_not_stop_a_job() {
         let mut table = Timetable::new(vec![plain("0 * * * * *")], at("2040-01-01T00:00:30Z"));
         assert_eq!(table.take_due(at("2040-01-01T00:01:00Z")), [0]);
         assert_eq!(table.take_due(at("2040-01-01T00:00:58Z")), [0; 0]);

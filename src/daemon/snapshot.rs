@@ -7,7 +7,7 @@ use chrono_tz::Tz;
 use serde::Serialize;
 
 use super::schedule::Schedule;
-use crate::run::{self, Run, Trigger};
+use crate::run::{self, Run};
 
 /// The outlet at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -39,7 +39,7 @@ pub struct JobSnapshot {
     pub last_run: Option<Run>,
     /// When the last good run started: the table shows HQ as it was then, or newer.
     pub last_ok: Option<DateTime<Utc>>,
-    /// When it starts next, splay included.
+    /// When it starts next: by its schedule, splay included, or sooner because it failed.
     pub next_run: Option<DateTime<Utc>>,
     /// Rows that came from HQ; `None` where they were not counted.
     pub rows: Option<u64>,
@@ -119,25 +119,6 @@ impl fmt::Display for Status {
     }
 }
 
-/// Whether the run was to read all that is new, not only chosen records.
-#[must_use]
-pub fn is_whole(run: &Run) -> bool {
-    match run.trigger {
-        Trigger::Schedule | Trigger::Start | Trigger::Sync | Trigger::Full => true,
-        Trigger::Since | Trigger::Name | Trigger::Retry => false,
-    }
-}
-
-/// Whether the run brought the whole table up to date: it came to its end, and read more than chosen records.
-#[must_use]
-pub fn is_good(run: &Run) -> bool {
-    let is_done = match run.status {
-        run::Status::Ok | run::Status::Quarantine | run::Status::Conflict => true,
-        run::Status::Running | run::Status::Failed | run::Status::Blocked => false,
-    };
-    is_whole(run) && is_done
-}
-
 /// How far `then` is from `now`, roughly and in words: `12 s ago`, `3 min ago`, `in 5 h`.
 #[must_use]
 pub fn distance(then: DateTime<Utc>, now: DateTime<Utc>) -> String {
@@ -160,7 +141,7 @@ pub(super) mod tests {
 
     use super::super::schedule::tests::{at, cron};
     use super::*;
-    use crate::run::Counts;
+    use crate::run::{Counts, Trigger};
 
     pub(crate) fn ended(status: run::Status, started_at: &str) -> Run {
         Run {
@@ -201,15 +182,6 @@ pub(super) mod tests {
             assert_eq!((status(Some(last), fresh), status(Some(last), old)), (when_fresh, when_old), "{last:?}");
         }
         assert_eq!(status(Some(Ended::Running), None), Status::Running);
-    }
-
-    #[test]
-    fn a_run_of_chosen_records_does_not_make_the_table_fresh() {
-        let good = ended(run::Status::Quarantine, "2027-01-01T00:00:00Z");
-        assert!(is_good(&good));
-        assert!(!is_good(&Run { trigger: Trigger::Name, ..good.clone() }));
-        assert!(!is_good(&Run { trigger: Trigger::Since, ..good.clone() }));
-        assert!(!is_good(&Run { status: run::Status::Failed, ..good }));
     }
 
     #[test]

@@ -3,14 +3,15 @@
 //! The crate freezes the zone's offset when a job is made, and parses patterns by an older croner (its issues 87 and
 //! 107), so it is given a storage that answers from our [`Timetable`]: a job is listed when it is due, and at once planned
 //! anew, so that it fires once however slow the crate's tasks are. The crate keeps no jobs apart and waits for none
-//! (issue 83): all that its closures do is to send the job's position.
+//! (issue 83): all that its closures do is to send the job's position. What failed is tried again by the same looking.
+//!
+//! As the wall clock is read each time, a machine that slept or a clock that was set is noticed half a second later.
 
 use std::future::{Future, ready};
 use std::pin::Pin;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio_cron_scheduler::job::job_data::{JobAndNextTick, JobStoredData, JobType, Uuid as JobUuid};
 use tokio_cron_scheduler::job::{JobBuilder, JobToRunAsync};
 use tokio_cron_scheduler::store::{DataStore, InitStore};
@@ -20,8 +21,11 @@ use tokio_cron_scheduler::{
 };
 use uuid::Uuid;
 
+use super::inbox::Inbox;
+use super::retries::Shared;
 use super::schedule::{Schedule, Timetable};
 use crate::clock::Clock;
+use crate::run::Trigger;
 
 /// What each job is registered with: the crate wants a pattern, and never gets to use it.
 const UNUSED_PATTERN: &str = "* * * * * *";
@@ -35,35 +39,37 @@ pub(super) struct Ticker {
 }
 
 impl Ticker {
-    /// Starts to send the positions of the jobs that come due from now on.
+    /// Starts to put the jobs that come due from now on into `due`, each with its trigger.
     pub(super) async fn start(
         schedules: Vec<Schedule>,
+        retries: Shared,
         clock: Clock,
-    ) -> Result<(Self, UnboundedReceiver<usize>), JobSchedulerError> {
+        due: &Inbox<Due>,
+    ) -> Result<Self, JobSchedulerError> {
         let count = schedules.len();
-        let plan = Plan { table: Timetable::new(schedules, clock.now()), clock, known: SimpleMetadataStore::default() };
+        let table = Timetable::new(schedules, clock.now());
+        let plan = Plan { table, retries, clock, known: SimpleMetadataStore::default() };
         let mut scheduler = JobScheduler::new_with_storage_and_code(
             Box::new(plan),
             Box::new(SimpleNotificationStore::default()),
             Box::new(SimpleJobCode::default()),
             Box::new(SimpleNotificationCode::default()),
-            count.saturating_mul(MESSAGES_PER_JOB).max(64),
+            count.saturating_mul(2 * MESSAGES_PER_JOB).max(64),
         )
         .await?;
         scheduler.init().await?;
-        let (tick, ticks) = unbounded_channel();
         // One after another: of many at once, the crate loses most.
-        for job in 0..count {
+        for (job, why) in (0..count).flat_map(|job| Due::ALL.map(|why| (job, why))) {
             let entry = JobBuilder::new()
-                .with_job_id(id(job))
+                .with_job_id(id(job, why))
                 .with_cron_job_type()
                 .with_schedule(UNUSED_PATTERN)?
-                .with_run_async(sending(job, tick.clone()))
+                .with_run_async(sending(job, why, due.clone()))
                 .build()?;
             scheduler.add(entry).await?;
         }
         scheduler.start().await?;
-        Ok((Self { scheduler }, ticks))
+        Ok(Self { scheduler })
     }
 
     /// Ends the ticking; one tick more may come.
@@ -74,23 +80,43 @@ impl Ticker {
     }
 }
 
-fn sending(job: usize, tick: UnboundedSender<usize>) -> Box<JobToRunAsync> {
-    Box::new(move |_, _| {
-        if tick.send(job).is_err() {
-            tracing::debug!(job, "a tick came after the daemon had stopped");
+/// Why a job is due; a tick outranks a try.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Due {
+    /// It failed, and is tried again.
+    Retry,
+    /// Its schedule says so.
+    Tick,
+}
+
+impl Due {
+    const ALL: [Self; 2] = [Self::Retry, Self::Tick];
+
+    /// What the run log says of it.
+    pub(super) fn trigger(self) -> Trigger {
+        match self {
+            Self::Retry => Trigger::Retry,
+            Self::Tick => Trigger::Schedule,
         }
+    }
+}
+
+fn sending(job: usize, why: Due, due: Inbox<Due>) -> Box<JobToRunAsync> {
+    Box::new(move |_, _| {
+        due.put(job, why);
         Box::pin(ready(()))
     })
 }
 
-/// A job's position as the crate wants to have it. Its type for ids takes no nil.
-fn id(job: usize) -> JobUuid {
-    JobUuid { id1: 0, id2: u64::try_from(job).unwrap_or(u64::MAX).saturating_add(1) }
+/// A job's position, and why it is due, as the crate wants to have it. Its type for ids takes no nil.
+fn id(job: usize, why: Due) -> JobUuid {
+    JobUuid { id1: why as u64, id2: u64::try_from(job).unwrap_or(u64::MAX).saturating_add(1) }
 }
 
 /// The crate's storage: our timetable by our clock; beside it the crate's own entries, which it wants to find again.
 struct Plan {
     table: Timetable,
+    retries: Shared,
     clock: Clock,
     known: SimpleMetadataStore,
 }
@@ -99,11 +125,17 @@ type Answer<T> = Pin<Box<dyn Future<Output = Result<T, JobSchedulerError>> + Sen
 
 impl MetaDataStorage for Plan {
     fn list_next_ticks(&mut self) -> Answer<Vec<JobAndNextTick>> {
-        let due = self.table.take_due(self.clock.now());
+        let now = self.clock.now();
+        let ticks = self.table.take_due(now).into_iter().map(|job| (job, Due::Tick));
+        let tries = self.retries.with(|retries| retries.take_due(now)).into_iter().map(|job| (job, Due::Retry));
         // Due at any time, by whatever clock: the crate compares with its own.
-        let listed =
-            |job| JobAndNextTick { id: Some(id(job)), job_type: JobType::Cron.into(), next_tick: 1, last_tick: None };
-        Box::pin(ready(Ok(due.into_iter().map(listed).collect())))
+        let listed = |(job, why)| JobAndNextTick {
+            id: Some(id(job, why)),
+            job_type: JobType::Cron.into(),
+            next_tick: 1,
+            last_tick: None,
+        };
+        Box::pin(ready(Ok(ticks.chain(tries).map(listed).collect())))
     }
 
     fn set_next_and_last_tick(
@@ -149,6 +181,7 @@ pub(super) mod tests {
     use chrono_tz::Europe::Berlin;
     use tokio::time::{Instant, timeout};
 
+    use super::super::retries::tests::retries;
     use super::super::schedule::tests::{at, cron};
     use super::*;
 
@@ -165,11 +198,12 @@ pub(super) mod tests {
     /// The ticks of a stretch of time, as `hh:mm job`.
     async fn ticks(schedules: Vec<Schedule>, from: &str, stretch: Duration) -> Vec<String> {
         let clock = clock_from(from);
-        let (ticker, mut ticks) = Ticker::start(schedules, clock.clone()).await.unwrap();
+        let (due, retries) = (Inbox::default(), Shared::new(retries("outlet-042", &[])));
+        let ticker = Ticker::start(schedules, retries, clock.clone(), &due).await.unwrap();
         let end = Instant::now() + stretch;
         let mut seen = Vec::new();
-        while let Ok(Some(job)) = timeout(end - Instant::now(), ticks.recv()).await {
-            seen.push(format!("{} {job}", clock.now().format("%H:%M")));
+        while let Ok(jobs) = timeout(end - Instant::now(), due.wait()).await {
+            seen.extend(jobs.keys().map(|job| format!("{} {job}", clock.now().format("%H:%M"))));
         }
         ticker.stop().await;
         seen

@@ -40,7 +40,7 @@ mod tests;
 pub use error::Error;
 pub use lease::Lease;
 pub use rows::HeldRow;
-pub use runs::LastRuns;
+pub use runs::{Keep, LastRuns};
 pub use table::Table;
 pub use tx::PageTx;
 pub use watermarks::Stream;

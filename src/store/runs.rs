@@ -15,10 +15,19 @@ use super::sql::Sql;
 /// A job's latest runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LastRuns {
-    /// The latest run of all.
+    /// The latest that was to read more than chosen records; the latest of all where there is none.
     pub latest: Run,
-    /// The latest that ended `ok`.
-    pub ok: Option<Run>,
+    /// The latest that brought the table up to date: it came to its end, and read more than chosen records.
+    pub good: Option<Run>,
+}
+
+/// How much of the run log is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Keep {
+    /// No run that started before this moment.
+    pub since: DateTime<Utc>,
+    /// Of each job no more than so many.
+    pub newest: u32,
 }
 
 const COLUMNS: [&str; 19] = [
@@ -43,14 +52,18 @@ const COLUMNS: [&str; 19] = [
     "remedy",
 ];
 
-const TRIGGERS: [(Trigger, &str); 7] = [
+/// Rows deleted by one statement: a short one, so that nobody waits for it.
+const PRUNED_AT_ONCE: u32 = 500;
+
+const TRIGGERS: [(Trigger, &str); 8] = [
     (Trigger::Schedule, "schedule"),
     (Trigger::Start, "start"),
+    (Trigger::Retry, "retry"),
     (Trigger::Sync, "sync"),
     (Trigger::Full, "full"),
     (Trigger::Since, "since"),
     (Trigger::Name, "name"),
-    (Trigger::Retry, "retry"),
+    (Trigger::Quarantine, "quarantine"),
 ];
 
 const STATUSES: [(Status, &str); 6] = [
@@ -157,27 +170,58 @@ impl Store {
         Ok(read(&mut connection, sql, vec![Bind::Int(Some(id))]).await?.pop())
     }
 
-    /// The latest runs of every job that ever ran, ordered by job.
+    /// The job's latest runs, each by one step into an index; `None` before the first.
     ///
     /// # Errors
     /// The database's trouble.
-    pub async fn last_runs(&self) -> Result<Vec<LastRuns>, Error> {
+    pub async fn last_runs(&self, job: &str) -> Result<Option<LastRuns>, Error> {
         let mut connection = self.pools.reader().await?;
-        let mut sql = select(&connection);
-        sql.push(
-            " WHERE id IN (SELECT max(id) FROM milkrun_runs GROUP BY job) \
-             OR id IN (SELECT max(id) FROM milkrun_runs WHERE status = 'ok' GROUP BY job) \
-             ORDER BY milkrun_runs.job, milkrun_runs.id DESC",
-        );
-        let mut last: Vec<LastRuns> = Vec::new();
-        for run in read(&mut connection, sql, Vec::new()).await? {
-            let ok = (run.status == Status::Ok).then(|| run.clone());
-            match last.last_mut() {
-                Some(known) if known.latest.job == run.job => known.ok = known.ok.take().or(ok),
-                Some(_) | None => last.push(LastRuns { latest: run, ok }),
-            }
+        let latest = match newest(&mut connection, job, &[], true).await? {
+            Some(whole) => Some(whole),
+            None => newest(&mut connection, job, &[], false).await?,
+        };
+        let Some(latest) = latest else { return Ok(None) };
+        let is_good = latest.status.is_done() && latest.trigger.is_whole();
+        let good = if is_good { Some(latest.clone()) } else { newest(&mut connection, job, &GOOD, true).await? };
+        Ok(Some(LastRuns { latest, good }))
+    }
+
+    /// Deletes some of the job's oldest runs that need not be kept, in one short statement; gives their number, and
+    /// zero when there are no more. The latest run, the last good one and the last that failed stay at any age.
+    ///
+    /// # Errors
+    /// The database's trouble.
+    pub async fn prune_runs(&self, job: &str, keep: Keep) -> Result<u64, Error> {
+        let mut connection = self.pools.writer().await?;
+        let mut sql = connection.sql("SELECT ");
+        sql.read("id")
+            .push(" FROM milkrun_runs WHERE job = ? ORDER BY milkrun_runs.id DESC LIMIT 1 OFFSET ");
+        sql.count(keep.newest as usize);
+        let too_many = connection.fetch(sql, vec![Bind::text(job)]).await?;
+        let too_many = too_many.first().map(|line| line.int(0, "milkrun_runs.id")).transpose()?;
+        let mut kept = Vec::new();
+        for statuses in [&[] as &[Status], &GOOD, &BAD] {
+            kept.extend(newest(&mut connection, job, statuses, false).await?.map(|run| run.id));
         }
-        Ok(last)
+        kept.extend(newest(&mut connection, job, &GOOD, true).await?.map(|run| run.id));
+
+        let mut sql = connection.sql("SELECT ");
+        sql.read("id").push(" FROM milkrun_runs WHERE job = ? AND (id <= ? OR started_at < ?)");
+        let mut binds = vec![Bind::text(job), Bind::Int(Some(too_many.unwrap_or(i64::MIN)))];
+        binds.push(Bind::owned(moment_text(keep.since)));
+        if !kept.is_empty() {
+            sql.push(" AND id NOT IN ").tuples(1, kept.len());
+            binds.extend(kept.into_iter().map(|id| Bind::Int(Some(id))));
+        }
+        sql.push(" ORDER BY milkrun_runs.id LIMIT ").count(PRUNED_AT_ONCE as usize);
+        let old = connection.fetch(sql, binds).await?;
+        let old = old.iter().map(|line| line.int(0, "milkrun_runs.id")).collect::<Result<Vec<_>, _>>()?;
+        if old.is_empty() {
+            return Ok(0);
+        }
+        let mut sql = connection.sql("DELETE FROM milkrun_runs WHERE id IN ");
+        sql.tuples(1, old.len());
+        connection.execute(sql, old.into_iter().map(|id| Bind::Int(Some(id))).collect()).await
     }
 
     /// Ends the runs of the job that a dead process left running. Only for who holds the job's lease.
@@ -195,6 +239,34 @@ impl Store {
             .execute(sql, vec![Bind::owned(moment_text(now)), Bind::text(error), Bind::text(job)])
             .await
     }
+}
+
+/// The runs that came to their end, and those that did not.
+const GOOD: [Status; 3] = [Status::Ok, Status::Quarantine, Status::Conflict];
+const BAD: [Status; 2] = [Status::Failed, Status::Blocked];
+
+/// The job's newest run that ended so (in any way, where none is named); with `whole`, that was to read more than
+/// chosen records.
+async fn newest(
+    connection: &mut Connection,
+    job: &str,
+    statuses: &[Status],
+    whole: bool,
+) -> Result<Option<Run>, Error> {
+    let mut sql = select(connection);
+    sql.push(" WHERE job = ?");
+    let mut binds = vec![Bind::text(job)];
+    if !statuses.is_empty() {
+        sql.push(" AND status IN ").tuples(1, statuses.len());
+        binds.extend(statuses.iter().map(|status| Bind::text(word(&STATUSES, *status))));
+    }
+    if whole {
+        let chosen: Vec<_> = TRIGGERS.iter().filter(|(trigger, _)| !trigger.is_whole()).collect();
+        sql.push(" AND trigger_kind NOT IN ").tuples(1, chosen.len());
+        binds.extend(chosen.into_iter().map(|(_, word)| Bind::text(word)));
+    }
+    sql.push(" ORDER BY milkrun_runs.id DESC LIMIT 1");
+    Ok(read(connection, sql, binds).await?.pop())
 }
 
 fn select(connection: &Connection) -> Sql {

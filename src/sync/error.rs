@@ -86,6 +86,21 @@ pub enum Error {
     Stopped,
 }
 
+/// Whose trouble an error is: what all jobs share needs to be told once, not once a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Concern {
+    /// HQ, or the line to it.
+    Hq,
+    /// The outlet's database.
+    Database,
+    /// This one job.
+    Job,
+    /// A job that this one waits for, which has said so itself.
+    Predecessor,
+    /// Nobody's: milkrun was told to stop.
+    Stop,
+}
+
 /// `process 8505 on vm`, of a holder's `host/boot/namespace/pid/start`.
 fn process(holder: &str) -> String {
     match holder.split('/').collect::<Vec<_>>().as_slice() {
@@ -121,6 +136,47 @@ impl Error {
             | Self::Busy { .. }
             | Self::Waits(_)
             | Self::Stopped => Status::Failed,
+        }
+    }
+
+    /// Whose trouble it is.
+    #[must_use]
+    pub fn concern(&self) -> Concern {
+        match self {
+            Self::Source { cause, .. } => match cause {
+                source::Error::Unreachable { .. }
+                | source::Error::Certificate { .. }
+                | source::Error::TimedOut { .. }
+                | source::Error::Busy { .. }
+                | source::Error::Broken { .. }
+                | source::Error::Unreadable(_)
+                | source::Error::Unauthorized { .. }
+                | source::Error::Redirected { .. } => Concern::Hq,
+                source::Error::TooLarge { .. }
+                | source::Error::Forbidden { .. }
+                | source::Error::Unknown { .. }
+                | source::Error::Refused { .. }
+                | source::Error::Page(_)
+                | source::Error::Stuck { .. } => Concern::Job,
+            },
+            Self::Store { cause, .. } => match cause {
+                store::Error::Unavailable(_)
+                | store::Error::Full(_)
+                | store::Error::Denied(_)
+                | store::Error::Damaged(_)
+                | store::Error::Migrate(_) => Concern::Database,
+                store::Error::Schema(_) | store::Error::Refused { .. } | store::Error::Lost { .. } => Concern::Job,
+            },
+            Self::Shared(error) => error.concern(),
+            Self::Waits(_) => Concern::Predecessor,
+            Self::Stopped => Concern::Stop,
+            Self::TooManyParked { .. }
+            | Self::TooManyGone { .. }
+            | Self::Vanished(_)
+            | Self::NotAtHq(_)
+            | Self::OutsideFilters(_)
+            | Self::AheadOfHq(_)
+            | Self::Busy { .. } => Concern::Job,
         }
     }
 

@@ -240,7 +240,7 @@ impl Work<'_> {
             // A row may have been removed here, or stand under another key since the job's `key` was changed.
             let found = tx.rows(&self.table, &keys).await.map_err(writing())?;
             let keys: Vec<_> = keys.into_iter().filter(|key| found.contains_key(&key.text())).collect();
-            if keys.len() < entries.len() {
+            if self.engine.said.is_news(&self.job.name, "rowless", keys.len() < entries.len()) {
                 let (gone, rows) = (entries.len(), keys.len());
                 tracing::warn!(
                     job = self.job.name,

@@ -12,6 +12,8 @@
 //! | `landing.rs` | the mapped ones into their tables |
 //! | `quarantine.rs` | those that could not be mapped or written |
 //! | `gone.rs` | records that are gone at HQ |
+//! | `said.rs` | what was said already and is still so |
+//! | `tidy.rs` | keeping the run log short |
 
 mod error;
 mod gone;
@@ -25,9 +27,11 @@ mod quarantine;
 mod rewind;
 mod round;
 mod run;
+mod said;
+mod tidy;
 mod whole;
 
-pub use error::Error;
+pub use error::{Concern, Error};
 pub use round::Order;
 
 use std::fmt;
@@ -73,8 +77,8 @@ pub enum Event {
         /// What the run did so far.
         counts: Counts,
     },
-    /// A run has ended and is in the run log.
-    Ended(Run),
+    /// A run has ended and is in the run log; whose trouble it was, if it did not end well.
+    Ended(Run, Option<Concern>),
 }
 
 /// Whoever watches the runs.
@@ -90,6 +94,8 @@ pub struct Engine {
     holder: lease::Holder,
     // Said once a process: the user may not list tombstones.
     has_said_no_tombstones: AtomicBool,
+    said: said::Said,
+    tidied: tidy::Tidied,
 }
 
 impl fmt::Debug for Engine {
@@ -107,13 +113,21 @@ impl Engine {
         let store = Store::open(&config.local).await.map_err(Error::store("opening the local database"))?;
         let hq = Frappe::new(&config.hq, &config.site.name, clock.clone()).map_err(Error::source("setting up HQ"))?;
         let holder = lease::Holder::this_process();
-        Ok(Self { config, store, hq, clock, watcher, holder, has_said_no_tombstones: AtomicBool::new(false) })
+        let (has_said_no_tombstones, said, tidied) =
+            (AtomicBool::new(false), said::Said::default(), tidy::Tidied::default());
+        Ok(Self { config, store, hq, clock, watcher, holder, has_said_no_tombstones, said, tidied })
     }
 
     /// The configuration in force.
     #[must_use]
     pub fn config(&self) -> &Arc<Config> {
         &self.config
+    }
+
+    /// The outlet's clock.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.clock
     }
 
     /// The outlet's database.

@@ -54,6 +54,7 @@ impl Engine {
             }
             runs.push(run);
         }
+        self.tidy(stop).await;
         Ok(runs)
     }
 

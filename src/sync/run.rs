@@ -12,7 +12,7 @@ use super::{Engine, Error, Event, Mode};
 use crate::config::Job;
 use crate::quarantine::Parked;
 use crate::record::{Mark, Stamp};
-use crate::run::{Counts, Run, Status, Trigger};
+use crate::run::{Counts, Run, Status};
 use crate::source::Meter;
 use crate::store::{self, Stream, Table};
 use crate::watermark::Progress;
@@ -117,8 +117,7 @@ impl Engine {
             Ok(()) => {}
         }
         self.store.finish_run(&run).await.map_err(Error::store("writing the run log"))?;
-        report(&run);
-        self.tell(&Event::Ended(run.clone()));
+        self.tell(&Event::Ended(run.clone(), outcome.as_ref().err().map(Error::concern)));
         // Deletes that wait for a word leave the table as complete as those that follow need it.
         let is_complete = matches!(outcome, Ok(()) | Err(Error::TooManyGone { .. }));
         Ok((run, is_complete))
@@ -157,7 +156,7 @@ impl Engine {
         };
         *counts = work.counts;
         *parked = work.parked.len();
-        if work.from_the_future > 0 {
+        if self.said.is_news(&job.name, "future", work.from_the_future > 0) {
             tracing::warn!(
                 job = job.name,
                 records = work.from_the_future,
@@ -274,30 +273,4 @@ pub(super) async fn unless_stopped<T>(
 /// A mark as the run log shows it.
 fn shown(mark: &Mark) -> String {
     format!("{} {}", mark.modified, mark.name)
-}
-
-/// Whoever asks for a run is shown its result; what the daemon does by itself stands in the log.
-fn report(run: &Run) {
-    let Counts { fetched, inserted, updated, unchanged, deleted, requests, .. } = run.counts;
-    let (job, id, status) = (&run.job, run.id, run.status);
-    match (&run.error, run.trigger) {
-        (Some(error), Trigger::Schedule | Trigger::Start) => tracing::error!(
-            job,
-            run = id,
-            ?status,
-            fetched,
-            inserted,
-            updated,
-            unchanged,
-            deleted,
-            requests,
-            error,
-            remedy = run.remedy,
-            "run ended early"
-        ),
-        (Some(error), _) => tracing::info!(job, run = id, ?status, error, "run ended early"),
-        (None, _) => {
-            tracing::info!(job, run = id, fetched, inserted, updated, unchanged, deleted, requests, "run ended well");
-        }
-    }
 }

@@ -21,6 +21,7 @@ on_every_database! {
     a_lease_that_ran_out_is_anybodys
     a_page_without_its_lease_is_lost
     the_run_log_tells_how_runs_went
+    old_runs_go_and_the_last_of_each_kind_stays
 }
 
 const NOW: &str = "2026-11-21T12:00:00Z";
@@ -219,9 +220,46 @@ async fn the_run_log_tells_how_runs_went(world: &World) {
     assert_eq!(ids(store.runs(None, false, 10).await.unwrap()), [other, second, first]);
     assert_eq!(ids(store.runs(Some("items"), false, 1).await.unwrap()), [second]);
     assert_eq!(ids(store.runs(None, true, 10).await.unwrap()), [second]);
-    let last = store.last_runs().await.unwrap();
-    assert_eq!(last.len(), 2);
-    assert_eq!((last[0].latest.id, &last[0].ok), (other, &None));
-    assert_eq!((&last[1].latest, &last[1].ok), (&abandoned, &Some(run)));
+    let last = store.last_runs("groups").await.unwrap().unwrap();
+    assert_eq!((last.latest.id, last.good), (other, None));
+    let chosen = store.start_run("items", Trigger::Name, at(NOW), None).await.unwrap();
+    let last = store.last_runs("items").await.unwrap().unwrap();
+    assert_eq!((last.latest, last.good), (abandoned, Some(run)), "a run of chosen records tells nothing of the rest");
+    let alone = store.start_run("others", Trigger::Since, at(NOW), None).await.unwrap();
+    assert_eq!(store.last_runs("others").await.unwrap().unwrap().latest.id, alone);
+    assert!(alone > chosen);
+    assert_eq!(store.last_runs("nothing").await.unwrap(), None);
     assert_eq!(store.run(999).await.unwrap(), None);
+}
+
+async fn old_runs_go_and_the_last_of_each_kind_stays(world: &World) {
+    let store = &world.store;
+    let day = |day: i64| at("2026-01-01T00:00:00Z") + chrono::TimeDelta::days(day);
+    let log = async |job: &str, started_at, status| {
+        let id = store.start_run(job, Trigger::Schedule, started_at, None).await.unwrap();
+        let run = store.run(id).await.unwrap().unwrap();
+        store.finish_run(&crate::run::Run { status, ..run }).await.unwrap();
+        id
+    };
+    let good = log("items", day(0), Status::Quarantine).await;
+    let failed = log("items", day(1), Status::Failed).await;
+    for n in 2..20 {
+        log("items", day(n), Status::Running).await;
+    }
+    let other = log("others", day(0), Status::Ok).await;
+    let left = async |job| {
+        let runs = store.runs(Some(job), false, 1_000).await.unwrap();
+        runs.into_iter().map(|run| run.id).collect::<Vec<_>>()
+    };
+    let all = left("items").await;
+    let keep = |since, newest| crate::store::Keep { since: day(since), newest };
+    assert_eq!(store.prune_runs("items", keep(0, 20)).await.unwrap(), 0);
+    // By age, then by count; each time all but the last good and the last failed.
+    assert_eq!(store.prune_runs("items", keep(10, 20)).await.unwrap(), 8);
+    assert_eq!(left("items").await, [&all[..10], &[failed, good]].concat());
+    assert_eq!(store.prune_runs("items", keep(10, 3)).await.unwrap(), 7);
+    assert_eq!(store.prune_runs("items", keep(90, 3)).await.unwrap(), 2);
+    assert_eq!(left("items").await, [all[0], failed, good]);
+    assert_eq!(store.prune_runs("items", keep(90, 0)).await.unwrap(), 0);
+    assert_eq!(left("others").await, [other]);
 }

@@ -1,0 +1,277 @@
+//! When a job that failed is tried again before its next tick. Arithmetic only.
+//!
+//! A run that failed by something that passes (`failed`, not `blocked`) is tried again after about 1, 2, 4, … minutes, up
+//! to every half hour, until it ends well or the schedule comes. The wait is drawn by the site's name and the number of
+//! failures in place of a dice, so that the daemon, its page and `milkrun status` agree on it without keeping it, while
+//! the outlets that failed together do not come back together.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::schedule::Schedule;
+use crate::config::Config;
+use crate::retry::Backoff;
+
+/// Between runs. The attempts never end: the schedule takes over.
+const BACKOFF: Backoff =
+    Backoff { max_attempts: u32::MAX, first_delay: Duration::from_secs(60), max_delay: Duration::from_secs(30 * 60) };
+
+/// A tick this close is as good as a try of its own, so that a job of every five minutes just keeps its schedule.
+const NEAR: TimeDelta = TimeDelta::minutes(5);
+
+/// Jobs whose try is due within this time of another's come along: one round is one request for all their deletes.
+const COMPANY: TimeDelta = TimeDelta::seconds(30);
+
+/// A clock that is this far before the moment of a failure was set back, and the wait was reckoned by a wrong one.
+const SET_BACK: TimeDelta = TimeDelta::minutes(1);
+
+/// Failures in a row beyond this count change no wait any more.
+pub(super) const COUNTED: u32 = 12;
+
+/// How a job's latest run ended, as far as trying again goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Standing {
+    /// It ended well, was stopped, has not run, or runs now.
+    Calm,
+    /// It failed, so many times in a row, the last time at this moment.
+    Failed { times: u32, at: DateTime<Utc> },
+    /// It needs a person.
+    Blocked,
+}
+
+/// The tries of all jobs, in the order of the file.
+#[derive(Debug, Clone)]
+pub(super) struct Retries {
+    site: String,
+    jobs: Vec<Job>,
+}
+
+#[derive(Debug, Clone)]
+struct Job {
+    schedule: Schedule,
+    after: Vec<usize>,
+    standing: Standing,
+    /// Failures in a row; kept while the next try runs.
+    times: u32,
+}
+
+impl Retries {
+    /// Nothing is to be tried again yet.
+    pub(super) fn new(site: &str, jobs: impl IntoIterator<Item = (Schedule, Vec<usize>)>) -> Self {
+        let job = |(schedule, after)| Job { schedule, after, standing: Standing::Calm, times: 0 };
+        Self { site: site.to_owned(), jobs: jobs.into_iter().map(job).collect() }
+    }
+
+    /// For the jobs of a configuration.
+    pub(super) fn of(config: &Config) -> Self {
+        let after = config.jobs.iter().map(|job| job.after.clone());
+        Self::new(&config.site.name, Schedule::all(config).into_iter().zip(after))
+    }
+
+    /// Takes over how a job stands.
+    pub(super) fn stands(&mut self, job: usize, standing: Standing) {
+        let Some(job) = self.jobs.get_mut(job) else { return };
+        job.standing = standing;
+        job.times = match standing {
+            Standing::Failed { times, .. } => times,
+            Standing::Calm | Standing::Blocked => 0,
+        };
+    }
+
+    /// A run of the job, or its try, is on its way.
+    pub(super) fn begins(&mut self, job: usize) {
+        if let Some(job) = self.jobs.get_mut(job) {
+            job.standing = Standing::Calm;
+        }
+    }
+
+    /// The job failed once more.
+    pub(super) fn fails(&mut self, job: usize, at: DateTime<Utc>) {
+        let times = self.jobs.get(job).map_or(0, |job| job.times).saturating_add(1).min(COUNTED);
+        self.stands(job, Standing::Failed { times, at });
+    }
+
+    /// When the job is tried again, if that is before its next tick.
+    pub(super) fn next(&self, job: usize) -> Option<DateTime<Utc>> {
+        self.planned(job).map(|(due, _)| due)
+    }
+
+    /// The jobs to be tried now, each given once: those that are due, and those that are about to be.
+    pub(super) fn take_due(&mut self, now: DateTime<Utc>) -> Vec<usize> {
+        let planned = |job| self.planned(job).map(|(due, failed_at)| (job, due, failed_at));
+        let planned: Vec<_> = (0..self.jobs.len()).filter_map(planned).collect();
+        let is_due = |due: DateTime<Utc>, failed_at: DateTime<Utc>| due <= now || failed_at - now > SET_BACK;
+        if !planned.iter().any(|(_, due, failed_at)| is_due(*due, *failed_at)) {
+            return Vec::new();
+        }
+        let company = planned.iter().filter(|(_, due, failed_at)| is_due(*due - COMPANY, *failed_at));
+        let due: Vec<usize> = company.map(|(job, ..)| *job).collect();
+        for job in &due {
+            self.begins(*job);
+        }
+        due
+    }
+
+    /// When the job is tried again, and when what it waits out happened.
+    fn planned(&self, at: usize) -> Option<(DateTime<Utc>, DateTime<Utc>)> {
+        let job = self.jobs.get(at)?;
+        let Standing::Failed { at: failed_at, .. } = job.standing else { return None };
+        let due = self.due(at, &mut vec![false; self.jobs.len()])?;
+        let is_worth_it = job.schedule.next(failed_at).is_none_or(|tick| tick - due > NEAR);
+        is_worth_it.then_some((due, failed_at))
+    }
+
+    /// A job waits for those before it: it is tried when they are, and not while one of them needs a person.
+    fn due(&self, at: usize, seen: &mut [bool]) -> Option<DateTime<Utc>> {
+        // The configuration has no cycles; were there one, nobody would be tried before the tick.
+        if std::mem::replace(seen.get_mut(at)?, true) {
+            return None;
+        }
+        let job = self.jobs.get(at)?;
+        let Standing::Failed { times, at: failed_at } = job.standing else { return None };
+        let mut due = None;
+        for before in &job.after {
+            match self.jobs.get(*before).map(|before| before.standing) {
+                Some(Standing::Blocked) => return None,
+                Some(Standing::Failed { .. }) => due = due.max(Some(self.due(*before, &mut seen.to_vec())?)),
+                Some(Standing::Calm) | None => {}
+            }
+        }
+        due.or_else(|| Some(failed_at + BACKOFF.wait(times, None, self.drawn(times))?))
+    }
+
+    /// A share of a wait, the same for all jobs of the site, so that they are tried together.
+    fn drawn(&self, times: u32) -> f64 {
+        let hash = xxh3_64(format!("{times} {}", self.site).as_bytes());
+        f64::from(u32::try_from(hash >> 32_u32).unwrap_or(u32::MAX)) / f64::from(u32::MAX)
+    }
+}
+
+/// The tries as the ticking, the rounds and their ends share them.
+#[derive(Debug, Clone)]
+pub(super) struct Shared(Arc<Mutex<Retries>>);
+
+impl Shared {
+    pub(super) fn new(retries: Retries) -> Self {
+        Self(Arc::new(Mutex::new(retries)))
+    }
+
+    /// Looks into it or changes it.
+    pub(super) fn with<T>(&self, work: impl FnOnce(&mut Retries) -> T) -> T {
+        work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use chrono_tz::Asia::Kolkata;
+
+    use super::super::schedule::tests::{at, cron};
+    use super::*;
+
+    fn plain(pattern: &str) -> Schedule {
+        Schedule::new(cron(pattern), Kolkata, Duration::ZERO)
+    }
+
+    /// Jobs of these patterns, each after those named.
+    pub(crate) fn retries(site: &str, jobs: &[(&str, &[usize])]) -> Retries {
+        Retries::new(site, jobs.iter().map(|(pattern, after)| (plain(pattern), after.to_vec())))
+    }
+
+    // 20:30Z is 02:00 in Kolkata.
+    const NIGHTLY: &str = "0 0 2 * * *";
+    const FAILED: &str = "2027-01-01T20:30:10Z";
+
+    #[test]
+    fn a_nightly_job_is_tried_again_in_growing_distances_up_to_half_an_hour_until_its_next_tick() {
+        let mut retries = retries("outlet-042", &[(NIGHTLY, &[])]);
+        let (mut now, mut waits) = (at(FAILED), Vec::new());
+        while let Some(due) = {
+            retries.fails(0, now);
+            retries.next(0)
+        } {
+            waits.push((due - now).as_seconds_f64() / 60.0);
+            now = due;
+        }
+        for (wait, bound) in waits.iter().zip([1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0]) {
+            assert!((0.0..=bound).contains(wait), "{waits:?}");
+        }
+        assert!(waits.iter().all(|wait| *wait <= 30.0));
+        // It goes on for the whole day, and leaves the last minutes to the tick.
+        assert!(waits.len() > 45, "{}", waits.len());
+        assert!(now > at("2027-01-02T19:55:00Z") && now < at("2027-01-02T20:30:00Z"), "{now}");
+    }
+
+    #[test]
+    fn a_job_of_every_five_minutes_keeps_its_schedule() {
+        let mut retries = retries("outlet-042", &[("0 */5 * * * *", &[])]);
+        for _ in 0..10 {
+            retries.fails(0, at(FAILED));
+            assert_eq!(retries.next(0), None);
+        }
+    }
+
+    #[test]
+    fn outlets_that_failed_together_do_not_come_back_together() {
+        let due: Vec<_> = (0..600)
+            .map(|site| {
+                let mut retries = retries(&format!("outlet-{site:03}"), &[(NIGHTLY, &[])]);
+                retries.stands(0, Standing::Failed { times: 6, at: at(FAILED) });
+                (retries.next(0).unwrap() - at(FAILED)).num_minutes()
+            })
+            .collect();
+        // Half an hour for 600 outlets: 20 a minute on the mean.
+        assert!((0..30).all(|minute| (6..=40).contains(&due.iter().filter(|due| **due == minute).count())));
+    }
+
+    #[test]
+    fn what_is_due_is_given_once_with_those_that_are_about_to_be() {
+        let mut retries = retries("outlet-042", &[(NIGHTLY, &[]), (NIGHTLY, &[]), ("0 0 * * * *", &[])]);
+        retries.fails(0, at(FAILED));
+        retries.fails(1, at(FAILED) + TimeDelta::seconds(20));
+        let due = retries.next(0).unwrap();
+        assert_eq!(retries.take_due(due - TimeDelta::seconds(1)), [0; 0]);
+        assert_eq!(retries.take_due(due), [0, 1]);
+        assert_eq!(retries.take_due(due + TimeDelta::hours(1)), [0; 0]);
+        assert_eq!(retries.next(0), None);
+    }
+
+    #[test]
+    fn who_waits_for_a_failed_job_follows_it_and_not_while_that_needs_a_person() {
+        let mut retries = retries("outlet-042", &[(NIGHTLY, &[]), (NIGHTLY, &[0]), (NIGHTLY, &[1])]);
+        retries.stands(0, Standing::Failed { times: 6, at: at(FAILED) });
+        retries.fails(1, at(FAILED));
+        retries.fails(2, at(FAILED));
+        assert_eq!([retries.next(1), retries.next(2)], [retries.next(0); 2]);
+        assert_eq!(retries.take_due(retries.next(0).unwrap()), [0, 1, 2]);
+        retries.stands(0, Standing::Blocked);
+        retries.fails(1, at(FAILED));
+        retries.fails(2, at(FAILED));
+        assert_eq!([0, 1, 2].map(|job| retries.next(job)), [None; 3]);
+        retries.stands(0, Standing::Calm);
+        assert!(retries.next(1).is_some());
+    }
+
+    #[test]
+    fn a_try_that_was_reckoned_by_a_wrong_clock_is_made_at_once() {
+        let mut retries = retries("outlet-042", &[(NIGHTLY, &[])]);
+        retries.fails(0, at(FAILED));
+        assert_eq!(retries.take_due(at(FAILED) - TimeDelta::seconds(30)), [0; 0]);
+        assert_eq!(retries.take_due(at(FAILED) - TimeDelta::hours(5)), [0]);
+    }
+
+    #[test]
+    fn what_ends_well_is_not_tried_again_and_begins_anew_when_it_fails() {
+        let mut retries = retries("outlet-042", &[(NIGHTLY, &[])]);
+        for _ in 0..8 {
+            retries.fails(0, at(FAILED));
+        }
+        retries.stands(0, Standing::Calm);
+        assert_eq!(retries.next(0), None);
+        retries.fails(0, at(FAILED));
+        assert!(retries.next(0).unwrap() - at(FAILED) <= TimeDelta::minutes(1));
+    }
+}
