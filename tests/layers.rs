@@ -11,13 +11,14 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("retry", &[]),
     ("clock", &[]),
     ("run", &[]),
+    ("crash", &[]),
     ("watermark", &["record"]),
     ("ledger", &["record", "row"]),
     ("mapping", &["record", "row"]),
     ("conflict", &["mapping", "ledger", "record", "row"]),
     ("config", &["mapping", "conflict", "retry", "record", "row"]),
     ("source", &["config", "mapping", "clock", "record", "retry"]),
-    ("store", &["config", "mapping", "conflict", "ledger", "record", "row", "run", "watermark", "retry"]),
+    ("store", &["config", "mapping", "conflict", "ledger", "record", "row", "run", "watermark", "retry", "crash"]),
     (
         "sync",
         &[
@@ -33,6 +34,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "run",
             "watermark",
             "retry",
+            "crash",
         ],
     ),
     ("daemon", &["sync", "store", "config", "clock", "run", "record", "retry"]),

@@ -15,7 +15,7 @@ use crate::clock::Clock;
 use crate::config::{Config, Job};
 use crate::run::{Run, Trigger};
 use crate::store::{self, LastRuns, Store};
-use crate::sync::{Engine, Error, Event, Mode, Order, Watcher};
+use crate::sync::{self, Engine, Error, Event, Mode, Order, Watcher};
 
 /// Runs that are looked through for a good one, where the latest are not.
 const LOOK_BACK: u32 = 100;
@@ -87,7 +87,10 @@ pub async fn run_until(engine: Arc<Engine>, ends: Ends, stop: CancellationToken)
 /// # Errors
 /// The local database cannot be read.
 pub async fn read(config: &Config, store: &Store, now: DateTime<Utc>) -> Result<Snapshot, Error> {
-    let last = store.last_runs().await.map_err(trouble("reading the run log"))?;
+    let mut last = store.last_runs().await.map_err(trouble("reading the run log"))?;
+    for last in &mut last {
+        sync::tell_the_dead(store, std::slice::from_mut(&mut last.latest), now).await?;
+    }
     let mut jobs = Vec::with_capacity(config.jobs.len());
     for (job, schedule) in config.jobs.iter().zip(Schedule::all(config)) {
         let last = last.iter().find(|last| last.latest.job == job.name);
@@ -108,7 +111,7 @@ async fn stands(
         None => None,
     };
     let last_run = match last {
-        Some(last) => Some(last_whole(last, store).await?),
+        Some(last) => Some(last_whole(last, store, now).await?),
         None => None,
     };
     let rows = store.count_entries(&job.name).await.map_err(trouble("counting the ledger"))?;
@@ -126,12 +129,13 @@ async fn stands(
 }
 
 /// The run that tells how the job stands: the latest that was to read more than chosen records.
-async fn last_whole(last: &LastRuns, store: &Store) -> Result<Run, Error> {
+async fn last_whole(last: &LastRuns, store: &Store, now: DateTime<Utc>) -> Result<Run, Error> {
     if is_whole(&last.latest) {
         return Ok(last.latest.clone());
     }
     let recent = store.runs(Some(&last.latest.job), false, LOOK_BACK).await;
-    let recent = recent.map_err(trouble("reading the run log"))?;
+    let mut recent = recent.map_err(trouble("reading the run log"))?;
+    sync::tell_the_dead(store, &mut recent, now).await?;
     Ok(recent.into_iter().find(is_whole).unwrap_or_else(|| last.latest.clone()))
 }
 

@@ -22,6 +22,7 @@ mod run;
 mod whole;
 
 pub use error::Error;
+pub use lease::tell_the_dead;
 pub use round::Order;
 
 use std::fmt;

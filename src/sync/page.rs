@@ -9,6 +9,7 @@ use super::run::Work;
 use super::whole::Whole;
 use super::{Error, Event, lease};
 use crate::conflict::{self, Care, Clash, Held, Incoming, LocalRow, Plan};
+use crate::crash::{self, Point};
 use crate::ledger::Known;
 use crate::mapping::{Answers, ChildRows, children_hash};
 use crate::record::{Page, Record, Stamp};
@@ -16,6 +17,9 @@ use crate::row::{Key, Row, Type};
 use crate::run::Counts;
 use crate::store::{PageTx, Stream};
 use crate::watermark::Progress;
+
+/// How often a page's transaction is repeated at once that lost a deadlock or its connection.
+const REPEATS: u32 = 2;
 
 /// What comes with a page.
 #[derive(Debug, Clone)]
@@ -32,7 +36,7 @@ impl Work<'_> {
         let fetched = page.len() as u64;
         let news = self.news_of(&page, step.care).await?;
         let passed_over = fetched - news.len() as u64;
-        let mut counts = Counts { fetched, unchanged: passed_over, ..Counts::default() };
+        self.counts.add(&Counts { fetched, unchanged: passed_over, ..Counts::default() });
         let wholes = self.whole(page, |name| news.contains(name)).await?;
         let last = wholes.len().saturating_sub(1);
         for (at, whole) in wholes.iter().enumerate() {
@@ -42,10 +46,10 @@ impl Work<'_> {
             // A record that stands twice in one answer is one record.
             let mut taken: HashSet<&str> = HashSet::new();
             records.retain(|record| taken.insert(record.name()));
-            counts.add(&self.commit(whole, &records, &progress, step.care).await?);
+            let counts = self.commit(whole, &records, &progress, step.care).await?;
+            self.counts.add(&counts);
             self.progress = progress;
         }
-        self.counts.add(&counts);
         self.engine.tell(&Event::Page { job: self.job.name.clone(), counts: self.counts });
         Ok(())
     }
@@ -76,6 +80,7 @@ impl Work<'_> {
         care: Care,
     ) -> Result<Counts, Error> {
         let mut dead: HashSet<String> = HashSet::new();
+        let mut repeated = 0;
         loop {
             match self.try_commit(whole, records, progress, care, &dead).await {
                 Err(Error::Clash(clash)) if !clash.is_certain => {
@@ -84,6 +89,10 @@ impl Work<'_> {
                     }
                     // Renamed, or deleted without a tombstone: the row goes to the record that has its key now.
                     dead.insert(clash.holder);
+                }
+                Err(Error::Store { cause, .. }) if cause.is_passing() && repeated < REPEATS => {
+                    tracing::debug!(job = self.job.name, %cause, "the page's transaction is repeated");
+                    repeated += 1;
                 }
                 outcome => return outcome,
             }
@@ -99,6 +108,7 @@ impl Work<'_> {
         dead: &HashSet<String>,
     ) -> Result<Counts, Error> {
         let store = Error::store;
+        crash::point(Point::PageFetched);
         let mut tx = self.engine.store.begin().await.map_err(store("opening a transaction"))?;
         let until = lease::until(self.engine.clock.now());
         tx.hold_lease(&self.job.name, self.engine.holder.text(), until)
@@ -118,8 +128,20 @@ impl Work<'_> {
             let saved = tx.save_progress(&self.job.name, Stream::Records, progress, self.engine.clock.now()).await;
             saved.map_err(store("saving the watermark"))?;
         }
+        self.save_counts(&mut tx, &counts).await?;
+        crash::point(Point::PageWritten);
         tx.commit().await.map_err(store("committing a page"))?;
+        crash::point(Point::PageCommitted);
         Ok(counts)
+    }
+
+    /// Logs what the run comes to with this transaction.
+    pub(super) async fn save_counts(&self, tx: &mut PageTx, more: &Counts) -> Result<(), Error> {
+        let mut counts = self.counts;
+        counts.add(more);
+        let (requests, bytes, retries) = self.meter.so_far();
+        counts.add(&Counts { requests, bytes, retries, ..Counts::default() });
+        tx.save_counts(self.run, &counts).await.map_err(Error::store("writing the run log"))
     }
 
     async fn map(&self, tx: &mut PageTx, whole: &Whole, records: &[Record<'_>]) -> Result<Vec<Incoming>, Error> {
@@ -259,6 +281,7 @@ impl Work<'_> {
             let replaced = tx.replace_children(&self.table, at, &rows).await;
             replaced.map_err(Error::store(format!("writing to table {}", child.table)))?;
         }
+        crash::point(Point::RowsWritten);
         tx.upsert_entries(&self.job.name, &plan.entries).await.map_err(Error::store("writing the ledger"))
     }
 
@@ -286,7 +309,9 @@ impl Work<'_> {
             let forgotten = tx.forget_absent_below(&self.job.name, &settled.modified).await;
             forgotten.map_err(store("forgetting old tombstones"))?;
         }
-        tx.commit().await.map_err(store("saving the watermark"))
+        tx.commit().await.map_err(store("saving the watermark"))?;
+        crash::point(Point::WatermarkSaved);
+        Ok(())
     }
 
     /// Remembers records that do not belong here, so that they are not asked for again at the same stamp.
@@ -303,6 +328,7 @@ impl Work<'_> {
         tx.note_absent(&self.job.name, strangers, now)
             .await
             .map_err(store("noting records outside the filters"))?;
+        crash::point(Point::AbsentNoted);
         tx.commit().await.map_err(store("noting records outside the filters"))
     }
 }

@@ -9,6 +9,7 @@ use super::gone::Tombstones;
 use super::round::Order;
 use super::{Engine, Error, Event, Mode};
 use crate::config::Job;
+use crate::crash::{self, Point};
 use crate::record::Mark;
 use crate::run::{Counts, Run, Status, Trigger};
 use crate::source::Meter;
@@ -20,6 +21,8 @@ use crate::watermark::Progress;
 pub(super) struct Work<'e> {
     pub(super) engine: &'e Engine,
     pub(super) job: &'e Job,
+    /// Its number in the run log.
+    pub(super) run: i64,
     pub(super) table: Table,
     pub(super) meter: &'e Meter,
     pub(super) stop: &'e CancellationToken,
@@ -65,10 +68,10 @@ impl Engine {
             Some(other) => Err(Error::Waits(other)),
             None => self.take_lease(&job.name).await,
         };
-        if lease.is_ok() {
-            let abandoned = self.store.abandon_runs(&job.name, started).await;
-            abandoned.map_err(Error::store("closing the runs of a process that died"))?;
-        }
+        let lease = match lease {
+            Ok(lease) => self.clear_up(lease, started).await,
+            Err(error) => Err(error),
+        };
         run.id = self
             .store
             .start_run(&job.name, order.trigger, started, run.watermark_before.as_deref())
@@ -76,19 +79,14 @@ impl Engine {
             .map_err(log)?;
         self.tell(&Event::Started { job: job.name.clone(), run: run.id });
 
-        let outcome = match lease {
-            Ok(lease) => {
-                let outcome = self.execute(job, order, tombstones, meter, stop, &mut run.counts).await;
-                self.give_back(lease).await;
-                outcome
-            }
-            Err(error) => Err(error),
+        crash::point(Point::RunLogged);
+        let (outcome, lease) = match lease {
+            Ok(lease) => (self.execute(job, order, tombstones, meter, stop, &mut run).await, Some(lease)),
+            Err(error) => (Err(error), None),
         };
+        crash::point(Point::RunDone);
         let (requests, bytes, retries) = meter.take();
         run.counts.add(&Counts { requests, bytes, retries, ..Counts::default() });
-        let after = self.store.progress(&job.name, Stream::Records).await;
-        let after = after.map_err(Error::store("reading the watermark"))?.unwrap_or_default();
-        run.watermark_after = after.watermark.seen.as_ref().map(shown);
         run.ended_at = Some(self.clock.now());
         run.status = match &outcome {
             Ok(()) => Status::Ok,
@@ -98,12 +96,25 @@ impl Engine {
             run.error = Some(error.chain());
             run.remedy = Some(error.remedy());
         }
-        self.store.finish_run(&run).await.map_err(Error::store("writing the run log"))?;
+        let finished = self.finish(&mut run).await;
+        crash::point(Point::RunEnded);
+        // Last, so that a run that the log has as going on has a holder that lives.
+        if let Some(lease) = lease {
+            self.give_back(lease).await;
+        }
+        finished?;
         report(&run);
         self.tell(&Event::Ended(run.clone()));
         // Deletes that wait for a word leave the table as complete as those that follow need it.
         let is_complete = matches!(outcome, Ok(()) | Err(Error::TooManyGone { .. }));
         Ok((run, is_complete))
+    }
+
+    async fn finish(&self, run: &mut Run) -> Result<(), Error> {
+        let after = self.store.progress(&run.job, Stream::Records).await;
+        let after = after.map_err(Error::store("reading the watermark"))?.unwrap_or_default();
+        run.watermark_after = after.watermark.seen.as_ref().map(shown);
+        self.store.finish_run(run).await.map_err(Error::store("writing the run log"))
     }
 
     async fn execute(
@@ -113,7 +124,7 @@ impl Engine {
         tombstones: Result<&Tombstones, &Arc<Error>>,
         meter: &Meter,
         stop: &CancellationToken,
-        counts: &mut Counts,
+        run: &mut Run,
     ) -> Result<(), Error> {
         let tombstones = tombstones.map_err(|shared| Error::Shared(Arc::clone(shared)))?;
         let table = self.store.prepare(job).await.map_err(Error::store(format!("table {}", job.table)))?;
@@ -122,6 +133,7 @@ impl Engine {
         let mut work = Work {
             engine: self,
             job,
+            run: run.id,
             table,
             meter,
             stop,
@@ -136,7 +148,7 @@ impl Engine {
             Ok(()) => work.read(&order.mode, tombstones).await,
             Err(error) => Err(error),
         };
-        *counts = work.counts;
+        run.counts = work.counts;
         if work.from_the_future > 0 {
             tracing::warn!(
                 job = job.name,
