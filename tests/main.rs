@@ -19,11 +19,17 @@ macro_rules! on_each_database {
 }
 
 #[cfg(test)]
+mod beside;
+#[cfg(test)]
 mod commands;
 #[cfg(test)]
 mod config_problems;
 #[cfg(test)]
 mod contract;
+#[cfg(test)]
+mod crash_points;
+#[cfg(test)]
+mod kills;
 #[cfg(test)]
 mod kind_to_hq;
 #[cfg(test)]

@@ -4,8 +4,9 @@ use std::path::Path;
 
 use super::output::{self, Output};
 use super::{Exit, load, position, sync::word};
+use crate::clock::Clock;
 use crate::store::Store;
-use crate::sync::Error;
+use crate::sync::{self, Error};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
@@ -27,7 +28,8 @@ pub(super) async fn run(options: &Options, config: &Path, output: &Output) -> an
     }
     let store = Store::open(&config.local).await.map_err(Error::store("opening the local database"))?;
     let runs = store.runs(options.job.as_deref(), options.failed, options.limit).await;
-    let runs = runs.map_err(Error::store("reading the run log"))?;
+    let mut runs = runs.map_err(Error::store("reading the run log"))?;
+    sync::tell_the_dead(&store, &mut runs, Clock::system().now()).await?;
     store.close().await;
     let zone = config.site.time_zone;
     output.result(&runs, || {

@@ -21,7 +21,7 @@ use crate::config::Config;
 use crate::retry::Backoff;
 use crate::run::{self, Run, Trigger};
 use crate::store::{self, LastRuns, Store};
-use crate::sync::{Concern, Engine, Error, Event, Mode, Order, Watcher};
+use crate::sync::{self, Concern, Engine, Error, Event, Mode, Order, Watcher};
 
 /// Between two looks at a database that is not there yet, as after a start of the machine. They never end.
 const OPENING: Backoff =
@@ -216,7 +216,10 @@ async fn look(config: &Config, store: &Store, now: DateTime<Utc>) -> Result<Look
     for (at, (job, schedule)) in config.jobs.iter().zip(Schedule::all(config)).enumerate() {
         let last = store.last_runs(&job.name).await.map_err(trouble("reading the run log"))?;
         let (last_run, last_ok) = match last {
-            Some(LastRuns { latest, good }) => (Some(latest), good.map(|good| good.started_at)),
+            Some(LastRuns { mut latest, good }) => {
+                sync::tell_the_dead(store, std::slice::from_mut(&mut latest), now).await?;
+                (Some(latest), good.map(|good| good.started_at))
+            }
             None => (None, None),
         };
         if let Some(last_run) = &last_run {

@@ -44,6 +44,12 @@ impl Meter {
         let take = |count: &AtomicU64| count.swap(0, Ordering::Relaxed);
         (take(&self.requests), take(&self.bytes), take(&self.retries))
     }
+
+    /// As [`Meter::take`], and counts on.
+    pub fn so_far(&self) -> (u64, u64, u64) {
+        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        (read(&self.requests), read(&self.bytes), read(&self.retries))
+    }
 }
 
 /// One request.

@@ -57,13 +57,14 @@ impl<'a> Batch<'a> {
     }
 
     /// Cuts the batch into statements: how many rows each takes, and its binds.
-    pub(super) fn cut(self, kind: DatabaseKind) -> Vec<(usize, Vec<Bind<'a>>)> {
-        let width = self.width;
+    pub(super) fn cut(self, connection: &Connection) -> Vec<(usize, Vec<Bind<'a>>)> {
+        let (kind, width) = (connection.kind(), self.width);
+        let most_bytes = most_bytes(kind).min(connection.room() / 2);
         let mut left = self.len();
         let mut binds = self.binds.into_iter();
         let mut pieces = Vec::new();
         while left > 0 {
-            let rows = rows_of_next(kind, width, left, binds.as_slice());
+            let rows = rows_of_next(kind, width, left, most_bytes, binds.as_slice());
             let piece: Vec<_> = binds.by_ref().take(rows * width).collect();
             pieces.push((rows, bound(kind, width, piece)));
             left -= rows;
@@ -94,7 +95,15 @@ impl<'a> Batch<'a> {
     }
 }
 
-fn rows_of_next(kind: DatabaseKind, width: usize, left: usize, binds: &[Bind<'_>]) -> usize {
+/// A single row beyond it is the database's to refuse.
+fn most_bytes(kind: DatabaseKind) -> usize {
+    match kind {
+        DatabaseKind::Sqlite | DatabaseKind::Mysql => BYTES,
+        DatabaseKind::Postgres => POSTGRES_BYTES,
+    }
+}
+
+fn rows_of_next(kind: DatabaseKind, width: usize, left: usize, most_bytes: usize, binds: &[Bind<'_>]) -> usize {
     match kind {
         DatabaseKind::Sqlite => {
             let fits = |shape: &usize| *shape <= left && *shape * width <= SQLITE_BINDS;
@@ -102,13 +111,11 @@ fn rows_of_next(kind: DatabaseKind, width: usize, left: usize, binds: &[Bind<'_>
         }
         DatabaseKind::Postgres | DatabaseKind::Mysql => {
             let most = if kind == DatabaseKind::Mysql { SERVER_ROWS.min(MYSQL_BINDS / width) } else { SERVER_ROWS };
-            let most_bytes = if kind == DatabaseKind::Mysql { BYTES } else { POSTGRES_BYTES };
             let mut bytes = 0;
             let sizes = binds.chunks(width).take(most.min(left)).take_while(|row| {
                 bytes += row.iter().map(Bind::size).sum::<usize>();
                 bytes <= most_bytes
             });
-            // A single row beyond the size is the database's to refuse.
             sizes.count().max(1)
         }
     }
@@ -138,7 +145,7 @@ pub(super) async fn insert(
     batch: Batch<'_>,
     tail: &'static str,
 ) -> Result<(), Error> {
-    for (rows, binds) in batch.cut(connection.kind()) {
+    for (rows, binds) in batch.cut(connection) {
         let mut sql = connection.sql("INSERT INTO ");
         sql.name(table).push(" (").names(columns.iter().map(|(name, _)| *name)).push(") ");
         match sql.kind() {

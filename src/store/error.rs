@@ -60,12 +60,28 @@ impl Error {
         }
     }
 
+    /// Whether the transaction may well succeed if it is repeated at once: it lost a deadlock, or its connection, and
+    /// nothing of it was kept. (Where `COMMIT` was lost, it may have been kept; a page that comes again changes nothing.)
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::Unavailable(cause) => is_passing(cause),
+            Self::Full(_)
+            | Self::Denied(_)
+            | Self::Schema(_)
+            | Self::Refused { .. }
+            | Self::Lost { .. }
+            | Self::Damaged(_)
+            | Self::Migrate(_) => false,
+        }
+    }
+
     /// What a person can do about it, where the message does not say so itself.
     #[must_use]
     pub fn remedy(&self) -> Option<&'static str> {
         match self {
             Self::Unavailable(_) => {
-                Some("If it lasts, see whether the database of `local.url` runs and is not locked.")
+                Some("If it lasts, see whether the database of `local.url` runs, is not locked, and has a sound disk.")
             }
             Self::Full(_) => Some("Free disk space where the local database lies, or raise its quota."),
             Self::Denied(_) => Some("Check `local.url` in sync.toml, and the rights of its user or file."),
@@ -79,6 +95,21 @@ impl Error {
                 "See that the user may create tables, and that this milkrun is not older than the one that ran before.",
             ),
             Self::Schema(_) | Self::Lost { .. } => None,
+        }
+    }
+
+    /// Of a return to a savepoint: "there is none" means that the database has given up the transaction.
+    #[must_use]
+    pub(super) fn of_a_transaction_that_is_gone(self) -> Self {
+        match self {
+            Self::Schema(findings) => Self::Unavailable(sqlx::Error::Protocol(findings.join(" "))),
+            other @ (Self::Unavailable(_)
+            | Self::Full(_)
+            | Self::Denied(_)
+            | Self::Refused { .. }
+            | Self::Lost { .. }
+            | Self::Damaged(_)
+            | Self::Migrate(_)) => other,
         }
     }
 
@@ -138,6 +169,28 @@ impl From<MigrateError> for Error {
             },
             other => Self::Migrate(Box::new(other)),
         }
+    }
+}
+
+fn is_passing(cause: &sqlx::Error) -> bool {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "sqlx::Error is non-exhaustive; the rest would fail again")]
+    match cause {
+        // A connection that was cut; a server that does not answer has had its time.
+        sqlx::Error::Io(error) => error.kind() != std::io::ErrorKind::TimedOut,
+        sqlx::Error::Database(error) => {
+            let error = error.as_ref();
+            if let Some(error) = error.try_downcast_ref::<PgDatabaseError>() {
+                // Serialization, deadlock; shut down, crashed or ended by an administrator; idle for too long.
+                return matches!(error.code(), "40001" | "40P01" | "57P01" | "57P02" | "57P05" | "25P03");
+            }
+            if let Some(error) = error.try_downcast_ref::<MySqlDatabaseError>() {
+                // Deadlock, changed since it was read; shut down, killed.
+                return matches!(error.number(), 1213 | 1020 | 1053 | 1927);
+            }
+            // SQLITE_BUSY_SNAPSHOT
+            error.code().as_deref() == Some("517")
+        }
+        _ => false,
     }
 }
 

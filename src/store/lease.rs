@@ -69,6 +69,20 @@ impl Store {
         Ok(Lease::Busy { holder: found.to_owned(), until })
     }
 
+    /// Who has the job's lease, and until when.
+    ///
+    /// # Errors
+    /// The database's trouble.
+    pub async fn lease(&self, job: &str) -> Result<Option<(String, DateTime<Utc>)>, Error> {
+        let mut connection = self.pools.reader().await?;
+        let mut sql = connection.sql("SELECT ");
+        sql.reads(["holder", "expires_at"]).push(" FROM milkrun_leases WHERE job = ?");
+        let lines = connection.fetch(sql, vec![Bind::text(job)]).await?;
+        let Some(line) = lines.first() else { return Ok(None) };
+        let until = line.moment(1, "milkrun_leases.expires_at")?.unwrap_or_default();
+        Ok(Some((line.required(0, "milkrun_leases.holder")?.to_owned(), until)))
+    }
+
     /// Keeps the lease until `now + ttl`.
     ///
     /// # Errors

@@ -2,9 +2,10 @@
 //!
 //! What was applied is kept in `milkrun_migrations`, as the outlet's own software may use sqlx's usual table.
 
-use sqlx::migrate::Migrator;
+use sqlx::migrate::{Migrate, Migrator};
 
 use crate::config::DatabaseKind;
+use crate::crash::{self, Point};
 
 use super::connection::Pools;
 use super::error::Error;
@@ -23,11 +24,16 @@ pub(super) async fn run(pools: &Pools) -> Result<(), Error> {
         Pools::Sqlite { write, .. } => {
             // sqlx's migrator takes no lock on SQLite; inside this transaction its own become savepoints.
             let mut tx = write.begin_with("BEGIN IMMEDIATE").await?;
-            migrator.run_direct(None, &mut *tx, false).await?;
+            one_by_one(&migrator, &mut *tx).await?;
             tx.commit().await?;
         }
-        Pools::Postgres(pool) => migrator.run_direct(None, &mut *pool.acquire().await?, false).await?,
-        Pools::Mysql(pool) => {
+        Pools::Postgres(pool) => {
+            let mut connection = pool.acquire().await?;
+            // Its lock is the session's: after an error it goes with the connection.
+            connection.close_on_drop();
+            one_by_one(&migrator, &mut *connection).await?;
+        }
+        Pools::Mysql { pool, .. } => {
             // sqlx asks for its lock with a negative timeout, which MariaDB takes for none. Closed with the connection,
             // ours is given back in any case.
             migrator.set_locking(false);
@@ -39,8 +45,20 @@ pub(super) async fn run(pools: &Pools) -> Result<(), Error> {
             if locked != Some(1) {
                 return Err(Error::Unavailable(sqlx::Error::PoolTimedOut));
             }
-            migrator.run_direct(None, &mut *connection, false).await?;
+            // sqlx would refuse for ever to go on after one that was cut off; ours can be run again.
+            if is_there(pools).await? {
+                sqlx::query("DELETE FROM milkrun_migrations WHERE NOT success").execute(&mut *connection).await?;
+            }
+            one_by_one(&migrator, &mut *connection).await?;
         }
+    }
+    Ok(())
+}
+
+async fn one_by_one<C: Migrate>(migrator: &Migrator, connection: &mut C) -> Result<(), Error> {
+    for migration in migrator.iter() {
+        migrator.run_direct(Some(migration.version), connection, false).await?;
+        crash::point(Point::BetweenMigrations);
     }
     Ok(())
 }
@@ -57,6 +75,19 @@ pub(super) fn migrator(kind: DatabaseKind) -> Migrator {
 
 /// Whether exactly the known migrations were applied. Anything else is for the migrator to do, or to refuse.
 async fn is_applied(pools: &Pools, migrator: &Migrator) -> Result<bool, Error> {
+    if !is_there(pools).await? {
+        return Ok(false);
+    }
+    let mut connection = pools.writer().await?;
+    let mut sql = connection.sql("SELECT ");
+    sql.read("version").push(" FROM milkrun_migrations WHERE success ORDER BY version");
+    let applied = connection.fetch(sql, Vec::new()).await?;
+    let applied = applied.iter().map(|line| line.int(0, "a migration's version")).collect::<Result<Vec<_>, _>>()?;
+    Ok(migrator.iter().map(|migration| migration.version).eq(applied))
+}
+
+/// Whether the list of what was applied is there.
+async fn is_there(pools: &Pools) -> Result<bool, Error> {
     let mut connection = pools.writer().await?;
     let sql = match pools.kind() {
         DatabaseKind::Sqlite => {
@@ -69,12 +100,5 @@ async fn is_applied(pools: &Pools, migrator: &Migrator) -> Result<bool, Error> {
         ),
     };
     let lines = connection.fetch(sql, Vec::new()).await?;
-    if lines.first().and_then(|line| line.text(0)) != Some("1") {
-        return Ok(false);
-    }
-    let mut sql = connection.sql("SELECT ");
-    sql.read("version").push(" FROM milkrun_migrations WHERE success ORDER BY version");
-    let applied = connection.fetch(sql, Vec::new()).await?;
-    let applied = applied.iter().map(|line| line.int(0, "a migration's version")).collect::<Result<Vec<_>, _>>()?;
-    Ok(migrator.iter().map(|migration| migration.version).eq(applied))
+    Ok(lines.first().and_then(|line| line.text(0)) == Some("1"))
 }

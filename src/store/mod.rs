@@ -30,6 +30,7 @@ mod sql;
 mod sqlite;
 mod table;
 mod tombstones;
+mod turns;
 mod tx;
 mod update;
 mod watermarks;
@@ -40,7 +41,7 @@ mod tests;
 pub use error::Error;
 pub use lease::Lease;
 pub use rows::HeldRow;
-pub use runs::{Keep, LastRuns};
+pub use runs::{ABANDONED, Keep, LastRuns};
 pub use table::Table;
 pub use tx::PageTx;
 pub use watermarks::Stream;
@@ -82,6 +83,18 @@ impl Store {
     #[must_use]
     pub fn kind(&self) -> DatabaseKind {
         self.pools.kind()
+    }
+
+    /// Looks whether the database survived an unclean end of milkrun or of the machine. Only a SQLite file is looked
+    /// through, for a minute at most: the servers do so by themselves.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`], or the database's trouble.
+    pub async fn examine(&self) -> Result<(), Error> {
+        match &self.pools {
+            Pools::Sqlite { read, .. } => sqlite::examine(read).await,
+            Pools::Postgres(_) | Pools::Mysql { .. } => Ok(()),
+        }
     }
 
     /// Closes all connections once they are free.

@@ -10,7 +10,7 @@ use sqlx::{Arguments as _, ConnectOptions as _, Row as _};
 use crate::config::Secret;
 
 use super::bind::Bind;
-use super::connection::Pools;
+use super::connection::{IDLE_TIMEOUT, PING_TIMEOUT, Pools};
 use super::error::Error;
 use super::line::Line;
 use super::sql::Sql;
@@ -34,16 +34,30 @@ pub(super) async fn open(url: &Secret) -> Result<Pools, Error> {
         .no_engine_substitution(true)
         .disable_statement_logging();
     // The pool would try for its whole patience and then say only that it timed out.
-    MySqlConnection::connect_with(&options).await?.close().await?;
+    let first = tokio::time::timeout(ACQUIRE_TIMEOUT, MySqlConnection::connect_with(&options)).await;
+    let mut first = first.map_err(|_elapsed| sqlx::Error::PoolTimedOut)??;
+    let packet: u64 = sqlx::query_scalar("SELECT CAST(@@max_allowed_packet AS UNSIGNED)").fetch_one(&mut first).await?;
+    first.close().await?;
     let pool = MySqlPoolOptions::new()
         .max_connections(CONNECTIONS)
         .acquire_timeout(ACQUIRE_TIMEOUT)
+        .idle_timeout(IDLE_TIMEOUT)
+        .test_before_acquire(false)
+        .before_acquire(|connection, _| {
+            Box::pin(
+                async move { Ok(matches!(tokio::time::timeout(PING_TIMEOUT, connection.ping()).await, Ok(Ok(())))) },
+            )
+        })
         .after_connect(|connection, _| {
             Box::pin(async move {
                 let session = [
                     "SET SESSION sql_mode = 'STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION,\
                      NO_ZERO_DATE,NO_ZERO_IN_DATE'",
                     "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
+                    // Waiting for a table that is being altered has a limit of a day. A process of ours that stands
+                    // still in the middle of a page must not keep its locks for longer than its lease; only MariaDB
+                    // knows how.
+                    "SET SESSION lock_wait_timeout = 60 /*M!100300 , SESSION idle_transaction_timeout = 60 */",
                 ];
                 for statement in session {
                     sqlx::query(statement).execute(&mut *connection).await?;
@@ -53,7 +67,7 @@ pub(super) async fn open(url: &Secret) -> Result<Pools, Error> {
         })
         .connect_with(options)
         .await?;
-    Ok(Pools::Mysql(pool))
+    Ok(Pools::Mysql { pool, packet: usize::try_from(packet).unwrap_or(usize::MAX) })
 }
 
 pub(super) async fn execute(connection: &mut MySqlConnection, sql: Sql, binds: Vec<Bind<'_>>) -> Result<u64, Error> {

@@ -10,7 +10,7 @@ use sqlx::{Arguments as _, ConnectOptions as _, Row as _};
 use crate::config::Secret;
 
 use super::bind::Bind;
-use super::connection::Pools;
+use super::connection::{IDLE_TIMEOUT, PING_TIMEOUT, Pools};
 use super::error::Error;
 use super::line::Line;
 use super::sql::Sql;
@@ -26,18 +26,28 @@ pub(super) async fn open(url: &Secret) -> Result<Pools, Error> {
     let options: PgConnectOptions = url.expose_secret().parse()?;
     let options = options.application_name("milkrun").disable_statement_logging();
     // The pool would try for its whole patience and then say only that it timed out.
-    PgConnection::connect_with(&options).await?.close().await?;
+    let first = tokio::time::timeout(ACQUIRE_TIMEOUT, PgConnection::connect_with(&options)).await;
+    first.map_err(|_elapsed| sqlx::Error::PoolTimedOut)??.close().await?;
     let pool = PgPoolOptions::new()
         .max_connections(CONNECTIONS)
         .acquire_timeout(ACQUIRE_TIMEOUT)
+        .idle_timeout(IDLE_TIMEOUT)
+        .test_before_acquire(false)
+        .before_acquire(|connection, _| {
+            Box::pin(
+                async move { Ok(matches!(tokio::time::timeout(PING_TIMEOUT, connection.ping()).await, Ok(Ok(())))) },
+            )
+        })
         .after_connect(|connection, _| {
             Box::pin(async move {
                 // A statement, not a start-up option, as poolers refuse those. A lock held for a minute is an operator's
-                // open transaction: the page is given up and tried again. A plan kept from when a table was empty would
+                // open transaction: the page is given up and tried again. A process of ours that stands still in the
+                // middle of a page must not keep its locks for longer than its lease. A plan kept from when a table was empty would
                 // read all of it for every page of a first load.
                 sqlx::query(
                     "SELECT set_config('TimeZone', 'UTC', false), set_config('DateStyle', 'ISO, YMD', false), \
                      set_config('IntervalStyle', 'postgres', false), set_config('lock_timeout', '60s', false), \
+                     set_config('idle_in_transaction_session_timeout', '60s', false), \
                      set_config('plan_cache_mode', 'force_custom_plan', false), \
                      set_config('default_transaction_isolation', 'read committed', false)",
                 )

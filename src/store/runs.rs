@@ -30,6 +30,10 @@ pub struct Keep {
     pub newest: u32,
 }
 
+/// What is said of a run whose process is no more.
+pub const ABANDONED: &str =
+    "the process ended before the run did; what it had committed is kept, the next run goes on from there";
+
 const COLUMNS: [&str; 19] = [
     "id",
     "job",
@@ -224,6 +228,17 @@ impl Store {
         connection.execute(sql, old.into_iter().map(|id| Bind::Int(Some(id))).collect()).await
     }
 
+    /// Whether a run of the job has not ended. Asked by who holds the job's lease, it tells of a process that died.
+    ///
+    /// # Errors
+    /// The database's trouble.
+    pub async fn has_open_run(&self, job: &str) -> Result<bool, Error> {
+        let mut connection = self.pools.reader().await?;
+        let mut sql = select(&connection);
+        sql.push(" WHERE job = ? AND status = 'running' LIMIT 1");
+        Ok(!read(&mut connection, sql, vec![Bind::text(job)]).await?.is_empty())
+    }
+
     /// Ends the runs of the job that a dead process left running. Only for who holds the job's lease.
     ///
     /// # Errors
@@ -233,10 +248,8 @@ impl Store {
         let sql = connection.sql(
             "UPDATE milkrun_runs SET status = 'failed', ended_at = ?, error = ? WHERE job = ? AND status = 'running'",
         );
-        let error =
-            "the process ended before the run did; what it had committed is kept, the next run goes on from there";
         connection
-            .execute(sql, vec![Bind::owned(moment_text(now)), Bind::text(error), Bind::text(job)])
+            .execute(sql, vec![Bind::owned(moment_text(now)), Bind::text(ABANDONED), Bind::text(job)])
             .await
     }
 }
@@ -267,6 +280,18 @@ async fn newest(
     }
     sql.push(" ORDER BY milkrun_runs.id DESC LIMIT 1");
     Ok(read(connection, sql, binds).await?.pop())
+}
+
+pub(super) async fn save_counts(connection: &mut Connection, run: i64, so_far: &Counts) -> Result<(), Error> {
+    let mut sql = connection.sql("UPDATE milkrun_runs SET ");
+    sql.list(", ", COLUMNS.into_iter().skip(6).take(9), |sql, column| {
+        sql.push(column).push(" = ?");
+    });
+    sql.push(" WHERE id = ?");
+    let mut binds = Vec::from(counts(so_far));
+    binds.push(Bind::Int(Some(run)));
+    connection.execute(sql, binds).await?;
+    Ok(())
 }
 
 fn select(connection: &Connection) -> Sql {

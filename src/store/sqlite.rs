@@ -1,5 +1,7 @@
 //! SQLite: the embedded default. Values are bound natively and read back by what the row really holds.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use secrecy::ExposeSecret as _;
@@ -7,7 +9,8 @@ use sqlx::sqlite::{
     SqliteArguments, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions, SqliteRow,
     SqliteSynchronous,
 };
-use sqlx::{Arguments as _, ConnectOptions as _, Row as _, Sqlite, TypeInfo as _, ValueRef as _};
+use sqlx::{Arguments as _, ConnectOptions as _, Row as _, Sqlite, SqlitePool, TypeInfo as _, ValueRef as _};
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::config::Secret;
 
@@ -16,9 +19,10 @@ use super::connection::Pools;
 use super::error::Error;
 use super::line::Line;
 use super::sql::Sql;
+use super::turns::Turns;
 
 /// How long a statement waits for another process's transaction: a page is far shorter, a backup may not be.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long to wait for a connection of the pool; longer than the longest wait for a lock, or it would hide it.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(40);
@@ -32,10 +36,20 @@ const PREPARED: usize = 256;
 /// How often a first connection is tried: while another process turns a new file to WAL, SQLite says "locked" at once.
 const FIRST_TRIES: u32 = 50;
 
+/// What the write-ahead log is cut back to once it was taken over into the file.
+const WAL_SIZE: &str = "67108864";
+
+/// How long a file is looked through after an unclean end: some gigabytes on a disk, less on an SD card.
+const EXAMINATION: Duration = Duration::from_secs(60);
+
+/// Steps of SQLite's machine between two looks at the time.
+const STEPS: i32 = 10_000;
+
 /// Opens the file, making it where it is missing.
 ///
-/// WAL lets others read while a page is written. With `synchronous = NORMAL` a power cut may take the last
-/// transactions with it, but never tears one: the watermark goes with its page, so those pages are just read again.
+/// WAL lets others read while a page is written. With `synchronous = NORMAL` the death of a process costs nothing; a
+/// power cut may take the last transactions with it, but never tears one: the watermark goes with its page, so those
+/// pages are just read again. `FULL` would cost a flush a page, and keep nothing that HQ does not have.
 pub(super) async fn open(url: &Secret) -> Result<Pools, Error> {
     let options: SqliteConnectOptions = url.expose_secret().parse()?;
     let options = options
@@ -46,6 +60,8 @@ pub(super) async fn open(url: &Secret) -> Result<Pools, Error> {
         .busy_timeout(BUSY_TIMEOUT)
         .statement_cache_capacity(PREPARED)
         .pragma("temp_store", "MEMORY")
+        .pragma("wal_autocheckpoint", "1000")
+        .pragma("journal_size_limit", WAL_SIZE)
         .optimize_on_close(true, None)
         .disable_statement_logging();
     check_place(&options)?;
@@ -65,8 +81,41 @@ pub(super) async fn open(url: &Secret) -> Result<Pools, Error> {
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+    let turns = Turns::new(options.get_filename());
     let read = pool().max_connections(READERS).connect_lazy_with(options.create_if_missing(false));
-    Ok(Pools::Sqlite { write, read })
+    Ok(Pools::Sqlite { write, read, turns })
+}
+
+/// Looks through the file, beside whoever uses it.
+pub(super) async fn examine(read: &SqlitePool) -> Result<(), Error> {
+    let mut connection = read.acquire().await?;
+    let is_over = Arc::new(AtomicBool::new(false));
+    let (looking, ending) = (Arc::clone(&is_over), is_over);
+    connection
+        .lock_handle()
+        .await?
+        .set_progress_handler(STEPS, move || !looking.load(Ordering::Relaxed));
+    let _timer = AbortOnDropHandle::new(tokio::spawn(async move {
+        tokio::time::sleep(EXAMINATION).await;
+        ending.store(true, Ordering::Relaxed);
+    }));
+    let found = sqlx::query_scalar("PRAGMA quick_check(3)").fetch_all(&mut *connection).await;
+    connection.lock_handle().await?.remove_progress_handler();
+    let found: Vec<String> = match found {
+        // SQLITE_INTERRUPT
+        Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("9") => {
+            tracing::warn!(
+                "the local database is too large to be looked through within {} s; `PRAGMA integrity_check` does it all",
+                EXAMINATION.as_secs()
+            );
+            return Ok(());
+        }
+        found => found?,
+    };
+    match found.as_slice() {
+        [only] if only == "ok" => Ok(()),
+        problems => Err(Error::Damaged(problems.join("; "))),
+    }
 }
 
 /// SQLite itself would only say "unable to open database file".

@@ -2,11 +2,13 @@
 
 use chrono::{DateTime, Utc};
 
+use crate::run::Counts;
+
 use super::bind::Bind;
 use super::connection::Connection;
 use super::error::Error;
 use super::line::moment_text;
-use super::{Store, sql::Sql};
+use super::{Store, runs, sql::Sql};
 
 /// One transaction. Dropped without [`PageTx::commit`] it leaves nothing behind, and its connection is closed.
 ///
@@ -43,6 +45,14 @@ impl PageTx {
         }
     }
 
+    /// Logs what the run has done so far, together with the page: a process that dies leaves the truth behind.
+    ///
+    /// # Errors
+    /// The database's trouble.
+    pub async fn save_counts(&mut self, run: i64, counts: &Counts) -> Result<(), Error> {
+        runs::save_counts(&mut self.connection, run, counts).await
+    }
+
     /// Marks the place that [`PageTx::undo`] goes back to; a further mark replaces it.
     ///
     /// # Errors
@@ -59,7 +69,8 @@ impl PageTx {
     /// No mark was set, or the database has given up the whole transaction (a deadlock, a lost connection).
     pub async fn undo(&mut self) -> Result<(), Error> {
         let sql = self.connection.sql("ROLLBACK TO SAVEPOINT milkrun_mark");
-        self.connection.execute(sql, Vec::new()).await?;
+        let undone = self.connection.execute(sql, Vec::new()).await;
+        undone.map_err(Error::of_a_transaction_that_is_gone)?;
         self.connection.forget_failure();
         Ok(())
     }

@@ -36,7 +36,7 @@ impl Changes<'_> {
                 }
             };
         };
-        for (rows, binds) in batch.cut(kind) {
+        for (rows, binds) in batch.cut(connection) {
             let mut sql = connection.sql("UPDATE ");
             sql.name(&self.table.name).push(" SET ");
             sql.list(", ", self.columns.iter().enumerate().skip(keys), |sql, (at, column)| {

@@ -71,10 +71,15 @@ pub enum Error {
     #[error("the job's filters leave out {}", .0.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", "))]
     OutsideFilters(Vec<String>),
     /// Another process runs this job.
-    #[error("the job is being run by {}, which has until {} to say that it goes on", process(.holder), .until.format("%Y-%m-%d %H:%M:%S UTC"))]
+    #[error(
+        "the job is being run by {}{}, which has until {} to say that it goes on",
+        process(.holder), running_since(*.since), shown(*.until)
+    )]
     Busy {
         /// Who holds the lease.
         holder: String,
+        /// When its run started.
+        since: Option<DateTime<Utc>>,
         /// When its lease ends if it does not go on.
         until: DateTime<Utc>,
     },
@@ -102,11 +107,20 @@ pub enum Concern {
 }
 
 /// `process 8505 on vm`, of a holder's `host/boot/namespace/pid/start`.
-fn process(holder: &str) -> String {
+pub(super) fn process(holder: &str) -> String {
     match holder.split('/').collect::<Vec<_>>().as_slice() {
         [host, _, _, pid, _] => format!("process {pid} on {host}"),
         _ => holder.to_owned(),
     }
+}
+
+/// ` since …`, where it is known.
+pub(super) fn running_since(since: Option<DateTime<Utc>>) -> String {
+    since.map(|since| format!(" since {}", shown(since))).unwrap_or_default()
+}
+
+fn shown(moment: DateTime<Utc>) -> impl std::fmt::Display {
+    moment.format("%Y-%m-%d %H:%M:%S UTC")
 }
 
 impl Error {

@@ -12,7 +12,9 @@ use super::{Engine, Error, lease};
 use chrono::{DateTime, Utc};
 
 use crate::config::Deletes;
+use crate::crash::{self, Point};
 use crate::record::{Mark, Page, Stamp};
+use crate::run::Counts;
 use crate::source;
 use crate::source::Meter;
 use crate::source::frappe::Fetched;
@@ -256,10 +258,11 @@ impl Work<'_> {
             }
             let held: Vec<&str> = entries.iter().map(|entry| entry.hq_name.as_str()).collect();
             tx.drop_entries(&self.job.name, &held).await.map_err(writing())?;
+            let deleted = if self.job.deletes == Deletes::Keep { 0 } else { keys.len() as u64 };
+            self.save_counts(&mut tx, &Counts { deleted, ..Counts::default() }).await?;
             tx.commit().await.map_err(writing())?;
-            if self.job.deletes != Deletes::Keep {
-                self.counts.deleted += keys.len() as u64;
-            }
+            crash::point(Point::RowsRetired);
+            self.counts.deleted += deleted;
         }
         Ok(())
     }
@@ -304,6 +307,7 @@ impl Work<'_> {
             tx.forget_buried_below(&self.job.name, &settled.modified).await.map_err(saving())?;
         }
         tx.save_progress(&self.job.name, Stream::Deletes, progress, now).await.map_err(saving())?;
+        crash::point(Point::TombstonesWritten);
         tx.commit().await.map_err(saving())
     }
 }

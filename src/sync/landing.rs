@@ -7,6 +7,7 @@ use super::Error;
 use super::incoming::Refusal;
 use super::run::Work;
 use crate::conflict::{self, Care, Held, Incoming, LocalRow, Plan};
+use crate::crash::{self, Point};
 use crate::mapping::ChildRows;
 use crate::row::{Key, Row, Type};
 use crate::run::Counts;
@@ -177,6 +178,7 @@ impl Work<'_> {
             let replaced = tx.replace_children(&self.table, at, &rows).await;
             replaced.map_err(Error::store(format!("writing to table {}", child.table)))?;
         }
+        crash::point(Point::RowsWritten);
         tx.upsert_entries(&self.job.name, &plan.entries).await.map_err(Error::store("writing the ledger"))
     }
 

@@ -6,10 +6,14 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::error::{process, running_since};
 use super::{Engine, Error};
-use crate::store::Lease;
+use crate::crash::{self, Point};
+use crate::run::{Run, Status};
+use crate::store::{self, ABANDONED, Lease, Store};
 
 /// A lease lasts this long without being renewed: longer than a machine is expected to stall.
 const TERM: Duration = Duration::from_secs(60);
@@ -45,15 +49,41 @@ impl Holder {
 /// Whether the holder was a process of this machine, since its last boot, that is no more.
 fn is_dead(holder: &str) -> bool {
     let parts: Vec<&str> = holder.split('/').collect();
-    let [host, boot, namespace, pid, started] = parts.as_slice() else { return false };
+    let [_host, boot, _namespace, pid, started] = parts.as_slice() else { return false };
     let here = machine();
-    if here.iter().any(String::is_empty) || [*host, *namespace] != [&here[0], &here[2]] {
+    if !is_here(holder) {
         return false;
     }
     if *boot != here[1] {
         return true;
     }
     pid.parse().is_ok_and(|pid| start_time(pid).as_deref() != Some(*started))
+}
+
+/// Whether the holder is or was a process that this one could see.
+fn is_here(holder: &str) -> bool {
+    let here = machine();
+    let is_told = !here.iter().any(String::is_empty);
+    let parts: Vec<&str> = holder.split('/').collect();
+    matches!(parts.as_slice(), [host, _, namespace, _, _] if is_told && [*host, *namespace] == [&here[0], &here[2]])
+}
+
+/// Tells of runs that the log has as going on, and whose process is no more, that they have failed.
+///
+/// # Errors
+/// The local database cannot be read.
+pub async fn tell_the_dead(store: &Store, runs: &mut [Run], now: DateTime<Utc>) -> Result<(), Error> {
+    for run in runs.iter_mut().filter(|run| run.status == Status::Running) {
+        let lease = store.lease(&run.job).await.map_err(Error::store("reading the leases"))?;
+        // One that stands still, here, is no more dead than one that works.
+        let is_alive = lease.is_some_and(|(holder, until)| !is_dead(&holder) && (until > now || is_here(&holder)));
+        if !is_alive {
+            run.status = Status::Failed;
+            run.error = Some(ABANDONED.to_owned());
+            run.remedy = Some("nothing to do; the next run of the job goes on from the last page".to_owned());
+        }
+    }
+    Ok(())
 }
 
 /// Host name, boot id and process namespace, each empty where the system does not tell.
@@ -91,26 +121,62 @@ pub(super) fn until(now: DateTime<Utc>) -> DateTime<Utc> {
     now + TERM
 }
 
+/// A wait for somebody else's lease.
+#[derive(Debug)]
+struct Wait {
+    began: Instant,
+    /// The lease as it was last seen, and since when it stands so.
+    seen: Option<(String, DateTime<Utc>, Instant)>,
+}
+
+impl Wait {
+    fn begin() -> Self {
+        Self { began: Instant::now(), seen: None }
+    }
+
+    /// How long the lease has stood as it does.
+    fn unchanged(&mut self, holder: &str, until: DateTime<Utc>) -> Duration {
+        match &self.seen {
+            Some((seen, seen_until, since)) if seen == holder && *seen_until == until => since.elapsed(),
+            Some(_) | None => {
+                self.seen = Some((holder.to_owned(), until, Instant::now()));
+                Duration::ZERO
+            }
+        }
+    }
+}
+
 impl Engine {
     /// Takes the job's lease, waiting a while for whoever has it.
     pub(super) async fn take_lease(&self, job: &str) -> Result<Held, Error> {
-        let patient_until = tokio::time::Instant::now() + PATIENCE;
+        let mut wait = Wait::begin();
+        let mut since = None;
         loop {
             let now = self.clock.now();
             let lease = self.store.acquire_lease(job, self.holder.text(), now, TERM).await;
-            match lease.map_err(Error::store("taking the job's lease"))? {
-                Lease::Held => break,
-                Lease::Busy { holder, .. } if holder != self.holder.text() && is_dead(&holder) => {
-                    tracing::info!(job, holder, "taking over the lease of a process that died");
-                    let released = self.store.release_lease(job, &holder).await;
-                    released.map_err(Error::store("taking over a lease"))?;
-                }
-                Lease::Busy { holder, until } if tokio::time::Instant::now() >= patient_until => {
-                    return Err(Error::Busy { holder, until });
-                }
-                Lease::Busy { .. } => tokio::time::sleep(LOOK).await,
+            let Lease::Busy { holder, until } = lease.map_err(Error::store("taking the job's lease"))? else { break };
+            // No clock that is right ends a lease so late. A holder that lives moves it on; one that does not for a whole
+            // term is dead, however long its lease would last.
+            let is_odd = until > now + TERM + BEAT;
+            let is_first = wait.seen.is_none();
+            let unchanged = wait.unchanged(&holder, until);
+            if holder != self.holder.text() && (is_dead(&holder) || (is_odd && unchanged >= TERM)) {
+                tracing::info!(job, holder, "taking over the lease of a process that died");
+                let released = self.store.release_lease(job, &holder).await;
+                released.map_err(Error::store("taking over a lease"))?;
+                continue;
             }
+            let patience = if is_odd { TERM + BEAT } else { PATIENCE };
+            if is_first {
+                since = self.running_since(job).await?;
+                self.say_whom_we_wait_for(job, &holder, since, patience);
+            }
+            if wait.began.elapsed() >= patience {
+                return Err(Error::Busy { holder, since, until });
+            }
+            tokio::time::sleep(LOOK).await;
         }
+        crash::point(Point::LeaseTaken);
         let (store, clock) = (self.store.clone(), self.clock.clone());
         let (job, holder) = (job.to_owned(), self.holder.text().to_owned());
         let beating = job.clone();
@@ -118,12 +184,56 @@ impl Engine {
             loop {
                 tokio::time::sleep(BEAT).await;
                 // A page's transaction finds out by itself whether the lease still holds.
-                if let Err(error) = store.renew_lease(&beating, &holder, clock.now(), TERM).await {
-                    tracing::warn!(job = beating, %error, "the job's lease could not be renewed");
+                match store.renew_lease(&beating, &holder, clock.now(), TERM).await {
+                    Ok(()) => {}
+                    Err(error @ store::Error::Lost { .. }) => {
+                        tracing::warn!(job = beating, %error, "the job's lease is lost: this process stood still for too long");
+                        break;
+                    }
+                    Err(error) => tracing::warn!(job = beating, %error, "the job's lease could not be renewed"),
                 }
             }
         });
         Ok(Held { job, _beat: AbortOnDropHandle::new(beat) })
+    }
+
+    /// When the job's run that is going on was started.
+    async fn running_since(&self, job: &str) -> Result<Option<DateTime<Utc>>, Error> {
+        let latest = self.store.runs(Some(job), false, 1).await.map_err(Error::store("reading the run log"))?;
+        Ok(latest.first().filter(|run| run.status == Status::Running).map(|run| run.started_at))
+    }
+
+    /// Not to one who waits for himself: a round that was told to stop is still ending.
+    fn say_whom_we_wait_for(&self, job: &str, holder: &str, started: Option<DateTime<Utc>>, patience: Duration) {
+        if holder != self.holder.text() {
+            let (holder, started) = (process(holder), running_since(started));
+            tracing::warn!(job, "{holder} runs this job{started}; waiting for it, up to {} s", patience.as_secs());
+        }
+    }
+
+    /// Closes the runs that a dead process left open, after a look whether the database survived its end. Where it did
+    /// not, they stay open and the lease is given back: nothing is written until it is mended.
+    pub(super) async fn clear_up(&self, held: Held, now: DateTime<Utc>) -> Result<Held, Error> {
+        match self.try_to_clear_up(&held.job, now).await {
+            Ok(()) => Ok(held),
+            Err(error) => {
+                self.give_back(held).await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn try_to_clear_up(&self, job: &str, now: DateTime<Utc>) -> Result<(), Error> {
+        if !self.store.has_open_run(job).await.map_err(Error::store("reading the run log"))? {
+            return Ok(());
+        }
+        tracing::info!(job, "the process of the last run ended before it: looking through the local database");
+        self.store
+            .examine()
+            .await
+            .map_err(Error::store("looking through the local database after an unclean end"))?;
+        let abandoned = self.store.abandon_runs(job, now).await;
+        abandoned.map_err(Error::store("closing the runs of a process that died")).map(|_count| ())
     }
 
     /// Gives a lease back.

@@ -32,6 +32,7 @@ mod tidy;
 mod whole;
 
 pub use error::{Concern, Error};
+pub use lease::tell_the_dead;
 pub use round::Order;
 
 use std::fmt;

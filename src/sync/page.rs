@@ -10,11 +10,15 @@ use super::run::Work;
 use super::whole::Whole;
 use super::{Error, Event, lease};
 use crate::conflict::Care;
+use crate::crash::{self, Point};
 use crate::ledger::Known;
 use crate::record::{Page, Record, Stamp};
 use crate::run::Counts;
-use crate::store::Stream;
+use crate::store::{PageTx, Stream};
 use crate::watermark::Progress;
+
+/// How often a page's transaction is repeated at once that lost a deadlock or its connection.
+const REPEATS: u32 = 2;
 
 /// What comes with a page.
 #[derive(Debug, Clone)]
@@ -48,7 +52,7 @@ impl Work<'_> {
         let fetched = page.len() as u64;
         let news = self.news_of(&page, step.care).await?;
         let passed_over = fetched - news.len() as u64;
-        let mut counts = Counts { fetched, unchanged: passed_over, ..Counts::default() };
+        self.counts.add(&Counts { fetched, unchanged: passed_over, ..Counts::default() });
         let wholes = self.whole(page, |name| news.contains(name)).await?;
         let last = wholes.len().saturating_sub(1);
         for (at, whole) in wholes.iter().enumerate() {
@@ -58,10 +62,10 @@ impl Work<'_> {
             // A record that stands twice in one answer is one record.
             let mut taken: HashSet<&str> = HashSet::new();
             records.retain(|record| taken.insert(record.name()));
-            counts.add(&self.commit(whole, &records, &progress, step.care).await?);
+            let counts = self.commit(whole, &records, &progress, step.care).await?;
+            self.counts.add(&counts);
             self.progress = progress;
         }
-        self.counts.add(&counts);
         self.engine.tell(&Event::Page { job: self.job.name.clone(), counts: self.counts });
         Ok(())
     }
@@ -93,10 +97,10 @@ impl Work<'_> {
         care: Care,
     ) -> Result<Counts, Error> {
         let mut known = Neighbours::default();
-        let mut is_careful = false;
+        let (mut is_careful, mut repeated) = (false, 0);
         loop {
-            match self.try_commit(whole, records, progress, (care, is_careful), &known).await? {
-                Attempt::Committed { counts, parked, freed } => {
+            match self.try_commit(whole, records, progress, (care, is_careful), &known).await {
+                Ok(Attempt::Committed { counts, parked, freed }) => {
                     for name in &freed {
                         self.parked.remove(name);
                     }
@@ -104,7 +108,7 @@ impl Work<'_> {
                     return Ok(counts);
                 }
                 // Renamed, or deleted without a tombstone: the row goes to the record that has its key now.
-                Attempt::Doubts(holders) => {
+                Ok(Attempt::Doubts(holders)) => {
                     let names: Vec<&str> = holders.iter().map(String::as_str).collect();
                     let living = self.living(&names).await?;
                     let (alive, dead): (Vec<String>, Vec<String>) =
@@ -112,7 +116,12 @@ impl Work<'_> {
                     known.alive.extend(alive);
                     known.dead.extend(dead);
                 }
-                Attempt::Refused => is_careful = true,
+                Ok(Attempt::Refused) => is_careful = true,
+                Err(Error::Store { cause, .. }) if cause.is_passing() && repeated < REPEATS => {
+                    tracing::debug!(job = self.job.name, %cause, "the page's transaction is repeated");
+                    repeated += 1;
+                }
+                Err(error) => return Err(error),
             }
         }
     }
@@ -126,6 +135,7 @@ impl Work<'_> {
         known: &Neighbours,
     ) -> Result<Attempt, Error> {
         let store = Error::store;
+        crash::point(Point::PageFetched);
         let mut tx = self.engine.store.begin().await.map_err(store("opening a transaction"))?;
         let now = self.engine.clock.now();
         tx.hold_lease(&self.job.name, self.engine.holder.text(), lease::until(now))
@@ -158,9 +168,21 @@ impl Work<'_> {
             let saved = tx.save_progress(&self.job.name, Stream::Records, progress, now).await;
             saved.map_err(store("saving the watermark"))?;
         }
+        self.save_counts(&mut tx, &counts).await?;
+        crash::point(Point::PageWritten);
         tx.commit().await.map_err(store("committing a page"))?;
+        crash::point(Point::PageCommitted);
         let parked = refused.into_iter().map(|refusal| (refusal.name, refusal.modified)).collect();
         Ok(Attempt::Committed { counts, parked, freed })
+    }
+
+    /// Logs what the run comes to with this transaction.
+    pub(super) async fn save_counts(&self, tx: &mut PageTx, more: &Counts) -> Result<(), Error> {
+        let mut counts = self.counts;
+        counts.add(more);
+        let (requests, bytes, retries) = self.meter.so_far();
+        counts.add(&Counts { requests, bytes, retries, ..Counts::default() });
+        tx.save_counts(self.run, &counts).await.map_err(Error::store("writing the run log"))
     }
 
     /// Saves the progress without a page.
@@ -179,7 +201,9 @@ impl Work<'_> {
             let forgotten = tx.forget_absent_below(&self.job.name, &settled.modified).await;
             forgotten.map_err(store("forgetting old tombstones"))?;
         }
-        tx.commit().await.map_err(store("saving the watermark"))
+        tx.commit().await.map_err(store("saving the watermark"))?;
+        crash::point(Point::WatermarkSaved);
+        Ok(())
     }
 
     /// Remembers records that do not belong here, so that they are not asked for again at the same stamp.
@@ -196,6 +220,7 @@ impl Work<'_> {
         tx.note_absent(&self.job.name, strangers, now)
             .await
             .map_err(store("noting records outside the filters"))?;
+        crash::point(Point::AbsentNoted);
         tx.commit().await.map_err(store("noting records outside the filters"))
     }
 }

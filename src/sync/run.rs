@@ -10,6 +10,7 @@ use super::gone::Tombstones;
 use super::round::Order;
 use super::{Engine, Error, Event, Mode};
 use crate::config::Job;
+use crate::crash::{self, Point};
 use crate::quarantine::Parked;
 use crate::record::{Mark, Stamp};
 use crate::run::{Counts, Run, Status};
@@ -22,6 +23,8 @@ use crate::watermark::Progress;
 pub(super) struct Work<'e> {
     pub(super) engine: &'e Engine,
     pub(super) job: &'e Job,
+    /// Its number in the run log.
+    pub(super) run: i64,
     pub(super) table: Table,
     pub(super) meter: &'e Meter,
     pub(super) stop: &'e CancellationToken,
@@ -69,10 +72,10 @@ impl Engine {
             Some(other) => Err(Error::Waits(other)),
             None => self.take_lease(&job.name).await,
         };
-        if lease.is_ok() {
-            let abandoned = self.store.abandon_runs(&job.name, started).await;
-            abandoned.map_err(Error::store("closing the runs of a process that died"))?;
-        }
+        let lease = match lease {
+            Ok(lease) => self.clear_up(lease, started).await,
+            Err(error) => Err(error),
+        };
         run.id = self
             .store
             .start_run(&job.name, order.trigger, started, run.watermark_before.as_deref())
@@ -80,21 +83,18 @@ impl Engine {
             .map_err(log)?;
         self.tell(&Event::Started { job: job.name.clone(), run: run.id });
 
+        crash::point(Point::RunLogged);
         let mut parked = 0;
-        let outcome = match lease {
+        let (outcome, lease) = match lease {
             Ok(lease) => {
-                let tally = (&mut run.counts, &mut parked);
-                let outcome = self.execute(job, order, tombstones, meter, stop, tally).await;
-                self.give_back(lease).await;
-                outcome
+                let outcome = self.execute(job, order, tombstones, meter, stop, (&mut run, &mut parked)).await;
+                (outcome, Some(lease))
             }
-            Err(error) => Err(error),
+            Err(error) => (Err(error), None),
         };
+        crash::point(Point::RunDone);
         let (requests, bytes, retries) = meter.take();
         run.counts.add(&Counts { requests, bytes, retries, ..Counts::default() });
-        let after = self.store.progress(&job.name, Stream::Records).await;
-        let after = after.map_err(Error::store("reading the watermark"))?.unwrap_or_default();
-        run.watermark_after = after.watermark.seen.as_ref().map(shown);
         run.ended_at = Some(self.clock.now());
         run.status = match &outcome {
             Ok(()) if parked > 0 => Status::Quarantine,
@@ -116,11 +116,24 @@ impl Engine {
             }
             Ok(()) => {}
         }
-        self.store.finish_run(&run).await.map_err(Error::store("writing the run log"))?;
+        let finished = self.finish(&mut run).await;
+        crash::point(Point::RunEnded);
+        // Last, so that a run that the log has as going on has a holder that lives.
+        if let Some(lease) = lease {
+            self.give_back(lease).await;
+        }
+        finished?;
         self.tell(&Event::Ended(run.clone(), outcome.as_ref().err().map(Error::concern)));
         // Deletes that wait for a word leave the table as complete as those that follow need it.
         let is_complete = matches!(outcome, Ok(()) | Err(Error::TooManyGone { .. }));
         Ok((run, is_complete))
+    }
+
+    async fn finish(&self, run: &mut Run) -> Result<(), Error> {
+        let after = self.store.progress(&run.job, Stream::Records).await;
+        let after = after.map_err(Error::store("reading the watermark"))?.unwrap_or_default();
+        run.watermark_after = after.watermark.seen.as_ref().map(shown);
+        self.store.finish_run(run).await.map_err(Error::store("writing the run log"))
     }
 
     async fn execute(
@@ -130,7 +143,7 @@ impl Engine {
         tombstones: Result<&Tombstones, &Arc<Error>>,
         meter: &Meter,
         stop: &CancellationToken,
-        (counts, parked): (&mut Counts, &mut usize),
+        (run, parked): (&mut Run, &mut usize),
     ) -> Result<(), Error> {
         let tombstones = tombstones.map_err(|shared| Error::Shared(Arc::clone(shared)))?;
         let table = self.store.prepare(job).await.map_err(Error::store(format!("table {}", job.table)))?;
@@ -139,6 +152,7 @@ impl Engine {
         let mut work = Work {
             engine: self,
             job,
+            run: run.id,
             table,
             meter,
             stop,
@@ -154,7 +168,7 @@ impl Engine {
             Ok(waiting) => work.read(&order.mode, tombstones, &waiting).await,
             Err(error) => Err(error),
         };
-        *counts = work.counts;
+        run.counts = work.counts;
         *parked = work.parked.len();
         if self.said.is_news(&job.name, "future", work.from_the_future > 0) {
             tracing::warn!(

@@ -35,6 +35,15 @@ impl Database {
             Kind::Postgres => address("MILKRUN_TEST_POSTGRES", "postgres://postgres@127.0.0.1:5432"),
             Kind::Mysql => address("MILKRUN_TEST_MYSQL", "mysql://root@127.0.0.1:3306"),
         };
+        Self::make_on(kind, folder, server, name)
+    }
+
+    /// On a server of the test's own.
+    pub(crate) fn make_at(kind: Kind, folder: &Path, server: &str) -> Self {
+        Self::make_on(kind, folder, server.to_owned(), format!("milkrun_t{}", NUMBER.fetch_add(1, Ordering::Relaxed)))
+    }
+
+    fn make_on(kind: Kind, folder: &Path, server: String, name: String) -> Self {
         let url = match kind {
             Kind::Sqlite => format!("sqlite://{}", folder.join("outlet.db").display()),
             Kind::Postgres | Kind::Mysql => format!("{server}/{name}"),

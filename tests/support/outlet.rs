@@ -32,6 +32,13 @@ impl Outlet {
         Self { folder, database, environment: Vec::new() }
     }
 
+    /// An outlet whose database lies on a server of the test's own.
+    pub(crate) fn at(kind: Kind, server: &str) -> Self {
+        let folder = TempDir::new().unwrap();
+        let database = Database::make_at(kind, folder.path(), server);
+        Self { folder, database, environment: Vec::new() }
+    }
+
     /// Writes `sync.toml`: the head that every outlet has, then `jobs`.
     pub(crate) fn configure(&self, hq_url: &str, (key, secret): (&str, &str), jobs: &str) {
         let local = &self.database.url;
@@ -80,7 +87,12 @@ url = "{local}"
 
     /// Runs the binary to its end.
     pub(crate) fn run(&self, arguments: &[&str]) -> Outcome {
-        let output = self.command(arguments).output().unwrap();
+        self.run_with(&[], arguments)
+    }
+
+    /// As [`Outlet::run`], with more in the environment.
+    pub(crate) fn run_with(&self, environment: &[(&str, &str)], arguments: &[&str]) -> Outcome {
+        let output = self.command(arguments).envs(environment.iter().copied()).output().unwrap();
         Outcome {
             code: output.status.code().unwrap_or(-1),
             stdout: String::from_utf8(output.stdout).unwrap(),

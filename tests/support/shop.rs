@@ -74,6 +74,16 @@ impl Shop {
         Self { hq, outlet, server }
     }
 
+    /// Puts another outlet in the place of this one, with the usual jobs; it reaches HQ by `url`.
+    pub(crate) fn move_to(&mut self, outlet: Outlet, url: &str) {
+        outlet.configure(url, data::MANAGER, JOBS);
+        self.outlet = outlet;
+    }
+
+    pub(crate) fn address(&self) -> std::net::SocketAddr {
+        self.server.address()
+    }
+
     pub(crate) fn url(&self) -> String {
         self.server.url()
     }

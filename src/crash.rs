@@ -1,0 +1,102 @@
+//! Named places at which a test has the process die as by `kill -9`: nothing is flushed, closed or given back.
+//!
+//! Only in builds for development, and only where `MILKRUN_CRASH_AT=name` or `name:3` (the third time) asks for it; in a
+//! release nothing of it is left.
+
+/// A place where a crash would cost something if the order of things were wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Point {
+    /// A migration was applied, the next one was not.
+    BetweenMigrations,
+    /// The lease was taken, no run is logged yet.
+    LeaseTaken,
+    /// The run is in the log, nothing was read yet.
+    RunLogged,
+    /// HQ's page is in hand, its transaction not opened.
+    PageFetched,
+    /// A page's rows are written, its ledger entries are not.
+    RowsWritten,
+    /// All of a page is written and nothing committed.
+    PageWritten,
+    /// A page is committed.
+    PageCommitted,
+    /// The watermark was saved on its own, at the end of a poll or a pass.
+    WatermarkSaved,
+    /// Rows that are gone at HQ were removed, some names or the watermark of the deletes are still to come.
+    RowsRetired,
+    /// The tombstones that were carried out are written and not committed.
+    TombstonesWritten,
+    /// Records outside the filters are noted and not committed.
+    AbsentNoted,
+    /// All is done, and the log does not say so yet.
+    RunDone,
+    /// The log says how the run ended, the lease is still held.
+    RunEnded,
+}
+
+impl Point {
+    /// All of them.
+    pub const ALL: [Self; 13] = [
+        Self::BetweenMigrations,
+        Self::LeaseTaken,
+        Self::RunLogged,
+        Self::PageFetched,
+        Self::RowsWritten,
+        Self::PageWritten,
+        Self::PageCommitted,
+        Self::WatermarkSaved,
+        Self::RowsRetired,
+        Self::TombstonesWritten,
+        Self::AbsentNoted,
+        Self::RunDone,
+        Self::RunEnded,
+    ];
+
+    /// The name that `MILKRUN_CRASH_AT` takes.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::BetweenMigrations => "between_migrations",
+            Self::LeaseTaken => "lease_taken",
+            Self::RunLogged => "run_logged",
+            Self::PageFetched => "page_fetched",
+            Self::RowsWritten => "rows_written",
+            Self::PageWritten => "page_written",
+            Self::PageCommitted => "page_committed",
+            Self::WatermarkSaved => "watermark_saved",
+            Self::RowsRetired => "rows_retired",
+            Self::TombstonesWritten => "tombstones_written",
+            Self::AbsentNoted => "absent_noted",
+            Self::RunDone => "run_done",
+            Self::RunEnded => "run_ended",
+        }
+    }
+}
+
+/// Dies here if a test asked for it.
+#[cfg(debug_assertions)]
+pub fn point(here: Point) {
+    use std::sync::OnceLock;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    static WANTED: OnceLock<Option<(String, u32)>> = OnceLock::new();
+    static MET: AtomicU32 = AtomicU32::new(0);
+    let wanted = WANTED.get_or_init(|| {
+        let text = std::env::var("MILKRUN_CRASH_AT").ok()?;
+        Some(match text.split_once(':') {
+            Some((name, nth)) => (name.to_owned(), nth.parse().unwrap_or(1)),
+            None => (text, 1),
+        })
+    });
+    if let Some((name, nth)) = wanted
+        && name == here.name()
+        && MET.fetch_add(1, Ordering::Relaxed) + 1 == *nth
+    {
+        std::process::abort();
+    }
+}
+
+/// Nothing, in a release.
+#[cfg(not(debug_assertions))]
+#[inline(always)]
+pub fn point(_here: Point) {}

@@ -1,0 +1,152 @@
+//! Several programs on one local database: two milkruns, and the outlet's till.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use milkrun::demo::{Fault, Hold, When};
+use serde_json::{Value, json};
+use sqlx::Connection as _;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+
+use crate::support::shop::{JOBS, item};
+use crate::support::{Kind, Shop, say};
+
+const ITEMS: usize = 20_000;
+
+/// Longest that a test waits for a request to come.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What the till wrote, and how it went.
+#[derive(Debug, Default)]
+struct Sales {
+    made: i64,
+    shelves: BTreeMap<String, String>,
+    longest: Duration,
+}
+
+/// A till that sells fifty times a second and moves an item to another shelf now and then, as such programs do: on a
+/// connection of its own with a patience of five seconds, and every error is one.
+fn till(file: &std::path::Path, is_closed: Arc<AtomicBool>) -> JoinHandle<Sales> {
+    let options = SqliteConnectOptions::new().filename(file).busy_timeout(Duration::from_secs(5));
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
+            sqlx::query("create table sales (n integer primary key, item text)")
+                .execute(&mut connection)
+                .await
+                .unwrap();
+            let mut sales = Sales::default();
+            let mut ticks = tokio::time::interval(Duration::from_millis(20));
+            while !is_closed.load(Ordering::Relaxed) {
+                ticks.tick().await;
+                let code = format!("ICE-{:04}", sales.made % 100);
+                let begun = Instant::now();
+                let sold = sqlx::query("insert into sales (n, item) values (?, ?)").bind(sales.made).bind(&code);
+                sold.execute(&mut connection).await.unwrap();
+                if sales.made % 5 == 0 {
+                    let shelf = format!("S{}", sales.made);
+                    let moved = sqlx::query("update items set shelf = ? where item_code = ?").bind(&shelf).bind(&code);
+                    assert_eq!(moved.execute(&mut connection).await.unwrap().rows_affected(), 1);
+                    sales.shelves.insert(code, shelf);
+                }
+                sales.longest = sales.longest.max(begun.elapsed());
+                sales.made += 1;
+            }
+            connection.close().await.unwrap();
+            sales
+        })
+    })
+}
+
+#[test]
+fn a_till_writes_to_the_same_file_all_the_time_and_nothing_is_locked_or_lost() {
+    let shop = Shop::with_jobs(Kind::Sqlite, &JOBS.replace("page_size = 100", "page_size = 5000"));
+    shop.items(100);
+    shop.outlet.sync_well(&[]);
+    let is_closed = Arc::new(AtomicBool::new(false));
+    let till = till(&shop.outlet.path("outlet.db"), Arc::clone(&is_closed));
+    shop.hq.load("Item", (100..ITEMS).map(|n| item(&format!("ICE-{n:04}"), json!({})))).unwrap();
+    // Pages of five thousand: the first load of nearly all, and a comparison with the rows that the till is moving.
+    shop.outlet.sync_well(&["items", "--full"]);
+    is_closed.store(true, Ordering::Relaxed);
+    let sales = till.join().unwrap();
+    say!("{} sales beside {ITEMS} records, the longest took {:?}", sales.made, sales.longest);
+    shop.assert_in_step();
+    assert!(sales.made > 50);
+    assert_eq!(shop.outlet.database.count("sales"), usize::try_from(sales.made).unwrap());
+    let shelves = shop.outlet.database.rows("items", &["item_code", "shelf"], "item_code");
+    for row in shelves {
+        let [Some(code), shelf] = row.as_slice() else { panic!("{row:?}") };
+        let want = sales.shelves.get(code).map_or("", String::as_str);
+        assert_eq!(shelf.as_deref(), Some(want), "{code}");
+    }
+}
+
+on_each_database! {
+    two_processes_on_one_job_take_turns
+    a_process_that_stood_still_finds_its_lease_lost_and_says_so
+}
+
+fn signal(child: &Child, name: &str) {
+    assert!(Command::new("kill").args([name, &child.id().to_string()]).status().unwrap().success());
+}
+
+/// A `sync` that has come as far as HQ's first page of items, which is held.
+fn held(shop: &Shop) -> (Child, Hold) {
+    let hold = Hold::new();
+    shop.hq.fault_when(When::doctype("Item").nth(2), Fault::Hold(hold.clone()));
+    let child = shop.outlet.start(&["--format", "json", "sync", "items"]);
+    assert!(hold.wait_until_reached(PATIENCE));
+    (child, hold)
+}
+
+fn ended(child: Child) -> Value {
+    let output = child.wait_with_output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+fn two_processes_on_one_job_take_turns(kind: Kind) {
+    let shop = Shop::empty(kind);
+    shop.items(300);
+    shop.outlet.sync_well(&["item_groups"]);
+    let (first, hold) = held(&shop);
+    let running = shop.outlet.run(&["--format", "json", "status"]).json();
+    assert_eq!(running["jobs"][1]["status"], "running");
+    let mut second = shop.outlet.start(&["--format", "json", "sync", "items"]);
+    let mut said = String::new();
+    BufReader::new(second.stderr.take().unwrap()).read_line(&mut said).unwrap();
+    let whom = format!("process {} on ", first.id());
+    assert!(said.contains(&whom) && said.contains(" since 20") && said.contains("up to 20 s"), "{said}");
+    hold.release();
+    let (first, second) = (ended(first), ended(second));
+    assert_eq!((&first[0]["status"], &second[0]["status"]), (&json!("ok"), &json!("ok")), "{first:#} {second:#}");
+    let fetched = |runs: &Value| runs[0]["counts"]["fetched"].as_u64().unwrap();
+    assert_eq!(fetched(&first) + fetched(&second), 300, "nothing is read twice");
+    shop.assert_in_step();
+}
+
+fn a_process_that_stood_still_finds_its_lease_lost_and_says_so(kind: Kind) {
+    let shop = Shop::empty(kind);
+    shop.items(300);
+    shop.outlet.sync_well(&["item_groups"]);
+    let (first, hold) = held(&shop);
+    signal(&first, "-STOP");
+    // A minute goes by.
+    shop.outlet.database.execute("update milkrun_leases set expires_at = '2001-01-01 00:00:00.000000'");
+    shop.outlet.sync_well(&["items"]);
+    shop.assert_in_step();
+    signal(&first, "-CONT");
+    hold.release();
+    let first = ended(first);
+    assert_eq!(first[0]["status"], "failed", "{first:#}");
+    assert!(first[0]["error"].as_str().unwrap().contains("another process has taken over job items"), "{first:#}");
+    shop.outlet.sync_well(&["items"]);
+    shop.assert_in_step();
+}
