@@ -8,8 +8,8 @@ use super::page::Step;
 use super::run::{Work, unless_stopped};
 use crate::conflict::Care;
 use crate::record::{Mark, Stamp};
-use crate::source;
 use crate::source::frappe::Fetched;
+use crate::source::{self, PageSize};
 use crate::watermark::{Pass, Progress, Watermark};
 
 impl Work<'_> {
@@ -170,8 +170,8 @@ async fn ahead(
     job: &crate::config::Job,
     meter: &source::Meter,
     mut cursor: Option<Mark>,
-    mut size: usize,
-) -> Result<(Option<Mark>, Fetched, usize), Error> {
+    mut size: PageSize,
+) -> Result<(Option<Mark>, Fetched, PageSize), Error> {
     loop {
         let unstamped = match &cursor {
             None => Some(""),
@@ -179,11 +179,10 @@ async fn ahead(
             Some(_) => None,
         };
         let fetched = match unstamped {
-            Some(name) => engine.hq.unstamped(job, name, size, meter).await,
-            None => engine.hq.page(job, cursor.as_ref(), size, meter).await,
+            Some(name) => engine.hq.unstamped(job, name, &mut size, meter).await,
+            None => engine.hq.page(job, cursor.as_ref(), &mut size, meter).await,
         };
         match fetched {
-            Err(source::Error::TooLarge { .. }) if size > 1 => size /= 2,
             // Records without a stamp are rare, and no reason to do without all the others.
             Err(error @ source::Error::Refused { .. }) if unstamped.is_some() => {
                 tracing::warn!(job = job.name, %error, "HQ does not list records without `modified`; they are left out");

@@ -6,12 +6,14 @@ use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
 
 use super::gone::Tombstones;
+use super::poll::LISTING_SIZE;
 use super::round::Order;
+use super::whole::CHILDREN_SIZE;
 use super::{Engine, Error, Event, Mode};
 use crate::config::Job;
 use crate::record::Mark;
 use crate::run::{Counts, Run, Status, Trigger};
-use crate::source::Meter;
+use crate::source::{Meter, PageSize};
 use crate::store::{self, Stream, Table};
 use crate::watermark::Progress;
 
@@ -28,8 +30,12 @@ pub(super) struct Work<'e> {
     /// How far the job has come; what is saved with each page.
     pub(super) progress: Progress,
     pub(super) counts: Counts,
-    /// Records asked for in one request; halved when an answer is too large to take.
-    pub(super) page_size: usize,
+    /// Records asked for in one request, and written in one transaction.
+    pub(super) page_size: PageSize,
+    /// Names and stamps asked for in one request.
+    pub(super) listing_size: PageSize,
+    /// Parents whose child rows are asked for in one request.
+    pub(super) children_size: PageSize,
     /// Records stamped ahead of HQ's clock that this run has met.
     pub(super) from_the_future: u64,
 }
@@ -129,7 +135,9 @@ impl Engine {
             has_confirmed_deletes: order.has_confirmed_deletes,
             progress: progress.map_err(Error::store("reading the watermark"))?.unwrap_or_default(),
             counts: Counts::default(),
-            page_size: job.page_size as usize,
+            page_size: PageSize::new(job.page_size as usize),
+            listing_size: PageSize::between(LISTING_SIZE.0, LISTING_SIZE.1),
+            children_size: PageSize::between(1, CHILDREN_SIZE),
             from_the_future: 0,
         };
         let outcome = match work.notice_an_emptied_table().await {
