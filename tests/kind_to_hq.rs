@@ -117,9 +117,129 @@ fn a_rate_limited_hq_is_served_within_its_budget() {
     let shop = Shop::empty(Kind::Sqlite);
     shop.items(300);
     let config = shop.outlet.config().replace("max_delay = \"20ms\"", "max_delay = \"10s\"");
-    shop.outlet.write_config(&config);
+    shop.outlet.write_config(&config.replace("[local]", "budget_share = 100\n[local]"));
     let (budget, window, cost) = (Duration::from_millis(500), Duration::from_secs(2), Duration::from_millis(100));
     shop.hq.set_rate_limit(Some(RateLimit { budget, window, cost }));
     shop.outlet.sync_well(&[]);
     shop.assert_in_step();
+}
+
+/// Sets HQ's clock so that its rate limit's window does not end under the test.
+fn middle_of_a_window(shop: &Shop, window: Duration) {
+    let past = shop.hq.now().timestamp().unsigned_abs() % window.as_secs();
+    shop.hq.advance(window * 3 / 2 - Duration::from_secs(past));
+}
+
+#[test]
+fn of_hqs_time_budget_an_outlet_takes_its_share_and_says_when_it_goes_on() {
+    let shop = Shop::empty(Kind::Sqlite);
+    let hour = Duration::from_secs(3600);
+    middle_of_a_window(&shop, hour);
+    shop.items(300);
+    let (budget, cost) = (Duration::from_secs(100), Duration::from_secs(1));
+    shop.hq.set_rate_limit(Some(RateLimit { budget, window: hour, cost }));
+    let outcome = shop.outlet.run(&["--format", "json", "sync"]);
+    outcome.expect_code(1);
+    assert_eq!(shop.hq.requests().len(), 5, "5 % of 100 s are 5 requests of a second each\n{outcome}");
+    let runs = outcome.json();
+    for run in runs.as_array().unwrap() {
+        assert_eq!(run["status"], "failed");
+    }
+    let told = "this outlet's share of HQ's time budget is used up until 20";
+    assert!(outcome.stdout.contains(told), "{outcome}");
+    assert!(outcome.stdout.contains("hq.budget_share"), "{outcome}");
+}
+
+#[test]
+fn when_others_have_used_up_hqs_budget_no_second_request_is_refused() {
+    let shop = Shop::empty(Kind::Sqlite);
+    middle_of_a_window(&shop, Duration::from_secs(3600));
+    shop.items(10);
+    let (window, cost) = (Duration::from_secs(3600), Duration::from_secs(1));
+    shop.hq.set_rate_limit(Some(RateLimit { budget: Duration::ZERO, window, cost }));
+    let outcome = shop.outlet.run(&["--format", "json", "sync"]);
+    outcome.expect_code(1);
+    let statuses: Vec<u16> = shop.hq.requests().iter().map(|request| request.status).collect();
+    assert_eq!(statuses, [429], "{outcome}");
+    assert!(outcome.stdout.contains("HQ's time budget is used up until 20"), "{outcome}");
+}
+
+/// Five jobs of one DocType, each into a table of its own.
+fn five_jobs() -> String {
+    let job = |n: u32| {
+        format!(
+            "[[job]]\nname = \"groups_{n}\"\ndoctype = \"Item Group\"\nschedule = \"0 0 * * * *\"\ntable = \"groups_{n}\"\n\
+             key = \"name\"\ncreate_table = true\n[job.fields]\nname = \"name\"\n"
+        )
+    };
+    (1..=5).map(job).collect()
+}
+
+#[test]
+fn with_hq_down_a_round_of_five_jobs_costs_the_attempts_of_one_request() {
+    let shop = Shop::with_jobs(Kind::Sqlite, &five_jobs());
+    for (fault, pings) in [(Fault::Proxy(503), 0), (Fault::Proxy(502), 1), (Fault::Refuse, 1), (Fault::HtmlPage, 1)] {
+        shop.hq.forget_requests();
+        // The tombstones are asked for by the round; what is left of it meets an HQ that goes down in its middle.
+        shop.hq.fault_always(When::path("/api/resource/Item Group"), fault.clone());
+        shop.hq.fault_always(When::path("/api/method/ping"), fault.clone());
+        let outcome = shop.outlet.run(&["--format", "json", "sync"]);
+        outcome.expect_code(1);
+        let runs = outcome.json();
+        assert!(runs.as_array().unwrap().iter().all(|run| run["status"] == "failed"), "{outcome}");
+        let faulted = shop.hq.requests().iter().filter(|request| request.fault.is_some()).count();
+        assert_eq!(faulted, 3 + pings, "{fault:?}\n{outcome}");
+        let told = runs[4]["error"].as_str().unwrap();
+        assert!(told.contains("HQ is down since 20") && told.contains("the next probe is at 20"), "{outcome}");
+        shop.hq.heal();
+    }
+    // A person's sync is a new process, and always asks.
+    shop.outlet.sync_well(&[]);
+}
+
+#[test]
+fn one_doctype_that_hq_cannot_serve_does_not_keep_the_other_jobs_from_theirs() {
+    let jobs = JOBS.replace("after = [\"item_groups\"]", "");
+    for fault in [Fault::Proxy(502), Fault::Refuse, Fault::HtmlPage] {
+        let shop = Shop::with_jobs(Kind::Sqlite, &jobs);
+        shop.items(10);
+        shop.hq.fault_always(When::path("/api/resource/Item Group"), fault.clone());
+        let runs = shop.outlet.sync(&[]);
+        let statuses: Vec<_> = runs.iter().map(|run| run["status"].as_str().unwrap()).collect();
+        assert_eq!(statuses, ["failed", "ok"], "{fault:?}\n{runs:#?}");
+    }
+}
+
+#[test]
+fn a_page_that_is_too_much_is_asked_for_smaller_and_grows_again() {
+    let shop = Shop::empty(Kind::Sqlite);
+    shop.items(1_000);
+    shop.hq.advance(Duration::from_secs(2));
+    shop.outlet.sync_well(&["item_groups"]);
+    shop.hq.forget_requests();
+    shop.hq.fault_when(When::path("/api/resource/Item").nth(4), Fault::Proxy(504));
+    let runs = shop.outlet.sync_well(&["items"]);
+    shop.assert_in_step();
+    assert_eq!(runs[0]["counts"]["retries"], 1);
+    let requests = shop.hq.requests();
+    let limit = |request: &milkrun::demo::Request| {
+        let limit = request.query.iter().find(|(key, _)| key == "limit_page_length");
+        limit.map(|(_, limit)| limit.parse::<usize>().unwrap())
+    };
+    let fields_of_a_page = |request: &&milkrun::demo::Request| {
+        request.path == "/api/resource/Item" && request.query.iter().any(|(_, value)| value.contains("item_name"))
+    };
+    let mut limits: Vec<usize> = requests.iter().filter(fields_of_a_page).filter_map(limit).collect();
+    limits.dedup();
+    assert!(limits.starts_with(&[100, 25, 50, 100]), "{limits:?}");
+}
+
+#[test]
+fn pages_that_come_quickly_grow() {
+    let shop = Shop::empty(Kind::Sqlite);
+    shop.items(3_000);
+    let runs = shop.outlet.sync_well(&[]);
+    shop.assert_in_step();
+    let requests = runs[1]["counts"]["requests"].as_u64().unwrap();
+    assert!(requests < 40, "30 pages of 100 with their children would be 60: {requests}");
 }

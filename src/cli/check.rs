@@ -12,7 +12,7 @@ use crate::clock::Clock;
 use crate::config::{self, Config, Job};
 use crate::run::Status;
 use crate::source::frappe::{DELETED_DOCUMENT, Docfield, Frappe};
-use crate::source::{self, Meter};
+use crate::source::{self, Meter, PageSize};
 use crate::store::Store;
 use crate::sync::Error;
 
@@ -191,14 +191,14 @@ async fn job_at_hq(hq: &Frappe, job: &Job, meter: &Meter, report: &mut Report) -
             return Ok(());
         }
     }
-    let page = hq.page(job, None, 1, meter).await?.page;
+    let page = hq.page(job, None, &mut PageSize::fixed(1), meter).await?.page;
     for child in job.mapping.children() {
         let doctype = hq.child_doctype(&job.doctype, &child.field, meter).await?;
         if let Ok(fields) = hq.docfields(&doctype, meter).await {
             unknown_fields(&job.name, &doctype, child.fields.names(), &fields, report);
         }
         let parents: Vec<&str> = page.marks().iter().map(|mark| mark.name.as_str()).collect();
-        hq.children(job, &doctype, child, &parents, meter).await?;
+        hq.children(job, &doctype, child, &parents, &mut PageSize::fixed(1), meter).await?;
     }
     let children = job.mapping.children().len();
     let with = if children == 0 {

@@ -76,6 +76,8 @@ pub struct Hq {
     pub timeout: Duration,
     /// Requests a second at most, over all jobs; `None` for no bound.
     pub max_requests_per_second: Option<u32>,
+    /// The share of HQ's time budget that this outlet takes in a window, in percent.
+    pub budget_share: f64,
     /// How a request is repeated.
     pub retry: Backoff,
 }

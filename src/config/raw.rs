@@ -41,6 +41,7 @@ pub(super) struct RawHq {
     pub(super) time_zone: Option<Tz>,
     pub(super) timeout: Option<Time>,
     pub(super) max_requests_per_second: Option<u32>,
+    pub(super) budget_share: Option<f64>,
     pub(super) retry: RawRetry,
 }
 

@@ -20,16 +20,34 @@ pub enum Fault {
     Hold(Hold),
     /// The work is done and the connection closed without an answer.
     LoseAnswer,
+    /// The connection is reset before anything is answered or done.
+    Reset,
+    /// These bytes go out in place of an answer, whatever they are, then the connection closes.
+    Raw(Vec<u8>),
     /// The headers and half of the body arrive, then the connection closes.
     CutBody,
+    /// The headers and half of the body arrive, then nothing more.
+    StallBody,
+    /// The body comes byte by byte.
+    Trickle,
     /// A gzip body that ends in the middle, its length told rightly.
     CutGzip,
+    /// What claims to be gzip and is not.
+    GarbageGzip,
+    /// A gzip body of this many MiB once unpacked.
+    Bomb(usize),
+    /// Another answer: status, content type, body.
+    Answer(u16, String, Vec<u8>),
     /// A page of HTML with status 200, as a captive portal sends.
     HtmlPage,
     /// 302 to `/login`.
     LoginRedirect,
+    /// A redirect of this status to this place.
+    Redirect(u16, String),
     /// 429 with `Retry-After` in seconds (recording 871).
     TooMany(u64),
+    /// 429 with this `Retry-After`.
+    Asked(String),
     /// The HTML page of a proxy in front of HQ: 502, 503, 504.
     Proxy(u16),
     /// A Frappe error of this status and `exc_type`, such as 500 `QueryTimeoutError` (recording 861).

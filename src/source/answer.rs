@@ -3,12 +3,12 @@
 //! Frappe answers 417 for most refusals and 500 for many of the client's mistakes, so a status is read together with
 //! `exc_type` (recordings 801-886); the human text decides nothing, as it depends on HQ's language.
 
-use std::time::Duration;
-
+use chrono::{DateTime, Utc};
 use reqwest::header::{self, HeaderMap};
 use serde::Deserialize;
 
 use super::error::Error;
+use super::headers;
 
 /// Exception classes that come with a 5xx although the request itself is at fault (recordings 839, 843-853).
 const CLIENT_MISTAKES: [&str; 8] = [
@@ -25,6 +25,10 @@ const CLIENT_MISTAKES: [&str; 8] = [
 /// MariaDB's codes for a column that is not there or not unique; Frappe passes them on as an `OperationalError`.
 const COLUMN_MISTAKES: [&str; 2] = ["(1054,", "(1052,"];
 
+/// Exception classes that pass by themselves, whatever status they come with: a lock or a statement that took too long,
+/// two transactions that met (recording 861).
+const PASSING: [&str; 3] = ["QueryTimeoutError", "QueryDeadlockError", "RetryBackgroundJobError"];
+
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct Failure {
@@ -33,49 +37,66 @@ struct Failure {
     session_expired: Option<i64>,
 }
 
-/// Judges an answer. `body` is what was read of it.
+/// Judges an answer. `body` is what was read of it, `is_tls` says whether `hq.url` is https.
 pub(super) fn judge(
     what: &str,
     status: u16,
     headers: &HeaderMap,
     body: Result<Vec<u8>, Error>,
+    is_tls: bool,
+    now: DateTime<Utc>,
 ) -> Result<String, Error> {
-    if (200..300).contains(&status) {
+    if status == 200 {
         return text(headers, body?);
     }
-    let failure = body.ok().and_then(|body| serde_json::from_slice::<Failure>(&body).ok()).unwrap_or_default();
+    let body = body.unwrap_or_default();
+    let failure = serde_json::from_slice::<Failure>(&body).unwrap_or_default();
     // Frappe 14 leaves `exc_type` out when an error was raised without a message.
     let class = failure.exc_type.clone().or_else(|| class_of(failure.exception.as_deref()?));
+    let passes = class.as_deref().is_some_and(|class| PASSING.contains(&class));
     let what = what.to_owned();
-    Err(match status {
-        300..=399 => Error::Redirected { to: location(headers) },
-        401 => Error::Unauthorized { status },
+    let after = headers::retry_after(headers, now);
+    Err(match (status, class) {
+        // No list is answered so; something between HQ and here did.
+        (..300, _) => Error::Unreadable(format!("it has status {status} in place of 200")),
+        (300..=399, _) => Error::Redirected { to: headers::location(headers) },
+        (400, None) if !is_tls && is_of_tls_port(&body) => Error::WrongScheme { expected: "plain http" },
+        (401, _) => Error::Unauthorized { status },
         // A dead session is answered 403 as the Guest's (recording 1331).
-        403 if failure.session_expired.is_some() => Error::Unauthorized { status },
-        403 => Error::Forbidden { what },
-        404 => Error::Unknown { what },
-        408 => Error::Broken { status, exc_type: class },
-        413 | 414 => refused(what, status, class, &failure),
-        429 => Error::Busy { status, after: retry_after(headers) },
-        503 => Error::Busy { status, after: retry_after(headers) },
-        500.. if is_client_mistake(class.as_deref(), failure.exception.as_deref()) => {
-            refused(what, status, class, &failure)
+        (403, _) if failure.session_expired.is_some() => Error::Unauthorized { status },
+        (429, _) => Error::Busy { status, after },
+        (503, Some(exc_type)) if exc_type == "SessionStopped" || exc_type == "InReadOnlyMode" => {
+            Error::Maintenance { exc_type, after }
         }
-        500.. => Error::Broken { status, exc_type: class },
-        _ => refused(what, status, class, &failure),
+        (503, _) => Error::Busy { status, after },
+        (400.., class) if passes => Error::Broken { status, exc_type: class },
+        (403, _) => Error::Forbidden { what },
+        (404, _) => Error::Unknown { what },
+        (408, class) => Error::Broken { status, exc_type: class },
+        (500.., class) if !is_client_mistake(class.as_deref(), failure.exception.as_deref()) => {
+            Error::Broken { status, exc_type: class }
+        }
+        (_, class) => refused(what, status, class, &failure),
     })
 }
 
+/// The body decides, not its label: a proxy that relabels HQ's JSON takes nothing away from it, while one that answers in
+/// HQ's place is found out by what is in it. That every field asked for is there is checked when it is decoded.
 fn text(headers: &HeaderMap, body: Vec<u8>) -> Result<String, Error> {
-    let is_json = headers
-        .get(header::CONTENT_TYPE)
-        .is_some_and(|kind| kind.to_str().is_ok_and(|kind| kind.to_ascii_lowercase().contains("json")));
-    let starts_as_json = body.iter().find(|byte| !byte.is_ascii_whitespace()).is_some_and(|byte| *byte == b'{');
-    if !is_json || !starts_as_json {
-        let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or("no content type");
+    let first = body.iter().find(|byte| !byte.is_ascii_whitespace());
+    if first != Some(&b'{') {
+        let kind = headers::text(headers, header::CONTENT_TYPE.as_str()).unwrap_or("no content type");
+        let kind: String = kind.chars().take(100).collect();
         return Err(Error::Unreadable(format!("it is not Frappe's JSON ({kind}, {} bytes)", body.len())));
     }
     String::from_utf8(body).map_err(|_utf8| Error::Unreadable("it is not UTF-8".to_owned()))
+}
+
+/// Whether a web server says that it was spoken to without TLS where it expects it. nginx, Apache and Go have no status
+/// of their own for it, so this page is known by its words, which are English in all of them.
+fn is_of_tls_port(body: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(body);
+    ["HTTPS port", "SSL-enabled server port", "HTTPS server"].iter().any(|words| text.contains(words))
 }
 
 fn refused(what: String, status: u16, exc_type: Option<String>, failure: &Failure) -> Error {
@@ -94,19 +115,10 @@ fn class_of(exception: &str) -> Option<String> {
     path.rsplit('.').next().filter(|class| !class.is_empty()).map(str::to_owned)
 }
 
-fn location(headers: &HeaderMap) -> String {
-    let to = headers.get(header::LOCATION).and_then(|to| to.to_str().ok()).unwrap_or("an unnamed place");
-    // The query may carry what was asked for.
-    to.split('?').next().unwrap_or(to).chars().take(200).collect()
-}
-
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let seconds = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse::<u64>().ok()?;
-    Some(Duration::from_secs(seconds))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::retry::Retry;
 
@@ -115,6 +127,10 @@ mod tests {
             .iter()
             .map(|(name, value)| (header::HeaderName::from_static(name), header::HeaderValue::from_static(value)));
         pairs.collect()
+    }
+
+    fn judged(status: u16, headers: &HeaderMap, body: Result<Vec<u8>, Error>) -> Error {
+        judge("Item", status, headers, body, false, DateTime::UNIX_EPOCH).unwrap_err()
     }
 
     fn exception(class: &str, text: &str) -> String {
@@ -135,6 +151,10 @@ mod tests {
             ("837 unknown field", 417, json(), exception("DataError", "Field not permitted"), Retry::ByPerson),
             ("839 unknown order", 500, json(), exception("OperationalError", "x: (1054, \"…\")"), Retry::ByPerson),
             ("843 bad filters", 500, json(), exception("JSONDecodeError", "…"), Retry::ByPerson),
+            ("a lock wait under the general status", 417, json(), exception("QueryTimeoutError", "…"), later),
+            ("885 read-only", 503, json(), exception("InReadOnlyMode", ""), later),
+            ("TLS port", 400, html(), "The plain HTTP request was sent to HTTPS port".to_owned(), Retry::ByPerson),
+            ("part of an answer", 206, json(), "{".to_owned(), later),
             ("861 lock wait", 500, json(), exception("QueryTimeoutError", "(1205, …)"), later),
             ("lost connection", 500, json(), exception("OperationalError", "(2013, 'Lost connection')"), later),
             (
@@ -156,7 +176,7 @@ mod tests {
             ("a list in place of an object", 200, json(), "[]".to_owned(), later),
         ];
         for (case, status, headers, body, retry) in cases {
-            let error = judge("Item", status, &headers, Ok(body.into_bytes())).unwrap_err();
+            let error = judged(status, &headers, Ok(body.into_bytes()));
             assert_eq!(error.retry(), retry, "{case}: {error}");
             assert!(!error.remedy().is_empty(), "{case}");
         }
@@ -165,7 +185,7 @@ mod tests {
     #[test]
     fn an_exception_without_its_type_is_read_from_its_text() {
         let body = r#"{"exception": "frappe.exceptions.DataError: Field not permitted in query: x"}"#;
-        let error = judge("Item", 500, &HeaderMap::new(), Ok(body.into())).unwrap_err();
+        let error = judged(500, &HeaderMap::new(), Ok(body.into()));
         assert_eq!(
             error.to_string(),
             "HQ refused the request for Item (HTTP 500, DataError): DataError: Field not permitted in query: x"
@@ -173,9 +193,20 @@ mod tests {
     }
 
     #[test]
+    fn a_body_counts_whatever_its_label_says() {
+        let read = |kind, body: &str| {
+            judge("Item", 200, &headers(&[("content-type", kind)]), Ok(body.into()), true, DateTime::UNIX_EPOCH)
+        };
+        assert_eq!(read("text/html", r#"{"data": []}"#).unwrap(), r#"{"data": []}"#);
+        let said = |kind, body| read(kind, body).unwrap_err().to_string();
+        let expected = "HQ's answer cannot be read: it is not Frappe's JSON (application/json, 0 bytes)";
+        assert_eq!(said("application/json", ""), expected);
+    }
+
+    #[test]
     fn an_errors_status_counts_also_when_its_body_was_lost() {
         let lost = Error::Unreadable("cut".to_owned());
-        let error = judge("Item", 401, &HeaderMap::new(), Err(lost)).unwrap_err();
+        let error = judged(401, &HeaderMap::new(), Err(lost));
         assert!(matches!(error, Error::Unauthorized { .. }), "{error}");
     }
 }

@@ -2,33 +2,27 @@
 //!
 //! Keeps no cookies: a live session cookie would outrank the token (recordings 1306 and 1306b). Follows no redirects.
 
-use std::io::Read as _;
-use std::num::NonZeroU32;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use base64::Engine as _;
-use bytes::BytesMut;
 use chrono::{DateTime, Utc};
-use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use reqwest::header::{self, HeaderMap, HeaderValue};
 use secrecy::ExposeSecret as _;
+use tokio::time::Instant;
 
-use super::answer;
-use super::error::Error;
+use super::error::{Error, Outage};
+use super::exchange::{self, Patience};
+use super::gate::{Gate, Limits, Turn, Why};
+use super::page_size::PageSize;
+use super::{answer, headers};
+use crate::clock::Clock;
 use crate::config::{Auth, Hq};
 use crate::retry::{Backoff, Retry};
 
-/// No answer is taken that is larger than this once unpacked; far below the 4 GiB that a page's offsets can hold.
-pub const MAX_BODY: usize = 64 << 20;
-
-/// A connection is made within this time or not at all, however long an answer may take.
-const CONNECT_LIMIT: Duration = Duration::from_secs(10);
-
-/// A whole answer may take this many times `hq.timeout`, which bounds each of its pieces: a page of 5 MB on a line of
-/// 1 Mbit/s takes 40 s and makes progress all the time.
-const WHOLE_FACTOR: u32 = 10;
+/// Answered to anybody, without a login, in no time; in maintenance it is refused as everything is (recording 882).
+const PING: &str = "/api/method/ping";
 
 /// What requests cost, over one run.
 #[derive(Debug, Default)]
@@ -70,6 +64,8 @@ pub struct Answer {
     pub body: String,
     /// HQ's clock as its `Date` header tells it.
     pub date: Option<DateTime<Utc>>,
+    /// From the request to the last byte.
+    pub took: Duration,
 }
 
 /// The connection to one HQ, shared by all jobs.
@@ -78,11 +74,14 @@ pub struct Client {
     http: reqwest::Client,
     url: String,
     authorization: HeaderValue,
-    timeout: Duration,
+    patience: Patience,
     backoff: Backoff,
-    pace: Option<DefaultDirectRateLimiter>,
-    // When HQ names a time before which it wants no request, all jobs wait for it.
-    not_before: Mutex<Option<Instant>>,
+    clock: Clock,
+    // The gate's moments count from here.
+    began: Instant,
+    gate: Mutex<Gate>,
+    // What HQ last said when it was found to be down.
+    last: Mutex<String>,
 }
 
 impl Client {
@@ -90,29 +89,33 @@ impl Client {
     ///
     /// # Errors
     /// Credentials that no header can hold, or a TLS set-up that fails.
-    pub fn new(hq: &Hq, site: &str) -> Result<Self, Error> {
+    pub fn new(hq: &Hq, site: &str, clock: Clock) -> Result<Self, Error> {
+        let patience = Patience::of(hq.timeout);
         // An error means that a provider is installed already, which serves as well.
         rustls::crypto::ring::default_provider().install_default().ok();
         let http = reqwest::Client::builder()
             .user_agent(format!("milkrun/{} ({})", env!("CARGO_PKG_VERSION"), header_safe(site)))
             .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(hq.timeout.min(CONNECT_LIMIT))
-            .read_timeout(hq.timeout)
-            .timeout(hq.timeout.saturating_mul(WHOLE_FACTOR))
+            .connect_timeout(patience.connect)
             .build()
             .map_err(|cause| Error::Unreachable { step: "setting up TLS", cause: Box::new(cause) })?;
         Ok(Self {
             http,
             url: hq.url.trim_end_matches('/').to_owned(),
             authorization: authorization(&hq.auth)?,
-            timeout: hq.timeout,
+            patience,
             backoff: hq.retry,
-            pace: hq
-                .max_requests_per_second
-                .and_then(NonZeroU32::new)
-                .map(|bound| RateLimiter::direct(Quota::per_second(bound).allow_burst(NonZeroU32::MIN))),
-            not_before: Mutex::new(None),
+            clock,
+            began: Instant::now(),
+            gate: Mutex::new(Gate::new(Limits::of(hq, site))),
+            last: Mutex::default(),
         })
+    }
+
+    /// How long HQ may stay silent.
+    #[must_use]
+    pub fn patience(&self) -> Duration {
+        self.patience.silence
     }
 
     /// Sends the request, again after a pause where that may help, as often as `hq.retry` allows.
@@ -120,105 +123,139 @@ impl Client {
     /// # Errors
     /// The last attempt's error.
     pub async fn send(&self, request: &Request, meter: &Meter) -> Result<Answer, Error> {
-        let mut failed = 0;
+        self.ask(&mut PageSize::fixed(1), |_size| request.clone(), |answer, _size| Ok(answer), meter).await
+    }
+
+    /// Sends the request of the present size, and takes what `read` makes of its answer. Repeats it as
+    /// [`Client::send`]; one that was too much for HQ or the line, by a smaller size, for which the attempts may be
+    /// more than configured until the size is at its least.
+    ///
+    /// # Errors
+    /// The last attempt's error.
+    pub async fn ask<T>(
+        &self,
+        size: &mut PageSize,
+        request: impl Fn(usize) -> Request,
+        read: impl Fn(Answer, usize) -> Result<T, Error>,
+        meter: &Meter,
+    ) -> Result<T, Error> {
+        let (mut failed, mut last) = (0, None);
         loop {
-            self.wait_for_turn().await;
-            meter.requests.fetch_add(1, Ordering::Relaxed);
-            let error = match self.attempt(request, meter).await {
-                Ok(answer) => return Ok(answer),
+            let is_probe = match (self.turn().await, last.take()) {
+                (Ok(is_probe), _) => is_probe,
+                // That HQ is down was found out by this request, or beside it.
+                (Err(Error::Down { .. }), Some(error)) => return Err(error),
+                (Err(refused), _) => return Err(refused),
+            };
+            let asked = size.get();
+            let request = request(asked);
+            let answer = Box::pin(self.attempt(&request, meter)).await;
+            let error = match answer.and_then(|answer| read(answer, asked)) {
+                Ok(value) => {
+                    self.with_gate(|gate, _| gate.answered());
+                    return Ok(value);
+                }
                 Err(error) => error,
             };
-            failed += 1;
-            let Retry::Later(after) = error.retry() else { return Err(error) };
-            if let Some(after) = after {
-                self.hold_back(after);
+            let is_smaller = error.asks_for_less() && size.shrink();
+            if !(is_smaller && error.is_too_large()) {
+                failed += 1;
             }
-            let Some(wait) = self.backoff.wait(failed, after, rand::random()) else { return Err(error) };
-            tracing::debug!(what = request.what, failed, wait_ms = wait.as_millis(), %error, "asking HQ again");
+            let may_repeat = is_smaller || (error.is_worth_repeating() && failed < self.backoff.max_attempts);
+            if is_probe || !may_repeat {
+                Box::pin(self.give_up(&error, is_probe, meter)).await;
+                return Err(error);
+            }
+            // A wait that HQ asked for is the gate's, which all jobs pass.
+            let last_wait = self.backoff.max_attempts.saturating_sub(1);
+            let wait = self.backoff.wait(failed.min(last_wait).max(1), None, rand::random()).unwrap_or_default();
+            let (what, wait_ms) = (request.what, wait.as_millis());
+            tracing::debug!(what, failed, size = size.get(), wait_ms, %error, "asking HQ again");
             meter.retries.fetch_add(1, Ordering::Relaxed);
+            last = Some(error);
             tokio::time::sleep(wait).await;
         }
     }
 
-    async fn wait_for_turn(&self) {
+    /// Waits for leave to send; whether the request is the probe of an HQ that was found to be down.
+    async fn turn(&self) -> Result<bool, Error> {
         loop {
-            let until = self.not_before.lock().map(|until| *until).unwrap_or_default();
-            match until.and_then(|until| until.checked_duration_since(Instant::now())) {
-                Some(rest) if !rest.is_zero() => tokio::time::sleep(rest).await,
-                Some(_) | None => break,
+            match self.with_gate(|gate, now| gate.turn(now, rand::random())) {
+                Turn::Go { is_probe } => return Ok(is_probe),
+                Turn::Wait(wait) => tokio::time::sleep(wait).await,
+                Turn::Refused { until, why: Why::Down(since) } => {
+                    let last = self.last.lock().map(|last| last.clone()).unwrap_or_default();
+                    let (since, probe_at) = (self.moment(since), self.moment(until));
+                    return Err(Error::Down { since, last, probe_at });
+                }
+                Turn::Refused { until, why } => return Err(Error::NotYet { why, until: self.moment(until) }),
             }
-        }
-        if let Some(pace) = &self.pace {
-            pace.until_ready().await;
         }
     }
 
-    fn hold_back(&self, after: Duration) {
-        // Beyond the longest wait the run ends instead; the next run asks again.
-        let until = Instant::now() + after.min(self.backoff.max_delay);
-        if let Ok(mut not_before) = self.not_before.lock() {
-            *not_before = Some(not_before.map_or(until, |known| known.max(until)));
+    /// Tells the gate what an error that ends a request means for all others.
+    async fn give_up(&self, error: &Error, is_probe: bool, meter: &Meter) {
+        let is_down = match error.outage() {
+            Outage::No => false,
+            Outage::Surely => true,
+            Outage::Perhaps => {
+                let ping = Request { path: PING.to_owned(), body: None, what: "ping".to_owned() };
+                let answer = self.attempt(&ping, meter).await;
+                answer.is_err_and(|error| error.outage() != Outage::No)
+            }
+        };
+        if !is_down {
+            return self.with_gate(|gate, _| gate.answered());
         }
+        let least = match error.retry() {
+            Retry::Later(after) => after,
+            Retry::ByPerson => None,
+        };
+        if let Ok(mut last) = self.last.lock() {
+            *last = error.chain();
+        }
+        self.with_gate(|gate, now| gate.found_down(now, is_probe, least, rand::random()));
     }
 
     async fn attempt(&self, request: &Request, meter: &Meter) -> Result<Answer, Error> {
+        meter.requests.fetch_add(1, Ordering::Relaxed);
+        let began = Instant::now();
         let url = format!("{}{}", self.url, request.path);
         let builder = match &request.body {
             Some(body) => self.http.post(url).header(header::CONTENT_TYPE, "application/json").body(body.clone()),
             None => self.http.get(url),
         };
-        let response = builder
+        let builder = builder
             .header(header::AUTHORIZATION, self.authorization.clone())
             .header(header::ACCEPT, "application/json")
-            .header(header::ACCEPT_ENCODING, "gzip")
-            .send()
-            .await
-            .map_err(|cause| self.transport(cause, "answer"))?;
+            .header(header::ACCEPT_ENCODING, "gzip");
+        let is_tls = self.url.starts_with("https:");
+        let response = exchange::begin(builder, self.patience, is_tls).await?;
         let status = response.status().as_u16();
-        let headers = response.headers().clone();
-        let body = self.body(response, meter).await;
+        let headers: HeaderMap = response.headers().clone();
+        let now = self.clock.now();
+        let notice = headers::notice(&headers, now);
+        self.with_gate(|gate, at| gate.noted(at, &notice, rand::random()));
+        let count = |bytes| {
+            meter.bytes.fetch_add(bytes, Ordering::Relaxed);
+        };
+        let body = exchange::finish(response, self.patience, began, count).await;
         // Of an error the status counts, whether or not its body arrived.
-        answer::judge(&request.what, status, &headers, body).map(|body| Answer { body, date: date(&headers) })
+        let body = answer::judge(&request.what, status, &headers, body, is_tls, now)?;
+        Ok(Answer { body, date: headers::date(&headers), took: began.elapsed() })
     }
 
-    async fn body(&self, mut response: reqwest::Response, meter: &Meter) -> Result<Vec<u8>, Error> {
-        let is_gzip = response.headers().get(header::CONTENT_ENCODING).is_some_and(|name| name == "gzip");
-        let mut wire = BytesMut::new();
-        while let Some(piece) = response.chunk().await.map_err(|cause| self.transport(cause, "finish its answer"))? {
-            meter.bytes.fetch_add(piece.len() as u64, Ordering::Relaxed);
-            if wire.len() + piece.len() > MAX_BODY {
-                return Err(Error::TooLarge { limit: MAX_BODY });
-            }
-            wire.extend_from_slice(&piece);
-        }
-        if is_gzip { unpack(&wire) } else { Ok(wire.into()) }
+    fn with_gate<T>(&self, act: impl FnOnce(&mut Gate, Duration) -> T) -> T {
+        let mut gate = self.gate.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        act(&mut gate, self.began.elapsed())
     }
 
-    fn transport(&self, cause: reqwest::Error, step: &'static str) -> Error {
-        // The error's own URL holds the query, which is long, and the host, which hq.url names already.
-        let cause = cause.without_url();
-        if cause.is_timeout() {
-            if cause.is_connect() {
-                return Error::TimedOut { step: "accept a connection", limit: self.timeout.min(CONNECT_LIMIT) };
-            }
-            return Error::TimedOut { step, limit: self.timeout };
-        }
-        if has_bad_certificate(&cause) {
-            return Error::Certificate { cause: Box::new(cause) };
-        }
-        let step = if cause.is_connect() { "connecting" } else { "the connection broke" };
-        Error::Unreachable { step, cause: Box::new(cause) }
+    /// A moment of the gate by the outlet's clock.
+    fn moment(&self, at: Duration) -> DateTime<Utc> {
+        let (now, elapsed) = (self.clock.now(), self.began.elapsed());
+        let apart = |span: Duration| chrono::Duration::from_std(span).unwrap_or_default();
+        if at >= elapsed { now + apart(at - elapsed) } else { now - apart(elapsed - at) }
     }
-}
-
-fn unpack(wire: &[u8]) -> Result<Vec<u8>, Error> {
-    let mut body = Vec::with_capacity(wire.len().saturating_mul(6).min(MAX_BODY));
-    let bound = u64::try_from(MAX_BODY).unwrap_or(u64::MAX);
-    flate2::read::MultiGzDecoder::new(wire)
-        .take(bound + 1)
-        .read_to_end(&mut body)
-        .map_err(|error| Error::Unreadable(format!("its compression is damaged ({error})")))?;
-    if body.len() > MAX_BODY { Err(Error::TooLarge { limit: MAX_BODY }) } else { Ok(body) }
 }
 
 fn authorization(auth: &Auth) -> Result<HeaderValue, Error> {
@@ -234,22 +271,6 @@ fn authorization(auth: &Auth) -> Result<HeaderValue, Error> {
     let mut value = HeaderValue::from_str(&text).ok().ok_or(Error::Unauthorized { status: 0 })?;
     value.set_sensitive(true);
     Ok(value)
-}
-
-fn date(headers: &HeaderMap) -> Option<DateTime<Utc>> {
-    let text = headers.get(header::DATE)?.to_str().ok()?;
-    DateTime::parse_from_rfc2822(text).ok().map(|date| date.with_timezone(&Utc))
-}
-
-/// Whether somewhere among the causes a certificate was refused. An I/O error hides what it wraps from `source`.
-fn has_bad_certificate(error: &(dyn std::error::Error + 'static)) -> bool {
-    let is_bad = |error: &rustls::Error| {
-        matches!(error, rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented)
-    };
-    let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-    error.downcast_ref::<rustls::Error>().is_some_and(is_bad)
-        || wrapped.is_some_and(|inner| has_bad_certificate(inner))
-        || error.source().is_some_and(has_bad_certificate)
 }
 
 fn header_safe(site: &str) -> String {

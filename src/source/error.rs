@@ -1,18 +1,67 @@
 //! What can go wrong at HQ, cut by what is to be done about it.
 
+use std::fmt;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+
+use super::gate::Why;
 use crate::record::BadPage;
 use crate::retry::Retry;
+
+/// What HQ was waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// A connection, TLS included.
+    Connect,
+    /// The first byte of its answer.
+    FirstByte,
+    /// The next piece of its answer.
+    NextPiece,
+    /// The end of its answer, although pieces kept coming.
+    Whole,
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Connect => "accept a connection",
+            Self::FirstByte => "begin to answer",
+            Self::NextPiece => "go on with its answer",
+            Self::Whole => "come to the end of its answer",
+        })
+    }
+}
+
+/// Whether an error tells that HQ is down altogether, or only that one question was not answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outage {
+    /// HQ is up.
+    No,
+    /// One question too heavy for it looks the same; a `ping` tells.
+    Perhaps,
+    /// Nobody is served.
+    Surely,
+}
+
+/// The step of [`Error::Unreachable`] before there is a connection.
+pub(super) const CONNECTING: &str = "connecting";
 
 /// An answer that was not had, or cannot be used. Nothing of it was written.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// No connection, or one that broke: the line, DNS, HQ or its proxy is down.
+    /// No connection, or one that broke before an answer began: the line, DNS, HQ or its proxy is down.
     #[error("HQ cannot be reached ({step})")]
     Unreachable {
         /// What was being done.
         step: &'static str,
+        /// The transport's own error.
+        #[source]
+        cause: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The connection broke in the middle of an answer.
+    #[error("HQ's answer broke off")]
+    CutOff {
         /// The transport's own error.
         #[source]
         cause: Box<dyn std::error::Error + Send + Sync>,
@@ -24,15 +73,47 @@ pub enum Error {
         #[source]
         cause: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// HTTP where TLS was spoken, or the other way round.
+    #[error("what answers at hq.url does not speak {expected}")]
+    WrongScheme {
+        /// What `hq.url` says: `https`, or plain `http`.
+        expected: &'static str,
+    },
     /// HQ took too long.
-    #[error("HQ did not {step} within {} s", .limit.as_secs_f32())]
+    #[error("HQ did not {stage} within {} s", .limit.as_secs_f32())]
     TimedOut {
         /// What was waited for.
-        step: &'static str,
+        stage: Stage,
         /// How long was waited.
         limit: Duration,
     },
-    /// HQ asks to wait: 429, or 503 while in maintenance (recordings 871 and 880).
+    /// HQ was found to be down a moment ago; nothing was sent.
+    #[error("HQ is down since {} UTC, last: {last}; the next probe is at {} UTC", clock(.since), clock(.probe_at))]
+    Down {
+        /// When it was found to be down.
+        since: DateTime<Utc>,
+        /// What its last answer was.
+        last: String,
+        /// Before which moment nothing is sent.
+        probe_at: DateTime<Utc>,
+    },
+    /// No request is welcome for longer than a run may wait; nothing was sent.
+    #[error("{} {} UTC", welcome(.why), clock(.until))]
+    NotYet {
+        /// Why.
+        why: Why,
+        /// Before which moment nothing is sent.
+        until: DateTime<Utc>,
+    },
+    /// HQ is down for maintenance (recordings 880-885).
+    #[error("HQ is down for maintenance (HTTP 503, {exc_type})")]
+    Maintenance {
+        /// Frappe's exception class.
+        exc_type: String,
+        /// `Retry-After`, where sent.
+        after: Option<Duration>,
+    },
+    /// HQ or a proxy asks to wait: 429, or 503 (recording 871).
     #[error("HQ asks to wait (HTTP {status}{})", .after.map(|after| format!(", Retry-After {} s", after.as_secs())).unwrap_or_default())]
     Busy {
         /// The HTTP status.
@@ -109,13 +190,29 @@ fn named(exc_type: &Option<String>) -> String {
     exc_type.as_ref().map(|class| format!(", {class}")).unwrap_or_default()
 }
 
+/// A moment as messages show it.
+fn clock(moment: &DateTime<Utc>) -> impl fmt::Display + use<> {
+    moment.format("%Y-%m-%d %H:%M:%S")
+}
+
+fn welcome(why: &Why) -> &'static str {
+    match why {
+        Why::Budget => "HQ's time budget is used up until",
+        Why::Share => "this outlet's share of HQ's time budget is used up until",
+        Why::Asked | Why::Down(_) => "HQ asked for no request before",
+    }
+}
+
 impl Error {
     /// Whether the same may succeed later by itself.
     #[must_use]
     pub fn retry(&self) -> Retry {
         match self {
-            Self::Busy { after, .. } => Retry::Later(*after),
+            Self::Busy { after, .. } | Self::Maintenance { after, .. } => Retry::Later(*after),
             Self::Unreachable { .. }
+            | Self::CutOff { .. }
+            | Self::Down { .. }
+            | Self::NotYet { .. }
             | Self::TimedOut { .. }
             | Self::Broken { .. }
             | Self::Unreadable(_)
@@ -124,6 +221,7 @@ impl Error {
             | Self::Redirected { .. }
             | Self::Page(BadPage::Shape(_)) => Retry::Later(None),
             Self::Certificate { .. }
+            | Self::WrongScheme { .. }
             | Self::TooLarge { .. }
             | Self::Unauthorized { .. }
             | Self::Forbidden { .. }
@@ -133,14 +231,91 @@ impl Error {
         }
     }
 
+    /// Whether it is worth sending the same request again within seconds. A redirect stays for longer than that, and
+    /// names its remedy.
+    pub(super) fn is_worth_repeating(&self) -> bool {
+        let is_lasting = matches!(self, Self::Redirected { .. } | Self::Down { .. } | Self::NotYet { .. });
+        matches!(self.retry(), Retry::Later(_)) && !is_lasting
+    }
+
+    /// Whether a smaller question may be answered where this one was not: one that took too long, that was too large on
+    /// the way, or that cost HQ's worker its life (a 502 of the proxy before it).
+    pub(super) fn asks_for_less(&self) -> bool {
+        let is_late = matches!(self, Self::TimedOut { stage, .. } if *stage != Stage::Connect);
+        let is_heavy = matches!(self, Self::Broken { status, exc_type }
+            if matches!(status, 502 | 504) || exc_type.as_deref() == Some("QueryTimeoutError"));
+        is_late || is_heavy || matches!(self, Self::CutOff { .. }) || self.is_too_large()
+    }
+
+    /// Whether the size alone was at fault: the same question will never be answered.
+    pub(super) fn is_too_large(&self) -> bool {
+        matches!(self, Self::TooLarge { .. } | Self::Refused { status: 413, .. })
+    }
+
+    /// What it tells about HQ as a whole.
+    pub(super) fn outage(&self) -> Outage {
+        match self {
+            Self::TimedOut { stage: Stage::Connect, .. }
+            | Self::Unreachable { step: CONNECTING, .. }
+            | Self::Maintenance { .. }
+            | Self::Busy { status: 503, .. } => Outage::Surely,
+            Self::Unreachable { .. }
+            | Self::TimedOut { stage: Stage::FirstByte, .. }
+            | Self::Broken { status: 502 | 504, .. }
+            | Self::Unreadable(_) => Outage::Perhaps,
+            Self::CutOff { .. }
+            | Self::Certificate { .. }
+            | Self::WrongScheme { .. }
+            | Self::TimedOut { .. }
+            | Self::Down { .. }
+            | Self::NotYet { .. }
+            | Self::Busy { .. }
+            | Self::Broken { .. }
+            | Self::TooLarge { .. }
+            | Self::Unauthorized { .. }
+            | Self::Forbidden { .. }
+            | Self::Unknown { .. }
+            | Self::Refused { .. }
+            | Self::Redirected { .. }
+            | Self::Page(_)
+            | Self::Stuck { .. } => Outage::No,
+        }
+    }
+
+    /// The sentence with all its causes.
+    pub(super) fn chain(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            text.push_str(&format!(": {error}"));
+            cause = error.source();
+        }
+        text
+    }
+
     /// The operator's next step.
     #[must_use]
     pub fn remedy(&self) -> &'static str {
         match self {
             Self::Unreachable { .. } => "check the line and hq.url; milkrun tries again on schedule",
+            Self::CutOff { .. } => "check the line; milkrun asks for less at once, and tries again on schedule",
+            Self::WrongScheme { expected: "https" } => {
+                "if HQ has no TLS there, begin hq.url with http:// (only in a network you trust); else check its port"
+            }
+            Self::WrongScheme { .. } => "begin hq.url with https://, or check its port",
+            Self::Down { .. } => {
+                "nothing to do but to bring HQ back; milkrun finds out by itself, `milkrun sync` at once"
+            }
+            Self::NotYet { why: Why::Share, .. } => {
+                "nothing to do; milkrun goes on then. If it keeps falling behind, raise hq.budget_share"
+            }
+            Self::NotYet { .. } => {
+                "nothing to do; milkrun goes on then. If it keeps falling behind, raise HQ's rate limit"
+            }
+            Self::Maintenance { .. } => "nothing to do; milkrun goes on when HQ is back",
             Self::Certificate { .. } => "check hq.url, this machine's clock, and the certificate at HQ",
             Self::TimedOut { .. } => {
-                "milkrun tries again on schedule; if it stays, lower page_size or raise hq.timeout"
+                "milkrun asks for less at once, and tries again on schedule; if it stays, raise hq.timeout"
             }
             Self::Busy { .. } => "nothing to do; milkrun waits and tries again on schedule",
             Self::Broken { .. } => "see HQ's error log; milkrun tries again on schedule",

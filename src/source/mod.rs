@@ -3,7 +3,13 @@
 mod answer;
 mod client;
 mod error;
+mod exchange;
 pub mod frappe;
+pub mod gate;
+mod headers;
+mod page_size;
 
-pub use client::{Answer, Client, MAX_BODY, Meter, Request};
-pub use error::Error;
+pub use client::{Answer, Client, Meter, Request};
+pub use error::{Error, Stage};
+pub use exchange::MAX_BODY;
+pub use page_size::{Came, PageSize};

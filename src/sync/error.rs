@@ -164,6 +164,11 @@ impl Error {
                 | source::Error::Busy { .. }
                 | source::Error::Broken { .. }
                 | source::Error::Unreadable(_)
+                | source::Error::CutOff { .. }
+                | source::Error::WrongScheme { .. }
+                | source::Error::Maintenance { .. }
+                | source::Error::Down { .. }
+                | source::Error::NotYet { .. }
                 | source::Error::Unauthorized { .. }
                 | source::Error::Redirected { .. } => Concern::Hq,
                 source::Error::TooLarge { .. }

@@ -8,8 +8,8 @@ use super::page::Step;
 use super::run::{Work, unless_stopped};
 use crate::conflict::Care;
 use crate::record::{Mark, Stamp};
-use crate::source;
 use crate::source::frappe::Fetched;
+use crate::source::{self, PageSize};
 use crate::watermark::{Pass, Progress, Watermark};
 
 impl Work<'_> {
@@ -20,7 +20,16 @@ impl Work<'_> {
         let mut next = Box::pin(self.ahead(self.cursor())).await?;
         loop {
             self.go_on()?;
-            let (cursor, fetched) = next;
+            let (cursor, fetched) = match next {
+                Next::Page(cursor, fetched) => (cursor, fetched),
+                Next::TooLarge(mark, read) => {
+                    self.park_oversized(&[(mark.name.clone(), mark.modified.clone())]).await?;
+                    self.progress = self.progress_at(&mark, &read);
+                    self.save_progress().await?;
+                    next = Box::pin(self.ahead(Some(mark))).await?;
+                    continue;
+                }
+            };
             let Some(last) = self.end_of(&cursor, &fetched)? else {
                 unless_stopped(self.stop, self.confirm_end(cursor.as_ref())).await?;
                 break;
@@ -125,27 +134,22 @@ impl Work<'_> {
         Ok(Some(last))
     }
 
-    async fn apply_and_fetch(
-        &mut self,
-        fetched: Fetched,
-        step: Step,
-        last: Mark,
-    ) -> Result<(Option<Mark>, Fetched), Error> {
+    async fn apply_and_fetch(&mut self, fetched: Fetched, step: Step, last: Mark) -> Result<Next, Error> {
         let engine = self.engine;
         let (job, meter, size) = (self.job, self.meter, self.page_size);
         let ahead = unless_stopped(self.stop, ahead(engine, job, meter, Some(last), size));
         let (applied, ahead) = tokio::join!(Box::pin(self.page(fetched.page, step)), Box::pin(ahead));
         applied?;
-        let (cursor, fetched, size) = ahead?;
+        let (next, size) = ahead?;
         self.page_size = size;
-        Ok((cursor, fetched))
+        Ok(next)
     }
 
-    async fn ahead(&mut self, cursor: Option<Mark>) -> Result<(Option<Mark>, Fetched), Error> {
+    async fn ahead(&mut self, cursor: Option<Mark>) -> Result<Next, Error> {
         let ahead = ahead(self.engine, self.job, self.meter, cursor, self.page_size);
-        let (cursor, fetched, size) = unless_stopped(self.stop, ahead).await?;
+        let (next, size) = unless_stopped(self.stop, ahead).await?;
         self.page_size = size;
-        Ok((cursor, fetched))
+        Ok(next)
     }
 
     fn cursor(&self) -> Option<Mark> {
@@ -164,14 +168,23 @@ impl Work<'_> {
     }
 }
 
+/// What comes next in a pass.
+#[derive(Debug)]
+enum Next {
+    /// A page, and the cursor it was asked from.
+    Page(Option<Mark>, Fetched),
+    /// A record that is too large to be had even alone, and the answer that named it.
+    TooLarge(Mark, Fetched),
+}
+
 /// The page after `cursor`; an empty one at the end. Records without a stamp come first.
 async fn ahead(
     engine: &super::Engine,
     job: &crate::config::Job,
     meter: &source::Meter,
     mut cursor: Option<Mark>,
-    mut size: usize,
-) -> Result<(Option<Mark>, Fetched, usize), Error> {
+    mut size: PageSize,
+) -> Result<(Next, PageSize), Error> {
     loop {
         let unstamped = match &cursor {
             None => Some(""),
@@ -179,11 +192,10 @@ async fn ahead(
             Some(_) => None,
         };
         let fetched = match unstamped {
-            Some(name) => engine.hq.unstamped(job, name, size, meter).await,
-            None => engine.hq.page(job, cursor.as_ref(), size, meter).await,
+            Some(name) => engine.hq.unstamped(job, name, &mut size, meter).await,
+            None => engine.hq.page(job, cursor.as_ref(), &mut size, meter).await,
         };
         match fetched {
-            Err(source::Error::TooLarge { .. }) if size > 1 => size /= 2,
             // Records without a stamp are rare, and no reason to do without all the others.
             Err(error @ source::Error::Refused { .. }) if unstamped.is_some() => {
                 tracing::warn!(job = job.name, %error, "HQ does not list records without `modified`; they are left out");
@@ -197,7 +209,19 @@ async fn ahead(
             {
                 cursor = Some(Mark { modified: Stamp::never(), name: String::new() });
             }
-            fetched => return Ok((cursor, fetched.map_err(Error::source("reading a page"))?, size)),
+            // The page has been made smaller until the record stood alone; the others are read on from its mark.
+            Err(error @ source::Error::TooLarge { .. }) if unstamped.is_none() && size.get() == 1 => {
+                let read = engine.hq.mark_after(job, cursor.as_ref(), meter).await;
+                let read = read.map_err(Error::source("reading a page"))?;
+                return match read.page.marks().first().cloned() {
+                    Some(mark) => Ok((Next::TooLarge(mark, read), size)),
+                    None => Err(Error::source("reading a page")(error)),
+                };
+            }
+            fetched => {
+                let fetched = fetched.map_err(Error::source("reading a page"))?;
+                return Ok((Next::Page(cursor, fetched), size));
+            }
         }
     }
 }

@@ -15,8 +15,8 @@ use crate::record::{Mark, Page, Stamp};
 use crate::source;
 use crate::source::frappe::Fetched;
 
-/// Names and stamps asked for in one request: some 3 MB, 10 seconds on a line of 2 Mbit/s.
-const LISTING_SIZE: usize = 50_000;
+/// Names and stamps asked for in one request, at least and at most: up to 3 MB, 10 seconds on a line of 2 Mbit/s.
+pub(super) const LISTING_SIZE: (usize, usize) = (100, 50_000);
 
 /// Names looked up in the ledger at once; what they give is held beside the whole listing.
 const LOOKUP_SIZE: usize = 5_000;
@@ -119,7 +119,7 @@ impl Work<'_> {
             }
             self.note_the_future(&listing);
             newest = newest.or_else(|| highest_present(&listing));
-            let is_last = listing.page.len() < LISTING_SIZE && !may_be_cut(listing.page.len());
+            let is_last = listing.page.len() < listing.asked && !may_be_cut(listing.page.len());
             self.apply_news(&listing, care, leavers).await?;
             if is_last {
                 break;
@@ -129,8 +129,8 @@ impl Work<'_> {
         Ok(newest)
     }
 
-    async fn listing(&self, cursor: Option<&Mark>) -> Result<Fetched, Error> {
-        let asking = self.engine.hq.changes(self.job, cursor, LISTING_SIZE, self.meter);
+    async fn listing(&mut self, cursor: Option<&Mark>) -> Result<Fetched, Error> {
+        let asking = self.engine.hq.changes(self.job, cursor, &mut self.listing_size, self.meter);
         let asking = async { asking.await.map_err(Error::source("asking HQ what changed")) };
         unless_stopped(self.stop, asking).await
     }
@@ -143,9 +143,12 @@ impl Work<'_> {
     ) -> Result<(), Error> {
         let marks = listing.page.marks();
         let news = self.news_among(marks, care).await?;
-        for chunk in news.chunks(self.page_size.max(1)) {
+        let mut rest = news.as_slice();
+        while !rest.is_empty() {
             self.go_on()?;
+            let (chunk, later) = rest.split_at(self.page_size.get().min(rest.len()));
             self.apply_chunk(chunk, listing, care, leavers).await?;
+            rest = later;
         }
         if let Some(last) = marks.last() {
             let watermark = self.progress.watermark.after(last, listing.read_at, listing.hq_now);
@@ -215,7 +218,8 @@ impl Work<'_> {
     /// That a record does not come proves little: an answer may be empty or short by a fault. So HQ is asked which
     /// of the absent it has at all, filters aside, and then for those once more.
     pub(super) async fn fetch_news(&mut self, names: &[&str]) -> Result<Fate, Error> {
-        let (page, mut too_large) = self.records_or_fewer(names).await?;
+        let (page, mut too_large) = self.records_and_too_large(names).await?;
+        let page = page.only(names);
         let mut absent = absent_from(&page, names);
         absent.retain(|name| !too_large.iter().any(|large| large == name));
         if absent.is_empty() {
@@ -226,9 +230,9 @@ impl Work<'_> {
         let page = match alive.as_slice() {
             [] => page,
             alive => {
-                let (more, too_large_now) = self.records_or_fewer(alive).await?;
+                let (more, too_large_now) = self.records_and_too_large(alive).await?;
                 too_large.extend(too_large_now);
-                page.joined(&more)
+                page.joined(&more.only(alive))
             }
         };
         let outside =
@@ -236,30 +240,6 @@ impl Work<'_> {
         let outside = outside.map(str::to_owned).collect();
         let owned = |names: Vec<&str>| names.into_iter().map(str::to_owned).collect();
         Ok(Fate { outside, missing: owned(missing), too_large, page })
-    }
-
-    /// The whole records of these names, and the names of those that are too large to be had even alone.
-    async fn records_or_fewer(&mut self, names: &[&str]) -> Result<(Page, Vec<String>), Error> {
-        let mut joined: Option<Page> = None;
-        let mut too_large = Vec::new();
-        let mut waiting = vec![names];
-        while let Some(some) = waiting.pop() {
-            match self.records(some).await {
-                Err(Error::Source { cause: source::Error::TooLarge { .. }, .. }) if some.len() > 1 => {
-                    let (left, right) = some.split_at(some.len() / 2);
-                    waiting.extend([right, left]);
-                    self.page_size = (self.page_size / 2).max(1);
-                }
-                Err(Error::Source { cause: source::Error::TooLarge { .. }, .. }) => {
-                    too_large.extend(some.iter().map(|name| (*name).to_owned()));
-                }
-                page => {
-                    let page = page?.only(some);
-                    joined = Some(joined.map_or_else(|| page.clone(), |joined| joined.joined(&page)));
-                }
-            }
-        }
-        Ok((joined.unwrap_or_else(|| Page::empty(self.job.mapping.fields())), too_large))
     }
 
     /// Counts the records of a page that are stamped ahead of HQ's clock.

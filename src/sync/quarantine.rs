@@ -54,8 +54,11 @@ impl Work<'_> {
 
     /// Tries these parked records again, by their names at HQ.
     pub(super) async fn retry(&mut self, names: &[&str]) -> Result<(), Error> {
-        for chunk in names.chunks(self.page_size.max(1)) {
+        let mut rest = names;
+        while !rest.is_empty() {
             self.go_on()?;
+            let (chunk, later) = rest.split_at(self.page_size.get().min(rest.len()));
+            rest = later;
             let Fate { page, outside, missing, too_large } = self.fetch_news(chunk).await?;
             let step = Step { progress: self.progress.clone(), care: Care::News };
             self.page(page, step).await?;

@@ -7,14 +7,16 @@ use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
 
 use super::gone::Tombstones;
+use super::poll::LISTING_SIZE;
 use super::round::Order;
+use super::whole::CHILDREN_SIZE;
 use super::{Engine, Error, Event, Mode};
 use crate::config::Job;
 use crate::crash::{self, Point};
 use crate::quarantine::Parked;
 use crate::record::{Mark, Stamp};
 use crate::run::{Counts, Run, Status};
-use crate::source::Meter;
+use crate::source::{Meter, PageSize};
 use crate::store::{self, Stream, Table};
 use crate::watermark::Progress;
 
@@ -35,8 +37,12 @@ pub(super) struct Work<'e> {
     pub(super) counts: Counts,
     /// The job's records in quarantine, with the stamps of the versions that were tried.
     pub(super) parked: HashMap<String, Stamp>,
-    /// Records asked for in one request; halved when an answer is too large to take.
-    pub(super) page_size: usize,
+    /// Records asked for in one request, and written in one transaction.
+    pub(super) page_size: PageSize,
+    /// Names and stamps asked for in one request.
+    pub(super) listing_size: PageSize,
+    /// Parents whose child rows are asked for in one request.
+    pub(super) children_size: PageSize,
     /// Records stamped ahead of HQ's clock that this run has met.
     pub(super) from_the_future: u64,
 }
@@ -161,7 +167,9 @@ impl Engine {
             progress: progress.map_err(Error::store("reading the watermark"))?.unwrap_or_default(),
             counts: Counts::default(),
             parked: HashMap::new(),
-            page_size: job.page_size as usize,
+            page_size: PageSize::new(job.page_size as usize),
+            listing_size: PageSize::between(LISTING_SIZE.0, LISTING_SIZE.1),
+            children_size: PageSize::between(1, CHILDREN_SIZE),
             from_the_future: 0,
         };
         let outcome = match work.begin().await {

@@ -11,6 +11,9 @@ use super::run::{Work, unless_stopped};
 use crate::record::{Page, Record, Stamp};
 use crate::source;
 
+/// Parents whose child rows are asked for in one request, at most.
+pub(super) const CHILDREN_SIZE: usize = 5_000;
+
 /// How often a parent that is being saved all the time is read again; its next version comes by itself.
 const ATTEMPTS: usize = 3;
 
@@ -34,7 +37,7 @@ impl Whole {
 
 impl Work<'_> {
     /// Reads the child rows of the records in `page` that `is_wanted`, and again what was saved meanwhile.
-    pub(super) async fn whole(&self, page: Page, is_wanted: impl Fn(&str) -> bool) -> Result<Vec<Whole>, Error> {
+    pub(super) async fn whole(&mut self, page: Page, is_wanted: impl Fn(&str) -> bool) -> Result<Vec<Whole>, Error> {
         let mut wholes = Vec::with_capacity(1);
         let mut page = page;
         let mut accepted: HashSet<String> = HashSet::new();
@@ -59,34 +62,56 @@ impl Work<'_> {
         Ok(wholes)
     }
 
-    /// The whole records of these names that match the job's filters; smaller requests where the answer is too large.
-    pub(super) async fn records(&self, names: &[&str]) -> Result<Page, Error> {
-        let asking = self.engine.hq.records(self.job, names, self.meter);
-        let asking = async { asking.await.map_err(Error::source("reading changed records")) };
-        Ok(unless_stopped(self.stop, asking).await?.page)
+    /// The whole records of these names that match the job's filters, in as many requests as HQ and the line need.
+    pub(super) async fn records(&mut self, names: &[&str]) -> Result<Page, Error> {
+        let (page, too_large) = self.records_and_too_large(names).await?;
+        if too_large.is_empty() {
+            return Ok(page);
+        }
+        let cause = source::Error::TooLarge { limit: source::MAX_BODY };
+        Err(Error::source("reading changed records")(cause))
     }
 
-    async fn children_of(&self, page: &Page, is_wanted: &impl Fn(&str) -> bool) -> Result<Vec<Vec<Page>>, Error> {
-        let parents: Vec<&str> = page.records().map(|record| record.name()).filter(|name| is_wanted(name)).collect();
-        let mut children = Vec::with_capacity(self.job.mapping.children().len());
-        for child in self.job.mapping.children() {
-            let mut pages = Vec::with_capacity(1);
-            if !parents.is_empty() {
-                let step = || format!("reading child table {}", child.field);
-                let doctype = self.engine.hq.child_doctype(&self.job.doctype, &child.field, self.meter).await;
-                let doctype = doctype.map_err(Error::source(step()))?;
-                let mut waiting = vec![parents.as_slice()];
-                while let Some(some) = waiting.pop() {
-                    let asking = self.engine.hq.children(self.job, &doctype, child, some, self.meter);
-                    let asking = async { Ok(asking.await) };
-                    match unless_stopped(self.stop, asking).await? {
-                        Err(source::Error::TooLarge { .. }) if some.len() > 1 => {
-                            let (left, right) = some.split_at(some.len() / 2);
-                            waiting.extend([right, left]);
-                        }
-                        answer => pages.push(answer.map_err(Error::source(step()))?),
-                    }
+    /// As [`Work::records`], and the names of those that are too large to be had even alone.
+    pub(super) async fn records_and_too_large(&mut self, names: &[&str]) -> Result<(Page, Vec<String>), Error> {
+        let mut joined: Option<Page> = None;
+        let mut too_large = Vec::new();
+        let mut rest = names;
+        while let Some((first, others)) = rest.split_first() {
+            let asking = self.engine.hq.records(self.job, rest, &mut self.page_size, self.meter);
+            match unless_stopped(self.stop, async { Ok(asking.await) }).await? {
+                Ok(fetched) => {
+                    joined = Some(joined.map_or_else(|| fetched.page.clone(), |joined| joined.joined(&fetched.page)));
+                    rest = rest.get(fetched.asked..).unwrap_or_default();
                 }
+                // The page has been made smaller until the first record stood alone.
+                Err(source::Error::TooLarge { .. }) if self.page_size.get() == 1 => {
+                    too_large.push((*first).to_owned());
+                    rest = others;
+                }
+                Err(error) => return Err(Error::source("reading changed records")(error)),
+            }
+        }
+        Ok((joined.unwrap_or_else(|| Page::empty(self.job.mapping.fields())), too_large))
+    }
+
+    async fn children_of(&mut self, page: &Page, is_wanted: &impl Fn(&str) -> bool) -> Result<Vec<Vec<Page>>, Error> {
+        let parents: Vec<&str> = page.records().map(|record| record.name()).filter(|name| is_wanted(name)).collect();
+        let (hq, job, meter) = (&self.engine.hq, self.job, self.meter);
+        let mut children = Vec::with_capacity(job.mapping.children().len());
+        for child in job.mapping.children() {
+            let mut pages = Vec::with_capacity(1);
+            let mut rest = parents.as_slice();
+            while !rest.is_empty() {
+                let step = || Error::source(format!("reading child table {}", child.field));
+                let size = &mut self.children_size;
+                let asking = async {
+                    let doctype = hq.child_doctype(&job.doctype, &child.field, meter).await.map_err(step())?;
+                    hq.children(job, &doctype, child, rest, size, meter).await.map_err(step())
+                };
+                let fetched = unless_stopped(self.stop, asking).await?;
+                rest = rest.get(fetched.asked..).unwrap_or_default();
+                pages.push(fetched.page);
             }
             children.push(pages);
         }

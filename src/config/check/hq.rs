@@ -14,6 +14,10 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 /// 5,000 records a second at the usual page size, which no first load outruns, while an outlet is one of many.
 const DEFAULT_MAX_REQUESTS_PER_SECOND: u32 = 10;
 
+/// What a first load takes of HQ's limit and no more, so that twenty of them fit beside each other. An idle outlet takes far
+/// less (7 ms a poll), and the reserve that each leaves bounds all of them together.
+const DEFAULT_BUDGET_SHARE: f64 = 5.0;
+
 /// With the delays below, the last attempt falls within a quarter of a minute: past a restart of HQ's web server, and
 /// before the next run is due.
 const DEFAULT_MAX_ATTEMPTS: u32 = 6;
@@ -36,6 +40,7 @@ pub(super) fn hq(raw: RawHq, findings: &mut Findings<'_>) -> Option<Hq> {
         time_zone: raw.time_zone?,
         timeout: raw.timeout.map_or(DEFAULT_TIMEOUT, |time| time.0),
         max_requests_per_second: (bound > 0).then_some(bound),
+        budget_share: raw.budget_share.unwrap_or(DEFAULT_BUDGET_SHARE),
         retry,
     })
 }

@@ -47,6 +47,11 @@ static HQ: Section = Section {
             "How long to wait for a connection, the headers, and each further piece of an answer.",
         ),
         may("max_requests_per_second", Kind::Integer { least: 0, most: 10_000 }, "Over all jobs; 0 for no bound."),
+        may(
+            "budget_share",
+            Kind::Number { least: 0.01, most: 100.0 },
+            "The share of HQ's rate limit that this outlet takes in a window, in percent.",
+        ),
         may("retry", Kind::Table(&RETRY), "How a failed request is repeated."),
     ],
     later: &[],

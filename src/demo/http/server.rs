@@ -20,7 +20,7 @@ use super::super::site::Site;
 use super::answer::{self, Answer};
 use super::request::Incoming;
 use super::route::{self, Twist};
-use super::wire::{Cut, Tap};
+use super::wire::{Cut, End, Tap};
 
 /// Largest body taken; nginx in front of Frappe commonly allows 50 MB (recording 1518).
 const BODY_LIMIT: usize = 50 << 20;
@@ -97,7 +97,11 @@ pub fn serve(site: &Site, address: SocketAddr) -> io::Result<Server> {
 enum Delivery {
     Whole,
     CutBody,
+    StallBody,
+    Trickle,
     CutGzip,
+    /// Said to be gzip, and sent as it is.
+    AsGzip,
 }
 
 async fn handle(State(site): State<Site>, ConnectInfo(cut): ConnectInfo<Cut>, request: Request) -> Response {
@@ -114,6 +118,7 @@ async fn handle(State(site): State<Site>, ConnectInfo(cut): ConnectInfo<Cut>, re
     let mut twist = Twist::default();
     let mut delivery = Delivery::Whole;
     let mut is_lost = false;
+    let mut end = End::default();
     let mut content_type = None;
     let mut instead = None;
     let told = fault.as_ref().map(|fault| format!("{fault:?}"));
@@ -123,23 +128,43 @@ async fn handle(State(site): State<Site>, ConnectInfo(cut): ConnectInfo<Cut>, re
             is_lost = true;
             instead = Some(Answer::new(0, "", Vec::new()));
         }
+        Some(Fault::Reset) => {
+            (is_lost, end) = (true, End::Reset);
+            instead = Some(Answer::new(0, "", Vec::new()));
+        }
+        Some(Fault::Raw(bytes)) => {
+            (is_lost, end) = (true, End::After(bytes));
+            instead = Some(Answer::new(0, "", Vec::new()));
+        }
         Some(Fault::Late(delay)) => tokio::time::sleep(delay).await,
         Some(Fault::Hold(hold)) => hold.wait().await,
         Some(Fault::LoseAnswer) => is_lost = true,
         Some(Fault::CutBody) => delivery = Delivery::CutBody,
+        Some(Fault::StallBody) => delivery = Delivery::StallBody,
+        Some(Fault::Trickle) => delivery = Delivery::Trickle,
         Some(Fault::CutGzip) => delivery = Delivery::CutGzip,
+        Some(Fault::GarbageGzip) => {
+            delivery = Delivery::AsGzip;
+            instead = Some(Answer::new(200, "application/json", b"\x1f\x8b\x08\x00 no gzip at all".to_vec()));
+        }
+        Some(Fault::Bomb(size)) => {
+            delivery = Delivery::AsGzip;
+            instead = Some(Answer::new(200, "application/json", bomb(size)));
+        }
+        Some(Fault::Answer(status, content_type, body)) => instead = Some(Answer::new(status, &content_type, body)),
+        Some(Fault::Redirect(status, to)) => {
+            let mut answer = Answer::html(status, "Redirecting...");
+            answer.headers.push(("location", to));
+            instead = Some(answer);
+        }
         Some(Fault::HtmlPage) => instead = Some(Answer::html(200, "Welcome")),
         Some(Fault::LoginRedirect) => {
             let mut answer = Answer::html(302, "Redirecting...");
             answer.headers.push(("location", "/login".to_owned()));
             instead = Some(answer);
         }
-        Some(Fault::TooMany(seconds)) => {
-            let refusal = Refusal::new(429, "frappe.exceptions.TooManyRequestsError");
-            let mut answer = Answer::refusal(&incoming, &refusal);
-            answer.headers.push(("retry-after", seconds.to_string()));
-            instead = Some(answer);
-        }
+        Some(Fault::TooMany(seconds)) => instead = Some(too_many(&incoming, seconds.to_string())),
+        Some(Fault::Asked(text)) => instead = Some(too_many(&incoming, text)),
         Some(Fault::Proxy(status)) => instead = Some(Answer::proxy(status)),
         Some(Fault::Exception(status, exc_type)) => {
             let refusal = Refusal::new(status, &format!("frappe.exceptions.{exc_type}"));
@@ -173,7 +198,7 @@ async fn handle(State(site): State<Site>, ConnectInfo(cut): ConnectInfo<Cut>, re
         fault: told,
     });
     if is_lost {
-        cut.now();
+        cut.now(end);
         return plain(Answer::new(500, "text/plain", Vec::new()));
     }
     if !line.latency.is_zero() {
@@ -191,10 +216,11 @@ fn send(
     line: front::Line,
 ) -> Response {
     let mut headers = answer.header_map(site.now(), transport);
-    let is_zipped = delivery == Delivery::CutGzip || answer.is_compressible(transport, incoming);
+    let is_zipped =
+        matches!(delivery, Delivery::CutGzip | Delivery::AsGzip) || answer.is_compressible(transport, incoming);
     let mut body = if is_zipped {
         headers.insert("content-encoding", HeaderValue::from_static("gzip"));
-        answer::gzip(&answer.body)
+        if delivery == Delivery::AsGzip { answer.body } else { answer::gzip(&answer.body) }
     } else {
         answer.body
     };
@@ -204,11 +230,13 @@ fn send(
     headers.insert("content-length", HeaderValue::from(body.len()));
     let body = if incoming.method == "HEAD" {
         Body::empty()
-    } else if delivery == Delivery::CutBody {
+    } else if matches!(delivery, Delivery::CutBody | Delivery::StallBody) {
         body.truncate(body.len() / 2);
-        pieces(body, None, true)
+        pieces(body, None, if delivery == Delivery::CutBody { Close::BreaksOff } else { Close::Never })
+    } else if delivery == Delivery::Trickle {
+        pieces(body, Some(1), Close::Well)
     } else if let Some(speed) = line.bytes_per_second {
-        pieces(body, Some(speed), false)
+        pieces(body, Some(speed), Close::Well)
     } else {
         Body::from(body)
     };
@@ -218,19 +246,28 @@ fn send(
     response
 }
 
-/// A body that comes piece by piece, and may break off at its end.
-fn pieces(body: Vec<u8>, bytes_per_second: Option<u32>, breaks_off: bool) -> Body {
+/// How a body ends.
+#[derive(Debug, Clone, Copy)]
+enum Close {
+    Well,
+    BreaksOff,
+    Never,
+}
+
+/// A body that comes piece by piece, and may not come to its end.
+fn pieces(body: Vec<u8>, bytes_per_second: Option<u32>, close: Close) -> Body {
     let per_piece = bytes_per_second.map_or(body.len(), |speed| usize::try_from(speed / 50).unwrap_or(1)).max(1);
     let pauses = bytes_per_second.is_some();
     let stream = futures_util::stream::unfold(Some(Bytes::from(body)), move |rest| async move {
         let mut rest = rest?;
         if rest.is_empty() {
-            if breaks_off {
+            match close {
+                Close::Well => return None,
                 // Long enough for what came before to reach the other side.
-                tokio::time::sleep(PIECE_TIME).await;
-                return Some((Err(io::Error::from(io::ErrorKind::ConnectionAborted)), None));
+                Close::BreaksOff => tokio::time::sleep(PIECE_TIME).await,
+                Close::Never => std::future::pending().await,
             }
-            return None;
+            return Some((Err(io::Error::from(io::ErrorKind::ConnectionAborted)), None));
         }
         if pauses {
             tokio::time::sleep(PIECE_TIME).await;
@@ -256,6 +293,21 @@ fn expire(site: &Site, incoming: &Incoming) {
             .filter(|user| user.key == key)
             .for_each(|user| user.is_expired = true);
     }
+}
+
+fn too_many(incoming: &Incoming, retry_after: String) -> Answer {
+    let refusal = Refusal::new(429, "frappe.exceptions.TooManyRequestsError");
+    let mut answer = Answer::refusal(incoming, &refusal);
+    answer.headers.push(("retry-after", retry_after));
+    answer
+}
+
+/// White space before an answer's end, packed once and repeated: gzip may consist of members.
+fn bomb(mebibytes: usize) -> Vec<u8> {
+    let mut packed = answer::gzip(b"{\"data\": [");
+    packed.extend(answer::gzip(&vec![b' '; 1 << 20]).repeat(mebibytes));
+    packed.extend(answer::gzip(b"]}"));
+    packed
 }
 
 fn oversized(bytes: usize) -> Answer {

@@ -3,8 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use axum::extract::connect_info::Connected;
@@ -12,14 +11,30 @@ use axum::serve::{IncomingStream, Listener};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 
-/// Says that a connection is to be closed without another byte.
+/// How a connection ends that is cut.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Cut(Arc<AtomicBool>);
+pub(super) enum End {
+    /// Without another byte.
+    #[default]
+    Silent,
+    /// By a reset.
+    Reset,
+    /// After these bytes.
+    After(Vec<u8>),
+}
+
+/// Says that a connection is to be closed.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Cut(Arc<Mutex<Option<End>>>);
 
 impl Cut {
-    /// Lets nothing more out; the server then closes the connection.
-    pub(super) fn now(&self) {
-        self.0.store(true, Ordering::Release);
+    /// Lets nothing more out but what `end` says; the server then closes the connection.
+    pub(super) fn now(&self, end: End) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(end);
+    }
+
+    fn end(&self) -> Option<End> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -62,8 +77,17 @@ impl AsyncRead for Wire {
 
 impl AsyncWrite for Wire {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        if self.cut.0.load(Ordering::Acquire) {
-            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        match self.cut.end() {
+            None => {}
+            Some(end) => {
+                match end {
+                    End::Silent => {}
+                    End::Reset => self.stream.set_zero_linger()?,
+                    // So few bytes always fit the empty buffer of the connection.
+                    End::After(last) => drop(self.stream.try_write(&last)?),
+                }
+                return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+            }
         }
         Pin::new(&mut self.stream).poll_write(context, bytes)
     }

@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use self::query::{Query, encode};
 use super::client::{Answer, Client, Meter, Request};
 use super::error::Error;
+use super::page_size::{Came, PageSize};
 use crate::clock::Clock;
 use crate::config::{Hq, Job};
 use crate::mapping::ChildTable;
@@ -32,6 +33,8 @@ pub const DELETED_DOCUMENT: &str = "Deleted Document";
 pub struct Fetched {
     /// The records.
     pub page: Page,
+    /// How many records, or records of how many names, were asked for.
+    pub asked: usize,
     /// When the answer came, on the outlet's clock.
     pub read_at: DateTime<Utc>,
     /// The wall clock at HQ when it answered.
@@ -85,7 +88,7 @@ impl Frappe {
     /// # Errors
     /// See [`Client::new`].
     pub fn new(hq: &Hq, site: &str, clock: Clock) -> Result<Self, Error> {
-        let client = Client::new(hq, site)?;
+        let client = Client::new(hq, site, clock.clone())?;
         Ok(Self { client, zone: hq.time_zone, clock, child_doctypes: Mutex::default() })
     }
 
@@ -93,10 +96,26 @@ impl Frappe {
     ///
     /// # Errors
     /// All of [`Error`].
-    pub async fn page(&self, job: &Job, from: Option<&Mark>, limit: usize, meter: &Meter) -> Result<Fetched, Error> {
+    pub async fn page(
+        &self,
+        job: &Job,
+        from: Option<&Mark>,
+        size: &mut PageSize,
+        meter: &Meter,
+    ) -> Result<Fetched, Error> {
         let fields = job.mapping.fields();
-        let query = Query { filters: job.filters.clone(), limit, ..list(&job.doctype, fields.names()) };
-        self.keyset(query, "modified", from, fields, meter).await
+        let query = Query { filters: job.filters.clone(), ..list(&job.doctype, fields.names()) };
+        self.keyset(query, "modified", from, fields, size, meter).await
+    }
+
+    /// `name` and `modified` of the first record after `from` that matches the job's filters.
+    ///
+    /// # Errors
+    /// All of [`Error`].
+    pub async fn mark_after(&self, job: &Job, from: Option<&Mark>, meter: &Meter) -> Result<Fetched, Error> {
+        let fields = Fields::new([]);
+        let query = Query { filters: job.filters.clone(), ..list(&job.doctype, fields.names()) };
+        self.keyset(query, "modified", from, &fields, &mut PageSize::fixed(1), meter).await
     }
 
     /// Whole records without a `modified` (loaded by SQL), after `name` in HQ's order. They match no filter on
@@ -104,41 +123,59 @@ impl Frappe {
     ///
     /// # Errors
     /// All of [`Error`].
-    pub async fn unstamped(&self, job: &Job, name: &str, limit: usize, meter: &Meter) -> Result<Fetched, Error> {
+    pub async fn unstamped(&self, job: &Job, name: &str, size: &mut PageSize, meter: &Meter) -> Result<Fetched, Error> {
         let fields = job.mapping.fields();
         let mut filters = job.filters.clone();
         filters.push(json!(["modified", "is", "not set"]));
         if !name.is_empty() {
             filters.push(json!(["name", ">", name]));
         }
-        let query = Query { filters, limit, order_by: "name asc", ..list(&job.doctype, fields.names()) };
-        self.ask(query, fields, meter).await
+        let query = Query { filters, order_by: "name asc", ..list(&job.doctype, fields.names()) };
+        self.ask(&|limit| (Query { limit, ..query.clone() }, limit), fields, &in_any_order, size, meter)
+            .await
     }
 
     /// `name` and `modified` of every record after `from`, whether or not it matches the job's filters.
     ///
     /// # Errors
     /// All of [`Error`].
-    pub async fn changes(&self, job: &Job, from: Option<&Mark>, limit: usize, meter: &Meter) -> Result<Fetched, Error> {
+    pub async fn changes(
+        &self,
+        job: &Job,
+        from: Option<&Mark>,
+        size: &mut PageSize,
+        meter: &Meter,
+    ) -> Result<Fetched, Error> {
         let fields = Fields::new([]);
-        let query = Query { limit, ..list(&job.doctype, fields.names()) };
-        self.keyset(query, "modified", from, &fields, meter).await
+        self.keyset(list(&job.doctype, fields.names()), "modified", from, &fields, size, meter).await
     }
 
-    /// The whole records of these names, as far as they match the job's filters, in HQ's order.
+    /// The whole records of the first of these names, as many as `size` allows, as far as they match the job's filters,
+    /// in HQ's order. [`Fetched::asked`] tells how many names that were.
     ///
     /// `in` matches by collation (recording 206), so other records may come along; they are left out.
     ///
     /// # Errors
     /// All of [`Error`].
-    pub async fn records(&self, job: &Job, names: &[&str], meter: &Meter) -> Result<Fetched, Error> {
+    pub async fn records(
+        &self,
+        job: &Job,
+        names: &[&str],
+        size: &mut PageSize,
+        meter: &Meter,
+    ) -> Result<Fetched, Error> {
         let fields = job.mapping.fields();
-        let mut filters = job.filters.clone();
-        filters.push(json!(["name", "in", names]));
-        self.ask(Query { filters, ..list(&job.doctype, fields.names()) }, fields, meter).await
+        let query = |size| {
+            let some = first(names, size);
+            let mut filters = job.filters.clone();
+            filters.push(json!(["name", "in", some]));
+            (Query { filters, ..list(&job.doctype, fields.names()) }, some.len())
+        };
+        self.ask(&query, fields, &in_any_order, size, meter).await
     }
 
-    /// The child rows of these parents, ordered by parent and `idx`.
+    /// The child rows of the first of these parents, as many as `size` allows, ordered by parent and `idx`.
+    /// [`Fetched::asked`] tells how many parents that were.
     ///
     /// # Errors
     /// All of [`Error`].
@@ -148,21 +185,26 @@ impl Frappe {
         child_doctype: &str,
         child: &ChildTable,
         parents: &[&str],
+        size: &mut PageSize,
         meter: &Meter,
-    ) -> Result<Page, Error> {
-        let filters = vec![
-            json!(["parent", "in", parents]),
-            // `parent` checks only the permission; rows of other parents' types would come too (recording 530a).
-            json!(["parenttype", "=", job.doctype]),
-            json!(["parentfield", "=", child.field]),
-        ];
-        let query = Query {
-            parent: Some(&job.doctype),
-            filters,
-            order_by: "parent asc, idx asc, name asc",
-            ..list(child_doctype, child.fields.names())
+    ) -> Result<Fetched, Error> {
+        let query = |size| {
+            let some = first(parents, size);
+            let filters = vec![
+                json!(["parent", "in", some]),
+                // `parent` checks only the permission; rows of other parents' types would come too (recording 530a).
+                json!(["parenttype", "=", job.doctype]),
+                json!(["parentfield", "=", child.field]),
+            ];
+            let query = Query {
+                parent: Some(&job.doctype),
+                filters,
+                order_by: "parent asc, idx asc, name asc",
+                ..list(child_doctype, child.fields.names())
+            };
+            (query, some.len())
         };
-        Ok(self.ask(query, &child.fields, meter).await?.page)
+        self.ask(&query, &child.fields, &in_any_order, size, meter).await
     }
 
     /// The mark of the newest record of a DocType that matches `filters`, stamped at or before `upto`.
@@ -184,7 +226,7 @@ impl Frappe {
         filters.push(json!([stamp, ">=", Stamp::never().as_str()]));
         filters.extend(upto.map(|upto| json!([stamp, "<=", upto.as_str()])));
         let query = Query { order_by: &order_by, limit: 1, filters, ..list(doctype, fields.names()) };
-        let fetched = self.ask(query, &fields, meter).await?;
+        let fetched = self.ask_once(query, &fields, meter).await?;
         Ok((fetched.page.marks().first().cloned(), fetched))
     }
 
@@ -204,10 +246,9 @@ impl Frappe {
         let query = Query {
             filters: vec![json!(["deleted_doctype", "in", doctypes])],
             order_by: "creation asc, name asc",
-            limit,
             ..list(DELETED_DOCUMENT, fields.names())
         };
-        self.keyset(query, "creation", from, &fields, meter).await
+        self.keyset(query, "creation", from, &fields, &mut PageSize::fixed(limit), meter).await
     }
 
     /// Which of these names HQ has a record of, to the byte.
@@ -217,7 +258,7 @@ impl Frappe {
     pub async fn living(&self, doctype: &str, names: &[&str], meter: &Meter) -> Result<HashSet<String>, Error> {
         let fields = Fields::new([]);
         let query = Query { filters: vec![json!(["name", "in", names])], ..list(doctype, fields.names()) };
-        let page = self.ask(query, &fields, meter).await?.page;
+        let page = self.ask_once(query, &fields, meter).await?.page;
         Ok(page.marks().iter().map(|mark| mark.name.clone()).collect())
     }
 
@@ -302,33 +343,70 @@ impl Frappe {
         stamp: &str,
         from: Option<&Mark>,
         fields: &Fields,
+        size: &mut PageSize,
         meter: &Meter,
     ) -> Result<Fetched, Error> {
-        let fetched = self.ask(query.after(stamp, from), fields, meter).await?;
-        let stamps = || fetched.page.marks().iter().map(|mark| &mark.modified);
-        if !stamps().is_sorted() || from.zip(stamps().next()).is_some_and(|(from, first)| *first < from.modified) {
+        let in_order = |page: &Page| {
+            let stamps = || page.marks().iter().map(|mark| &mark.modified);
+            if stamps().is_sorted() && from.zip(stamps().next()).is_none_or(|(from, first)| *first >= from.modified) {
+                return Ok(());
+            }
             let from = from.map_or_else(|| "the beginning".to_owned(), |from| from.modified.to_string());
-            return Err(BadPage::Shape(format!("the list after {from} is not in the order asked for")).into());
-        }
-        Ok(fetched)
+            Err(BadPage::Shape(format!("the list after {from} is not in the order asked for")).into())
+        };
+        let query = query.after(stamp, from);
+        self.ask(&|limit| (Query { limit, ..query.clone() }, limit), fields, &in_order, size, meter).await
     }
 
-    async fn ask(&self, query: Query<'_>, fields: &Fields, meter: &Meter) -> Result<Fetched, Error> {
-        let answer = self.client.send(&query.request(), meter).await?;
-        let page = match decode::page(&answer.body, fields) {
+    async fn ask_once(&self, query: Query<'_>, fields: &Fields, meter: &Meter) -> Result<Fetched, Error> {
+        let asked = query.limit;
+        self.ask(&|_size| (query.clone(), asked), fields, &in_any_order, &mut PageSize::fixed(1), meter)
+            .await
+    }
+
+    /// Asks what `query` makes of a size, which is also how many records or names that asks for, and takes the page that
+    /// passes `check`.
+    async fn ask<'q>(
+        &self,
+        query: &impl Fn(usize) -> (Query<'q>, usize),
+        fields: &Fields,
+        check: &impl Fn(&Page) -> Result<(), Error>,
+        size: &mut PageSize,
+        meter: &Meter,
+    ) -> Result<Fetched, Error> {
+        let patience = self.client.patience();
+        let read = |answer: Answer, size| {
+            let page = decode::page(&answer.body, fields)?;
+            check(&page)?;
+            let (_, asked) = query(size);
+            let came = Came { asked, rows: page.len(), bytes: answer.body.len(), took: answer.took, patience };
+            let read_at = self.clock.now();
+            let hq_now = answer.date.unwrap_or(read_at).with_timezone(&self.zone).naive_local();
+            Ok((Fetched { page, asked, read_at, hq_now }, came))
+        };
+        match self.client.ask(size, |size| query(size).0.request(), read, meter).await {
+            Ok((fetched, came)) => {
+                size.came(&came);
+                Ok(fetched)
+            }
             // Arrays do not say which field is missing; objects do.
-            Err(Error::Page(BadPage::Width { asked, got })) => {
-                let named = Query { is_compact: false, limit: 1, ..query };
+            Err(error @ Error::Page(BadPage::Width { .. })) => {
+                let named = Query { is_compact: false, limit: 1, ..query(1).0 };
                 let answer = self.client.send(&named.request(), meter).await?;
                 decode::page(&answer.body, fields)?;
-                return Err(BadPage::Width { asked, got }.into());
+                Err(error)
             }
-            decoded => decoded?,
-        };
-        let read_at = self.clock.now();
-        let hq_now = answer.date.unwrap_or(read_at).with_timezone(&self.zone).naive_local();
-        Ok(Fetched { page, read_at, hq_now })
+            Err(error) => Err(error),
+        }
     }
+}
+
+fn in_any_order(_page: &Page) -> Result<(), Error> {
+    Ok(())
+}
+
+fn first<'n, 's>(names: &'s [&'n str], size: usize) -> &'s [&'n str] {
+    names.get(..size).unwrap_or(names)
 }
 
 fn list<'a>(doctype: &'a str, fields: &'a [String]) -> Query<'a> {
