@@ -29,6 +29,8 @@ mod contract;
 #[cfg(test)]
 mod crash_points;
 #[cfg(test)]
+mod disks;
+#[cfg(test)]
 mod kills;
 #[cfg(test)]
 mod kind_to_hq;
