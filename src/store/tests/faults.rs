@@ -18,6 +18,7 @@ on_every_database! {
     a_migration_that_was_cut_off_is_run_again
     connections_that_the_server_closed_are_replaced_unnoticed
     a_lease_that_ends_too_late_is_seen_as_it_is
+    who_loses_a_deadlock_may_repeat_at_once_and_keeps_nothing
 }
 
 /// Several statements, as a script of the outlet's.
@@ -184,6 +185,45 @@ async fn a_lease_that_ends_too_late_is_seen_as_it_is(world: &World) {
     let busy = world.store.acquire_lease("items", "me", now, ttl).await.unwrap();
     assert_eq!(busy, Lease::Busy { holder: "ahead".to_owned(), until });
     assert_eq!(world.store.lease("items").await.unwrap(), Some(("ahead".to_owned(), until)));
+}
+
+async fn who_loses_a_deadlock_may_repeat_at_once_and_keeps_nothing(world: &World) {
+    if world.kind == DatabaseKind::Sqlite {
+        return;
+    }
+    let table = world.prepare(&items()).await;
+    let row = |code: &str, qty| item(code, text(code), Cell::Int(qty));
+    world.insert(&table, &[row("a", 0), row("b", 0)]).await;
+    let (mut one, mut two) = (world.begin().await, world.begin().await);
+    one.mark().await.unwrap();
+    two.mark().await.unwrap();
+    one.update(&table, &[&row("a", 1)]).await.unwrap();
+    two.update(&table, &[&row("b", 2)]).await.unwrap();
+    let (b, a) = (row("b", 1), row("a", 2));
+    let (rows_b, rows_a) = ([&b], [&a]);
+    let (first, second) = tokio::join!(one.update(&table, &rows_b), two.update(&table, &rows_a));
+    let (lost, mut loser, winner) = match (first, second) {
+        (Err(lost), Ok(())) => (lost, one, two),
+        (Ok(()), Err(lost)) => (lost, two, one),
+        both => panic!("{both:?}"),
+    };
+    assert!(lost.is_passing() && lost.retry() == Retry::Later(None), "{lost:?}");
+    winner.commit().await.unwrap();
+    // PostgreSQL can go back to a mark even so; on MariaDB the whole transaction is gone, and says so.
+    match world.kind {
+        DatabaseKind::Mysql => {
+            let gone = loser.undo().await.unwrap_err();
+            assert!(matches!(gone, Error::Unavailable(_)), "{gone:?}");
+            loser.commit().await.unwrap_err();
+        }
+        DatabaseKind::Sqlite | DatabaseKind::Postgres => {
+            loser.undo().await.unwrap();
+            loser.rollback().await.unwrap();
+        }
+    }
+    let both = world.value("SELECT max(title) FROM items WHERE qty = 1").await;
+    let other = world.value("SELECT max(title) FROM items WHERE qty = 2").await;
+    assert!(both.is_some() != other.is_some(), "{both:?} {other:?}");
 }
 
 /// The file as another program left it, and what milkrun says of it.
