@@ -12,6 +12,7 @@ use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use serde_json::{Value, json};
 
+use crate::support::databases::server;
 use crate::support::proxy::Then;
 use crate::support::say;
 use crate::support::{Kind, Outlet, Proxy, Server, Shop};
@@ -190,6 +191,44 @@ fn the_line_is_cut_at_random_moments() {
         scene.recover();
     }
     assert!(hit * 2 >= rounds, "only {hit} of {rounds} runs met the cut");
+}
+
+fn the_line_to_the_database_is_cut(kind: Kind) {
+    use std::net::ToSocketAddrs as _;
+    let server = server(kind);
+    let (head, host) = server.rsplit_once('@').unwrap();
+    let line = Proxy::to(host.to_socket_addrs().unwrap().next().unwrap());
+    let url = format!("{head}@{}", line.address());
+    let mut scene = Scene::begin(kind);
+    scene.shop.move_to(Outlet::at(kind, &url), &scene.proxy.url());
+    let before = line.passed();
+    scene.recover();
+    let load = line.passed() - before;
+    let (rounds, mut hit) = (kills(4), 0);
+    for round in 0..rounds {
+        scene.next(round, |kind| Outlet::at(kind, &url));
+        let moment = scene.dice.random_range(load / 10..load / 2);
+        let told = line.after(moment, Then::Cut);
+        let outcome = scene.shop.outlet.run(&["sync"]);
+        line.heal();
+        if told.try_recv().is_ok() {
+            hit += 1;
+            outcome.expect_code(1);
+            assert!(format!("{outcome}").contains("the local database cannot be used right now"), "{outcome}");
+        }
+        scene.recover();
+    }
+    assert!(hit * 2 >= rounds, "only {hit} of {rounds} runs met the cut");
+}
+
+#[test]
+fn the_line_to_postgres_is_cut_at_random_moments() {
+    the_line_to_the_database_is_cut(Kind::Postgres);
+}
+
+#[test]
+fn the_line_to_mysql_is_cut_at_random_moments() {
+    the_line_to_the_database_is_cut(Kind::Mysql);
 }
 
 fn the_server_is_killed(kind: Kind) {

@@ -130,51 +130,63 @@ struct Wait {
 }
 
 impl Wait {
-    fn begin() -> Self {
-        Self { began: Instant::now(), seen: None }
-    }
-
-    /// How long the lease has stood as it does.
-    fn unchanged(&mut self, holder: &str, until: DateTime<Utc>) -> Duration {
-        match &self.seen {
-            Some((seen, seen_until, since)) if seen == holder && *seen_until == until => since.elapsed(),
-            Some(_) | None => {
-                self.seen = Some((holder.to_owned(), until, Instant::now()));
-                Duration::ZERO
-            }
+    /// What to make of the lease as it stands at `now`.
+    ///
+    /// No clock that is right ends a lease so late as an odd one. A holder that lives moves it on; one that does not for a
+    /// whole term is dead, however long its lease would last.
+    fn judge(&mut self, holder: &str, until: DateTime<Utc>, now: DateTime<Utc>) -> Verdict {
+        let since = match &self.seen {
+            Some((seen, seen_until, since)) if seen == holder && *seen_until == until => *since,
+            Some(_) | None => Instant::now(),
+        };
+        self.seen = Some((holder.to_owned(), until, since));
+        let is_odd = until > now + TERM + BEAT;
+        let patience = if is_odd { TERM + BEAT } else { PATIENCE };
+        if is_odd && since.elapsed() >= TERM {
+            Verdict::Dead
+        } else if self.began.elapsed() >= patience {
+            Verdict::TooLong
+        } else {
+            Verdict::Wait(patience)
         }
     }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Verdict {
+    /// Its holder is no more.
+    Dead,
+    /// The wait is over.
+    TooLong,
+    /// To be looked at again, for as long as this in all.
+    Wait(Duration),
 }
 
 impl Engine {
     /// Takes the job's lease, waiting a while for whoever has it.
     pub(super) async fn take_lease(&self, job: &str) -> Result<Held, Error> {
-        let mut wait = Wait::begin();
+        let mut wait = Wait { began: Instant::now(), seen: None };
         let mut since = None;
         loop {
             let now = self.clock.now();
             let lease = self.store.acquire_lease(job, self.holder.text(), now, TERM).await;
             let Lease::Busy { holder, until } = lease.map_err(Error::store("taking the job's lease"))? else { break };
-            // No clock that is right ends a lease so late. A holder that lives moves it on; one that does not for a whole
-            // term is dead, however long its lease would last.
-            let is_odd = until > now + TERM + BEAT;
+            let is_ours = holder == self.holder.text();
             let is_first = wait.seen.is_none();
-            let unchanged = wait.unchanged(&holder, until);
-            if holder != self.holder.text() && (is_dead(&holder) || (is_odd && unchanged >= TERM)) {
-                tracing::info!(job, holder, "taking over the lease of a process that died");
-                let released = self.store.release_lease(job, &holder).await;
-                released.map_err(Error::store("taking over a lease"))?;
-                continue;
+            match wait.judge(&holder, until, now) {
+                Verdict::Wait(_) | Verdict::TooLong if !is_ours && is_dead(&holder) => {
+                    self.take_over(job, &holder).await?;
+                }
+                Verdict::Dead => self.take_over(job, &holder).await?,
+                Verdict::TooLong => return Err(Error::Busy { holder, since, until }),
+                Verdict::Wait(patience) => {
+                    if is_first {
+                        since = self.running_since(job).await?;
+                        self.say_whom_we_wait_for(job, &holder, since, patience);
+                    }
+                    tokio::time::sleep(LOOK).await;
+                }
             }
-            let patience = if is_odd { TERM + BEAT } else { PATIENCE };
-            if is_first {
-                since = self.running_since(job).await?;
-                self.say_whom_we_wait_for(job, &holder, since, patience);
-            }
-            if wait.began.elapsed() >= patience {
-                return Err(Error::Busy { holder, since, until });
-            }
-            tokio::time::sleep(LOOK).await;
         }
         crash::point(Point::LeaseTaken);
         let (store, clock) = (self.store.clone(), self.clock.clone());
@@ -195,6 +207,12 @@ impl Engine {
             }
         });
         Ok(Held { job, _beat: AbortOnDropHandle::new(beat) })
+    }
+
+    async fn take_over(&self, job: &str, holder: &str) -> Result<(), Error> {
+        tracing::info!(job, holder, "taking over the lease of a process that died");
+        let released = self.store.release_lease(job, holder).await;
+        released.map_err(Error::store("taking over a lease"))
     }
 
     /// When the job's run that is going on was started.
@@ -256,5 +274,26 @@ mod tests {
         assert!(is_dead(&format!("{rest}/1")));
         assert!(!is_dead(&format!("elsewhere{me}")));
         assert!(!is_dead("somebody"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lease_of_a_clock_that_was_ahead_is_anybodys_once_nobody_moved_it_for_a_term() {
+        let moment = |text: &str| text.parse::<DateTime<Utc>>().unwrap();
+        let (today, ahead) = (moment("2027-01-01T00:00:00Z"), moment("2031-01-01T00:00:00Z"));
+        let mut wait = Wait { began: Instant::now(), seen: None };
+        assert_eq!(wait.judge("a", ahead, today), Verdict::Wait(TERM + BEAT));
+        tokio::time::advance(TERM - BEAT).await;
+        assert_eq!(wait.judge("a", ahead, today), Verdict::Wait(TERM + BEAT));
+        tokio::time::advance(BEAT).await;
+        assert_eq!(wait.judge("a", ahead, today), Verdict::Dead);
+        // One that lives moves it on, with whatever clock.
+        assert_eq!(wait.judge("a", ahead + BEAT, today), Verdict::Wait(TERM + BEAT));
+        tokio::time::advance(BEAT).await;
+        assert_eq!(wait.judge("a", ahead + 2 * BEAT, today), Verdict::TooLong);
+        // An ordinary lease is waited for less, and never taken before its end.
+        let mut wait = Wait { began: Instant::now(), seen: None };
+        assert_eq!(wait.judge("a", today + TERM, today), Verdict::Wait(PATIENCE));
+        tokio::time::advance(PATIENCE).await;
+        assert_eq!(wait.judge("a", today + TERM, today), Verdict::TooLong);
     }
 }

@@ -30,12 +30,7 @@ pub(crate) type TextRow = Vec<Option<String>>;
 impl Database {
     pub(crate) fn make(kind: Kind, folder: &Path) -> Self {
         let name = format!("milkrun_t{}_{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
-        let server = match kind {
-            Kind::Sqlite => String::new(),
-            Kind::Postgres => address("MILKRUN_TEST_POSTGRES", "postgres://postgres@127.0.0.1:5432"),
-            Kind::Mysql => address("MILKRUN_TEST_MYSQL", "mysql://root@127.0.0.1:3306"),
-        };
-        Self::make_on(kind, folder, server, name)
+        Self::make_on(kind, folder, server(kind), name)
     }
 
     /// On a server of the test's own.
@@ -108,6 +103,15 @@ impl Drop for Database {
     fn drop(&mut self) {
         let force = if self.kind == Kind::Postgres { " with (force)" } else { "" };
         self.on_server(&format!("drop database if exists {}{force}", self.name));
+    }
+}
+
+/// The server that the tests share, as a URL without a database.
+pub(crate) fn server(kind: Kind) -> String {
+    match kind {
+        Kind::Sqlite => String::new(),
+        Kind::Postgres => address("MILKRUN_TEST_POSTGRES", "postgres://postgres@127.0.0.1:5432"),
+        Kind::Mysql => address("MILKRUN_TEST_MYSQL", "mysql://root@127.0.0.1:3306"),
     }
 }
 

@@ -305,6 +305,7 @@ async fn a_connection_that_is_cut_is_unavailable_and_the_next_one_works(world: &
     let lost = tx.insert(&table, &[&item("b", "B", 1)]).await.unwrap_err();
     assert!(matches!(lost, Error::Unavailable(_)), "{lost:?}");
     assert_eq!(lost.retry(), Retry::Later(None));
+    assert!(lost.is_passing(), "{lost:?}");
     tx.commit().await.unwrap_err();
     world.insert(&table, &[item("c", "C", 1)]).await;
     assert_eq!(world.count("items").await, 1);
