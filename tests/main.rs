@@ -25,6 +25,8 @@ mod config_problems;
 #[cfg(test)]
 mod contract;
 #[cfg(test)]
+mod daemon;
+#[cfg(test)]
 mod kind_to_hq;
 #[cfg(test)]
 mod layers;
