@@ -29,6 +29,8 @@ mod contract;
 #[cfg(test)]
 mod crash_points;
 #[cfg(test)]
+mod daemon;
+#[cfg(test)]
 mod disks;
 #[cfg(test)]
 mod fault_table;

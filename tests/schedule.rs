@@ -1,47 +1,24 @@
 //! The daemon: runs on schedule, in order, and stops when told to.
 
-use std::io::{BufRead as _, BufReader, Read as _};
-use std::process::{Child, Command};
-
 use serde_json::{Value, json};
 
+use crate::support::daemon::{Daemon, get, listen};
 use crate::support::shop::JOBS;
 use crate::support::{Kind, Outlet, Shop};
-
-fn signal(child: &Child, name: &str) {
-    assert!(Command::new("kill").args([name, &child.id().to_string()]).status().unwrap().success());
-}
-
-/// Reads the daemon's log until a line that holds all of `words`.
-fn wait_for(log: &mut impl std::io::BufRead, words: &[&str]) -> String {
-    let mut seen = String::new();
-    for line in log.lines() {
-        let line = line.unwrap();
-        seen.push_str(&line);
-        seen.push('\n');
-        if words.iter().all(|word| line.contains(word)) {
-            return seen;
-        }
-    }
-    panic!("the daemon ended without {words:?} in its log:\n{seen}");
-}
 
 #[test]
 fn the_daemon_loads_at_once_then_brings_each_edit_on_schedule_and_stops_cleanly() {
     let shop = Shop::with_jobs(Kind::Sqlite, &JOBS.replace("0 */5 * * * *", "* * * * * *"));
     shop.items(300);
-    let mut daemon = shop.outlet.start(&["--log-format", "json", "run"]);
-    let mut log = BufReader::new(daemon.stderr.take().unwrap());
-    wait_for(&mut log, &["run ended well", "\"job\":\"items\"", "\"inserted\":300"]);
+    let mut daemon = Daemon::start(&shop.outlet, &["--log-format", "json"]);
+    daemon.wait_for(&["run ended well", "\"job\":\"items\"", "\"inserted\":300"]);
     shop.assert_in_step();
     shop.hq.update("Item", "ICE-0003", json!({"standard_rate": 12.5})).unwrap();
-    wait_for(&mut log, &["run ended well", "\"job\":\"items\"", "\"updated\":1"]);
+    daemon.wait_for(&["run ended well", "\"job\":\"items\"", "\"updated\":1"]);
     shop.assert_in_step();
-    signal(&daemon, "-TERM");
-    let mut rest = String::new();
-    log.read_to_string(&mut rest).unwrap();
-    let status = daemon.wait().unwrap();
-    assert_eq!(status.code(), Some(0), "{rest}");
+    daemon.signal("-TERM");
+    let (code, log) = daemon.end();
+    assert_eq!(code, Some(0), "{log}");
     let runs = shop.outlet.run(&["--format", "json", "runs"]).json();
     // The run that the signal met, if there was one, ended between two requests and says so.
     let is_true = |run: &Value| {
@@ -52,55 +29,39 @@ fn the_daemon_loads_at_once_then_brings_each_edit_on_schedule_and_stops_cleanly(
 }
 
 #[test]
-fn the_daemon_goes_on_while_hq_is_away() {
+fn the_daemon_goes_on_while_hq_is_away_and_says_so_once() {
     let outlet = Outlet::new(Kind::Sqlite);
     outlet.configure("http://127.0.0.1:9", ("k", "s"), &JOBS.replace("0 */5 * * * *", "* * * * * *"));
-    let mut daemon = outlet.start(&["-v", "run"]);
-    let mut log = BufReader::new(daemon.stderr.take().unwrap());
-    wait_for(&mut log, &["ERROR", "run ended early", "HQ cannot be reached"]);
+    let mut daemon = Daemon::start(&outlet, &["-v"]);
+    daemon.wait_for(&["ERROR", "run ended early", "HQ cannot be reached"]);
     // Every second, and told only to who asks for all.
     for _ in 0..4 {
-        wait_for(&mut log, &["DEBUG", "run ended early", "HQ cannot be reached"]);
+        daemon.wait_for(&["DEBUG", "run ended early", "HQ cannot be reached"]);
     }
-    signal(&daemon, "-INT");
-    let mut rest = String::new();
-    log.read_to_string(&mut rest).unwrap();
-    assert_eq!(daemon.wait().unwrap().code(), Some(0), "{rest}");
+    daemon.signal("-INT");
+    let (code, log) = daemon.end();
+    assert_eq!(code, Some(0), "{log}");
+    assert_eq!(log.matches("ERROR").count(), 1, "{log}");
 }
 
 #[test]
 fn the_status_page_answers_and_a_sync_beside_the_daemon_is_safe() {
     let shop = Shop::with_jobs(Kind::Sqlite, &JOBS.replace("0 */5 * * * *", "* * * * * *"));
     shop.items(300);
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let config = shop.outlet.config();
-    shop.outlet.write_config(&config.replacen(
-        "[local]",
-        &format!("[daemon]\nlisten = \"127.0.0.1:{port}\"\n[local]"),
-        1,
-    ));
-    let mut daemon = shop.outlet.start(&["--log-format", "json", "run"]);
-    let mut log = BufReader::new(daemon.stderr.take().unwrap());
-    wait_for(&mut log, &["run ended well", "\"job\":\"items\""]);
+    let port = listen(&shop.outlet);
+    let mut daemon = Daemon::start(&shop.outlet, &["--log-format", "json"]);
+    daemon.wait_for(&["run ended well", "\"job\":\"items\""]);
     for _ in 0..3 {
         shop.outlet.run(&["sync"]).expect_code(0);
     }
-    let get = |path: &str| {
-        let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
-        std::io::Write::write_all(&mut stream, format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes()).unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        answer
-    };
-    assert!(get("/healthz").starts_with("HTTP/1.0 200"), "{}", get("/healthz"));
-    assert!(get("/metrics").contains("milkrun_job_status"), "{}", get("/metrics"));
-    let page = get("/");
+    assert!(get(port, "/healthz").starts_with("HTTP/1.0 200"), "{}", get(port, "/healthz"));
+    assert!(get(port, "/metrics").contains("milkrun_job_status"), "{}", get(port, "/metrics"));
+    let page = get(port, "/");
     assert!(page.contains("outlet-042") && page.contains("items"), "{page}");
     assert!(!page.contains("demo-secret"));
-    signal(&daemon, "-TERM");
-    let mut rest = String::new();
-    log.read_to_string(&mut rest).unwrap();
-    assert_eq!(daemon.wait().unwrap().code(), Some(0), "{rest}");
+    daemon.signal("-TERM");
+    let (code, log) = daemon.end();
+    assert_eq!(code, Some(0), "{log}");
     shop.assert_in_step();
 }
 

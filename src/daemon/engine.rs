@@ -140,11 +140,11 @@ async fn opened<Opening: Future<Output = Result<Engine, Error>>>(
         };
         failed = failed.saturating_add(1);
         let (chain, remedy) = (error.chain(), error.remedy());
+        shown.set(Err(chain.clone()));
         // At growing distances, as the same is tried for as long as it takes.
         if failed.is_power_of_two() {
             tracing::warn!(tries = failed, error = chain, remedy, "waiting for the local database");
         }
-        shown.set(Err(chain));
         let wait = OPENING.wait(failed, None, rand::random()).unwrap_or(OPENING.max_delay);
         if stop.run_until_cancelled(sleep(wait)).await.is_none() {
             return Ok(None);

@@ -10,7 +10,7 @@
 //! | `snapshot.rs` | how the jobs stand |
 //! | `status/` | the page, `/healthz`, `/metrics` |
 //! | `shutdown.rs` | signals |
-//! | `outlet.rs` | the daemon's life, from start to end |
+//! | `outlet.rs` | the daemon's life, and the status page's |
 //! | `report.rs` | what is told of the runs, and how often |
 //! | `inbox.rs` | one message a job, whatever was sent |
 //! | `engine.rs` | the only file that knows the engine |

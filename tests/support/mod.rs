@@ -1,5 +1,6 @@
 //! What tests share: an outlet in a folder of its own, databases of all three kinds, and comparing both ends.
 
+pub(crate) mod daemon;
 pub(crate) mod databases;
 pub(crate) mod outlet;
 pub(crate) mod proxy;
