@@ -2,6 +2,7 @@
 //!
 //! | file | what is in it |
 //! | --- | --- |
+//! | `clocks.rs` | HQ's zone and clock, and saying where they are wrong |
 //! | `round.rs` | several jobs one after another, and the tombstones they share |
 //! | `run.rs` | one run of one job: lease, run log, outcome |
 //! | `pass.rs` | reading a whole DocType: the first load, a full re-read |
@@ -10,6 +11,7 @@
 //! | `page.rs` | one page of records into the database |
 //! | `gone.rs` | records that are gone at HQ |
 
+pub mod clocks;
 mod error;
 mod gone;
 mod lease;
@@ -80,6 +82,7 @@ pub struct Engine {
     clock: Clock,
     watcher: Watcher,
     holder: lease::Holder,
+    known: clocks::Known,
     // Said once a process: the user may not list tombstones.
     has_said_no_tombstones: AtomicBool,
 }
@@ -99,7 +102,9 @@ impl Engine {
         let store = Store::open(&config.local).await.map_err(Error::store("opening the local database"))?;
         let hq = Frappe::new(&config.hq, &config.site.name, clock.clone()).map_err(Error::source("setting up HQ"))?;
         let holder = lease::Holder::this_process();
-        Ok(Self { config, store, hq, clock, watcher, holder, has_said_no_tombstones: AtomicBool::new(false) })
+        let known = clocks::Known::default();
+        let has_said_no_tombstones = AtomicBool::new(false);
+        Ok(Self { config, store, hq, clock, watcher, holder, known, has_said_no_tombstones })
     }
 
     /// The configuration in force.

@@ -13,7 +13,7 @@ use crate::record::Mark;
 use crate::run::{Counts, Run, Status, Trigger};
 use crate::source::Meter;
 use crate::store::{self, Stream, Table};
-use crate::watermark::Progress;
+use crate::watermark::{Progress, Zone};
 
 /// A run that is going on.
 #[derive(Debug)]
@@ -32,6 +32,8 @@ pub(super) struct Work<'e> {
     pub(super) page_size: usize,
     /// Records stamped ahead of HQ's clock that this run has met.
     pub(super) from_the_future: u64,
+    /// The zone HQ stamps in.
+    pub(super) zone: Zone,
 }
 
 impl Engine {
@@ -119,6 +121,8 @@ impl Engine {
         let table = self.store.prepare(job).await.map_err(Error::store(format!("table {}", job.table)))?;
         // Read again under the lease: another process may have moved it in between.
         let progress = self.store.progress(&job.name, Stream::Records).await;
+        let progress = progress.map_err(Error::store("reading the watermark"))?.unwrap_or_default();
+        let zone = progress.watermark.zone.unwrap_or_else(|| self.configured_zone());
         let mut work = Work {
             engine: self,
             job,
@@ -127,10 +131,11 @@ impl Engine {
             stop,
             started: self.clock.now(),
             has_confirmed_deletes: order.has_confirmed_deletes,
-            progress: progress.map_err(Error::store("reading the watermark"))?.unwrap_or_default(),
+            progress,
             counts: Counts::default(),
             page_size: job.page_size as usize,
             from_the_future: 0,
+            zone,
         };
         let outcome = match work.notice_an_emptied_table().await {
             Ok(()) => work.read(&order.mode, tombstones).await,
@@ -154,8 +159,12 @@ impl Work<'_> {
     async fn read(&mut self, mode: &Mode, tombstones: &Tombstones) -> Result<(), Error> {
         match mode {
             Mode::Names(names) => self.names(names).await,
-            Mode::Since(stamp) => self.since(stamp).await,
+            Mode::Since(stamp) => {
+                self.learn_zone().await?;
+                self.since(stamp).await
+            }
             Mode::Full => {
+                self.learn_zone().await?;
                 let buried = self.bury(tombstones).await;
                 let undecided = undecided(buried)?;
                 self.pass(true).await?;
@@ -163,6 +172,7 @@ impl Work<'_> {
                 undecided
             }
             Mode::Changes => {
+                self.learn_zone().await?;
                 let buried = self.bury(tombstones).await;
                 let undecided = undecided(buried)?;
                 if self.progress.pass.is_none() && self.progress.mapping == Some(self.fingerprint()) {

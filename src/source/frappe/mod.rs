@@ -9,8 +9,7 @@ mod query;
 use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
 
-use chrono::{DateTime, NaiveDateTime, Utc};
-use chrono_tz::Tz;
+use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -21,21 +20,20 @@ use crate::clock::Clock;
 use crate::config::{Hq, Job};
 use crate::mapping::ChildTable;
 use crate::record::{BadPage, Fields, Mark, Page, Stamp};
+use crate::watermark::Clocks;
 
 const BY_STAMP: &str = "modified asc, name asc";
 
 /// The DocType that holds one tombstone a delete (recordings 703 and 704).
 pub const DELETED_DOCUMENT: &str = "Deleted Document";
 
-/// A page and the clocks at which it was read.
+/// A page and when it was read.
 #[derive(Debug)]
 pub struct Fetched {
     /// The records.
     pub page: Page,
-    /// When the answer came, on the outlet's clock.
-    pub read_at: DateTime<Utc>,
-    /// The wall clock at HQ when it answered.
-    pub hq_now: NaiveDateTime,
+    /// When the answer came.
+    pub read: Clocks,
 }
 
 /// A field as HQ describes it.
@@ -74,7 +72,6 @@ struct Doctype {
 #[derive(Debug)]
 pub struct Frappe {
     client: Client,
-    zone: Tz,
     clock: Clock,
     child_doctypes: Mutex<HashMap<(String, String), String>>,
 }
@@ -86,7 +83,7 @@ impl Frappe {
     /// See [`Client::new`].
     pub fn new(hq: &Hq, site: &str, clock: Clock) -> Result<Self, Error> {
         let client = Client::new(hq, site)?;
-        Ok(Self { client, zone: hq.time_zone, clock, child_doctypes: Mutex::default() })
+        Ok(Self { client, clock, child_doctypes: Mutex::default() })
     }
 
     /// Whole records that match the job's filters, after `from` in HQ's order.
@@ -232,11 +229,11 @@ impl Frappe {
         decode::value(&answer.body)
     }
 
-    /// The zone HQ writes its stamps in, and HQ's clock (recording 410).
+    /// The zone HQ writes its stamps in, by its own word, and both clocks (recording 410).
     ///
     /// # Errors
     /// All of [`Error`].
-    pub async fn time_zone(&self, meter: &Meter) -> Result<(String, Option<DateTime<Utc>>), Error> {
+    pub async fn time_zone(&self, meter: &Meter) -> Result<(String, Clocks), Error> {
         #[derive(Deserialize)]
         struct Zone {
             time_zone: String,
@@ -245,7 +242,7 @@ impl Frappe {
             .get("/api/method/frappe.client.get_time_zone", "method frappe.client.get_time_zone", meter)
             .await?;
         let zone: Zone = decode::value(&answer.body)?;
-        Ok((zone.time_zone, answer.date))
+        Ok((zone.time_zone, self.read(answer.date)))
     }
 
     /// The DocType of the rows in the Table field `field` of `doctype`; asked once and remembered.
@@ -313,6 +310,12 @@ impl Frappe {
         Ok(fetched)
     }
 
+    /// The moment of an answer. Without a `Date` HQ's clock is taken to agree with the outlet's.
+    fn read(&self, date: Option<DateTime<Utc>>) -> Clocks {
+        let outlet = self.clock.now();
+        Clocks { outlet, hq: date.unwrap_or(outlet) }
+    }
+
     async fn ask(&self, query: Query<'_>, fields: &Fields, meter: &Meter) -> Result<Fetched, Error> {
         let answer = self.client.send(&query.request(), meter).await?;
         let page = match decode::page(&answer.body, fields) {
@@ -325,9 +328,7 @@ impl Frappe {
             }
             decoded => decoded?,
         };
-        let read_at = self.clock.now();
-        let hq_now = answer.date.unwrap_or(read_at).with_timezone(&self.zone).naive_local();
-        Ok(Fetched { page, read_at, hq_now })
+        Ok(Fetched { page, read: self.read(answer.date) })
     }
 }
 
