@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use chrono::Utc;
 use serde::Serialize;
 
 use super::output::{self, Output};
@@ -15,6 +14,8 @@ use crate::source::frappe::{DELETED_DOCUMENT, Docfield, Frappe};
 use crate::source::{self, Meter, PageSize};
 use crate::store::Store;
 use crate::sync::Error;
+use crate::sync::clocks::{CLOCK_TOLERANCE, is_same_zone};
+use crate::watermark::Clocks;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
@@ -26,9 +27,6 @@ pub(super) struct Options {
 /// Fields that every DocType has and that no field list names.
 const STANDARD_FIELDS: [&str; 9] =
     ["name", "creation", "modified", "modified_by", "owner", "docstatus", "idx", "parent", "doctype"];
-
-/// Clocks further apart than this are worth a word.
-const CLOCK_TOLERANCE: chrono::Duration = chrono::Duration::minutes(2);
 
 /// One thing that was looked at.
 #[derive(Debug, Serialize)]
@@ -127,14 +125,13 @@ fn examples(config: &Config, report: &mut Report) {
 }
 
 async fn hq(config: &Config, report: &mut Report) {
-    let clock = Clock::system();
-    let hq = match Frappe::new(&config.hq, &config.site.name, clock.clone()) {
+    let hq = match Frappe::new(&config.hq, &config.site.name, Clock::system()) {
         Ok(hq) => hq,
         Err(error) => return report.source("hq", "setting up HQ", error),
     };
     let meter = Meter::default();
     match hq.time_zone(&meter).await {
-        Ok((zone, date)) => clocks(config, &zone, date, clock.now(), report),
+        Ok((zone, asked)) => clocks(config, &zone, asked, report),
         Err(error @ (source::Error::Unreachable { .. } | source::Error::TimedOut { .. })) => {
             return report.source("hq", "asking HQ for its time zone", error);
         }
@@ -159,24 +156,29 @@ async fn hq(config: &Config, report: &mut Report) {
     }
 }
 
-fn clocks(
-    config: &Config,
-    zone: &str,
-    date: Option<chrono::DateTime<Utc>>,
-    now: chrono::DateTime<Utc>,
-    report: &mut Report,
-) {
-    if zone == config.hq.time_zone.name() {
+fn clocks(config: &Config, zone: &str, asked: Clocks, report: &mut Report) {
+    let configured = config.hq.time_zone;
+    let is_same = zone.parse().is_ok_and(|told| is_same_zone(configured, told, asked.hq));
+    if is_same {
         report.ok("hq", format!("writes its stamps in {zone}, as hq.time_zone says"));
     } else {
-        let configured = config.hq.time_zone.name();
+        let configured = configured.name();
         let message = format!("hq.time_zone is {configured:?}, but HQ writes its stamps in {zone:?}: set it so");
         report.problem("hq", Exit::Blocked, message);
     }
-    let apart = date.map(|date| date - now);
-    if let Some(apart) = apart.filter(|apart| apart.abs() > CLOCK_TOLERANCE) {
-        let seconds = apart.num_seconds();
-        report.note("hq", format!("HQ's clock and this machine's are {} s apart", seconds.abs()));
+    let apart = asked.hq - asked.outlet;
+    if apart.abs() > CLOCK_TOLERANCE {
+        let (seconds, which) =
+            (apart.num_seconds(), if apart < chrono::Duration::zero() { "behind" } else { "ahead of" });
+        let (hq, here) = (asked.hq.format("%Y-%m-%d %H:%M:%S UTC"), asked.outlet.format("%Y-%m-%d %H:%M:%S UTC"));
+        report.note(
+            "hq",
+            format!(
+                "HQ's clock ({hq}) is {} s {which} this machine's ({here}): set the one that is wrong; schedules go by \
+                 this machine's, stamps by HQ's",
+                seconds.abs()
+            ),
+        );
     }
 }
 

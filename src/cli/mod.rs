@@ -24,6 +24,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use self::output::Output;
 use crate::clock::Clock;
 use crate::config::{self, Config, Problems};
+use crate::record::{BadStamp, Stamp};
 use crate::run::Status;
 use crate::sync::{Engine, Watcher};
 
@@ -182,6 +183,14 @@ fn chosen(config: &Config, names: &[String]) -> anyhow::Result<Vec<usize>> {
         return Ok((0..config.jobs.len()).collect());
     }
     names.iter().map(|name| position(config, name)).collect()
+}
+
+/// A moment of HQ's wall clock as an operator writes it; a bare date is its midnight, as HQ would read it (recording 212).
+fn stamp(text: &str) -> Result<Stamp, BadStamp> {
+    match text.len() {
+        10 => Stamp::parse(&format!("{text} 00:00:00")).map_err(|_bad| BadStamp(text.to_owned())),
+        _ => Stamp::parse(text),
+    }
 }
 
 fn position(config: &Config, name: &str) -> anyhow::Result<usize> {

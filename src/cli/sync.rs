@@ -5,9 +5,8 @@ use std::path::Path;
 use tokio_util::sync::CancellationToken;
 
 use super::output::{self, Output, Usage};
-use super::{Exit, chosen, load, open, progress};
+use super::{Exit, chosen, load, open, progress, stamp};
 use crate::daemon;
-use crate::record::Stamp;
 use crate::run::{Run, Status, Trigger};
 use crate::sync::{Mode, Order};
 
@@ -50,9 +49,7 @@ pub(super) async fn run(options: &Options, config: &Path, output: &Output) -> an
 
 fn mode(options: &Options) -> anyhow::Result<(Mode, Trigger)> {
     if let Some(since) = &options.since {
-        // A bare date is its midnight, as HQ would read it (recording 212).
-        let text = if since.len() == 10 { format!("{since} 00:00:00") } else { since.clone() };
-        let stamp = Stamp::parse(&text).map_err(|error| Usage(format!("--since: {error}")))?;
+        let stamp = stamp(since).map_err(|error| Usage(format!("--since: {error}")))?;
         return Ok((Mode::Since(stamp), Trigger::Since));
     }
     if !options.name.is_empty() {

@@ -5,8 +5,8 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::output::{Output, Usage};
-use super::{Exit, load, open, position};
-use crate::record::{Mark, Stamp};
+use super::{Exit, load, open, position, stamp};
+use crate::record::Mark;
 use crate::store::Stream;
 use crate::sync::Error;
 
@@ -21,7 +21,7 @@ pub(super) enum Action {
     Set {
         /// The job
         job: String,
-        /// "2024-05-05 10:00:00" or "2024-05-05 10:00:00.000001"
+        /// "2024-05-05 10:00:00", "2024-05-05 10:00:00.000001", or a date: its midnight
         timestamp: String,
     },
     /// Have the next run read everything again; rows and ledger stay
@@ -44,13 +44,14 @@ pub(super) async fn run(action: &Action, config: &Path, output: &Output) -> anyh
     let config = load(config)?;
     let (Action::Show { job } | Action::Set { job, .. } | Action::Reset { job }) = action;
     position(&config, job)?;
+    let stamp = match action {
+        Action::Set { timestamp, .. } => Some(stamp(timestamp).map_err(|error| Usage(error.to_string()))?),
+        Action::Show { .. } | Action::Reset { .. } => None,
+    };
     let engine = open(&config, std::sync::Arc::new(|_event| {})).await?;
     match action {
         Action::Show { .. } => {}
-        Action::Set { timestamp, .. } => {
-            let stamp = Stamp::parse(timestamp).map_err(|error| Usage(error.to_string()))?;
-            engine.rewind(job, Some(&stamp)).await?;
-        }
+        Action::Set { .. } => engine.rewind(job, stamp.as_ref()).await?,
         Action::Reset { .. } => engine.rewind(job, None).await?,
     }
     let progress = engine.store().progress(job, Stream::Records).await;

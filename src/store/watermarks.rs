@@ -4,13 +4,13 @@ use chrono::{DateTime, Utc};
 
 use crate::config::DatabaseKind;
 use crate::record::Mark;
-use crate::watermark::{Pass, Progress, Watermark};
+use crate::watermark::{Clocks, Pass, Progress, Watermark, Zone};
 
 use super::Store;
 use super::bind::Bind;
 use super::connection::Connection;
 use super::error::Error;
-use super::line::moment_text;
+use super::line::{Line, moment_text};
 use super::tx::PageTx;
 
 /// What progress is kept of.
@@ -31,7 +31,7 @@ impl Stream {
     }
 }
 
-const COLUMNS: [&str; 12] = [
+const COLUMNS: [&str; 21] = [
     "seen_modified",
     "seen_name",
     "seen_at",
@@ -44,6 +44,15 @@ const COLUMNS: [&str; 12] = [
     "pass_started_at",
     "pass_is_repair",
     "mapping",
+    "seen_at_hq",
+    "settled_as_of_hq",
+    "unsteady_at",
+    "unsteady_at_hq",
+    "zone",
+    "zone_is_told",
+    "zone_asked_at",
+    "zone_asked_at_hq",
+    "pass_started_at_hq",
 ];
 
 impl Store {
@@ -110,21 +119,23 @@ async fn load(connection: &mut Connection, job: &str, stream: Stream) -> Result<
     sql.reads(COLUMNS).push(" FROM milkrun_watermarks WHERE job = ? AND stream = ?");
     let lines = connection.fetch(sql, vec![Bind::text(job), Bind::text(stream.word())]).await?;
     let Some(line) = lines.first() else { return Ok(None) };
-    let pass = match line.moment(9, "milkrun_watermarks.pass_started_at")? {
+    let pass = match clocks(line, (9, 20), "milkrun_watermarks.pass_started_at")? {
         None => None,
-        Some(started_at) => Some(Pass {
+        Some(started) => Some(Pass {
             cursor: line.mark(6, "milkrun_watermarks.pass_modified")?,
             newest: line.stamp(8, "milkrun_watermarks.pass_newest")?,
-            started_at,
+            started,
             is_repair: line.int(10, "milkrun_watermarks.pass_is_repair")? != 0,
         }),
     };
     Ok(Some(Progress {
         watermark: Watermark {
             seen: line.mark(0, "milkrun_watermarks.seen_modified")?,
-            seen_at: line.moment(2, "milkrun_watermarks.seen_at")?,
+            seen_at: clocks(line, (2, 12), "milkrun_watermarks.seen_at")?,
             settled: line.mark(3, "milkrun_watermarks.settled_modified")?,
-            settled_as_of: line.moment(5, "milkrun_watermarks.settled_as_of")?,
+            settled_as_of: clocks(line, (5, 13), "milkrun_watermarks.settled_as_of")?,
+            unsteady_at: clocks(line, (14, 15), "milkrun_watermarks.unsteady_at")?,
+            zone: zone(line)?,
         },
         pass,
         mapping: line.optional_int(11, "milkrun_watermarks.mapping")?,
@@ -141,15 +152,23 @@ async fn save(
     let mut binds = vec![Bind::text(job), Bind::text(stream.word()), Bind::owned(moment_text(now))];
     let Progress { watermark, pass, mapping } = progress;
     binds.extend(mark(watermark.seen.as_ref()));
-    binds.push(moment(watermark.seen_at));
+    binds.push(moment(watermark.seen_at.map(|at| at.outlet)));
     binds.extend(mark(watermark.settled.as_ref()));
-    binds.push(moment(watermark.settled_as_of));
+    binds.push(moment(watermark.settled_as_of.map(|at| at.outlet)));
     binds.extend(mark(pass.as_ref().and_then(|pass| pass.cursor.as_ref())));
     let newest = pass.as_ref().and_then(|pass| pass.newest.as_ref());
     binds.push(Bind::Text(newest.map(|newest| newest.as_str().into())));
-    binds.push(moment(pass.as_ref().map(|pass| pass.started_at)));
+    let started = pass.as_ref().map(|pass| pass.started);
+    binds.push(moment(started.map(|at| at.outlet)));
     binds.push(Bind::Int(pass.as_ref().map(|pass| i64::from(pass.is_repair))));
     binds.push(Bind::Int(*mapping));
+    binds.push(moment(watermark.seen_at.map(|at| at.hq)));
+    binds.push(moment(watermark.settled_as_of.map(|at| at.hq)));
+    binds.extend(both(watermark.unsteady_at));
+    binds.push(Bind::Text(watermark.zone.map(|zone| zone.tz.name().into())));
+    binds.push(Bind::Int(watermark.zone.map(|zone| i64::from(zone.is_told))));
+    binds.extend(both(watermark.zone.map(|zone| zone.asked)));
+    binds.push(moment(started.map(|at| at.hq)));
     let mut sql = connection.sql("INSERT INTO milkrun_watermarks (job, stream, updated_at, ");
     sql.names(COLUMNS).push(") VALUES ").tuples(1, binds.len());
     let set = ["updated_at"].into_iter().chain(COLUMNS);
@@ -172,6 +191,24 @@ async fn save(
 fn mark(mark: Option<&Mark>) -> [Bind<'_>; 2] {
     let modified = mark.map(|mark| mark.modified.as_str().into());
     [Bind::Text(modified), Bind::Text(mark.map(|mark| mark.name.as_str().into()))]
+}
+
+/// A moment on both clocks. Rows of before have the outlet's alone, with which HQ's is taken to have agreed.
+fn clocks(line: &Line, (outlet, hq): (usize, usize), what: &str) -> Result<Option<Clocks>, Error> {
+    let Some(outlet) = line.moment(outlet, what)? else { return Ok(None) };
+    Ok(Some(Clocks { outlet, hq: line.moment(hq, what)?.unwrap_or(outlet) }))
+}
+
+/// The zone that HQ named. One that this version does not know is asked for again.
+fn zone(line: &Line) -> Result<Option<Zone>, Error> {
+    let tz = line.text(16).and_then(|name| name.parse().ok());
+    let is_told = line.optional_int(17, "milkrun_watermarks.zone_is_told")? == Some(1);
+    let asked = clocks(line, (18, 19), "milkrun_watermarks.zone_asked_at")?;
+    Ok(tz.zip(asked).map(|(tz, asked)| Zone { tz, is_told, asked }))
+}
+
+fn both<'a>(clocks: Option<Clocks>) -> [Bind<'a>; 2] {
+    [moment(clocks.map(|at| at.outlet)), moment(clocks.map(|at| at.hq))]
 }
 
 fn moment<'a>(moment: Option<DateTime<Utc>>) -> Bind<'a> {

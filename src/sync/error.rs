@@ -64,8 +64,10 @@ pub enum Error {
     /// Names that were asked for and that HQ does not show.
     #[error("HQ shows no record named {}", .0.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", "))]
     NotAtHq(Vec<String>),
-    /// A watermark that lies ahead of HQ's clock would hide all that is stamped until then.
-    #[error("{0} lies ahead of HQ's clock; a watermark there would hide every change until then")]
+    /// `--since` would read nothing, and a watermark there would hide all that is stamped until then.
+    #[error(
+        "{0} lies ahead of HQ's clock: nothing is stamped after it, and a watermark there would hide every change until then"
+    )]
     AheadOfHq(Stamp),
     /// Names that were asked for, that HQ has, and that the job's filters leave out.
     #[error("the job's filters leave out {}", .0.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", "))]

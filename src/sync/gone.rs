@@ -19,7 +19,7 @@ use crate::source;
 use crate::source::Meter;
 use crate::source::frappe::Fetched;
 use crate::store::Stream;
-use crate::watermark::{Progress, Watermark};
+use crate::watermark::{Clocks, Progress, Watermark};
 
 /// Tombstones asked for in one request.
 const PAGE_SIZE: usize = 5_000;
@@ -38,7 +38,14 @@ enum Shared {
     /// Not asked for, or the user may not see them.
     None,
     /// The first page above the lowest start of all jobs; `newest` for those that have no start yet.
-    Page { fetched: Option<Fetched>, newest: Option<Mark>, read_at: DateTime<Utc>, asked_at: DateTime<Utc> },
+    Page {
+        fetched: Option<Fetched>,
+        /// Above which they were asked for.
+        from: Option<Mark>,
+        newest: Option<Mark>,
+        read: Clocks,
+        asked_at: DateTime<Utc>,
+    },
 }
 
 impl Tombstones {
@@ -57,7 +64,7 @@ impl Engine {
             let progress = self.store.progress(&job.name, Stream::Deletes).await;
             match progress.map_err(Error::store("reading the watermark of the deletes"))? {
                 Some(progress) => {
-                    starts.push(progress.watermark.start(self.config.hq.time_zone, self.clock.now()));
+                    starts.push(progress.watermark.settled);
                     if !doctypes.contains(&job.doctype.as_str()) {
                         doctypes.push(&job.doctype);
                     }
@@ -95,18 +102,19 @@ impl Engine {
     ) -> Result<Shared, source::Error> {
         let mut newest = None;
         let asked_at = self.clock.now();
-        let mut read_at = asked_at;
+        let mut read = Clocks { outlet: asked_at, hq: asked_at };
         if has_beginner {
             let (mark, fetched) =
                 self.hq.newest(source::frappe::DELETED_DOCUMENT, &[], "creation", None, meter).await?;
             newest = mark;
-            read_at = fetched.read_at;
+            read = fetched.read;
         }
-        let fetched = match lowest(starts) {
-            _ if doctypes.is_empty() => None,
-            lowest => Some(self.hq.tombstones(doctypes, lowest.as_ref(), PAGE_SIZE, meter).await?),
+        let from = lowest(starts);
+        let fetched = match doctypes {
+            [] => None,
+            doctypes => Some(self.hq.tombstones(doctypes, from.as_ref(), PAGE_SIZE, meter).await?),
         };
-        Ok(Shared::Page { fetched, newest, read_at, asked_at })
+        Ok(Shared::Page { fetched, from, newest, read, asked_at })
     }
 }
 
@@ -124,48 +132,47 @@ fn lowest(starts: &[Option<Mark>]) -> Option<Mark> {
 impl Work<'_> {
     /// Carries out the tombstones that concern this job.
     pub(super) async fn bury(&mut self, tombstones: &Tombstones) -> Result<(), Error> {
-        let Shared::Page { fetched, newest, read_at, asked_at } = &tombstones.shared else { return Ok(()) };
+        let Shared::Page { fetched, from, newest, read, asked_at } = &tombstones.shared else { return Ok(()) };
         let progress = self.engine.store.progress(&self.job.name, Stream::Deletes).await;
         let Some(at_start) = progress.map_err(Error::store("reading the watermark of the deletes"))? else {
-            return self.begin_to_watch(newest.clone(), *read_at).await;
+            return self.begin_to_watch(newest.clone(), *read).await;
         };
         let Some(first) = fetched else { return Ok(()) };
-        let zone = self.engine.config.hq.time_zone;
-        let mut progress = at_start.clone();
+        let started = first.read.back_to(self.started.min(*asked_at));
+        let begun = at_start.watermark.resume(started, self.zone);
+        let mut progress = Progress { watermark: begun.clone(), ..at_start.clone() };
         let mut gone: BTreeMap<String, Stamp> = BTreeMap::new();
         let mut alive: Vec<(String, Stamp)> = Vec::new();
         let mut bound = None;
-        let mut further: Option<Fetched> = None;
+        let start = begun.settled.as_ref();
+        // Only the answer told HQ's clock; where that has gone back, the shared page began too high.
+        let is_too_high = from.as_ref().is_some_and(|from| start.is_none_or(|start| start.modified < from.modified));
+        let mut further = if is_too_high { Some(self.more_tombstones(start).await?) } else { None };
         loop {
             let page = further.as_ref().unwrap_or(first);
             self.sift(&page.page, &mut gone, &mut alive).await?;
             let Some(last) = page.page.marks().last().cloned() else { break };
-            bound = bound.or_else(|| Some(last.modified.clone()).filter(|stamp| stamp.moment() <= page.hq_now));
-            progress.watermark = progress.watermark.after(&last, page.read_at, page.hq_now);
+            bound = bound.or_else(|| Some(last.modified.clone()).filter(|stamp| stamp.moment() <= self.hq_now(page)));
+            progress.watermark = progress.watermark.after(&last, page.read, self.hq_now(page));
             if page.page.len() < PAGE_SIZE {
                 break;
             }
             self.go_on()?;
-            let doctypes = [self.job.doctype.as_str()];
-            let asking = self.engine.hq.tombstones(&doctypes, Some(&last), PAGE_SIZE, self.meter);
-            let asking = async { asking.await.map_err(Error::source("asking HQ what was deleted")) };
-            further = Some(unless_stopped(self.stop, asking).await?);
+            further = Some(self.more_tombstones(Some(&last)).await?);
         }
         let names: Vec<String> = gone.keys().cloned().collect();
         self.retire(&names).await?;
         self.forget_parked(&names.iter().map(String::as_str).collect::<Vec<_>>()).await?;
-        progress.watermark = progress.watermark.settle(
-            &at_start.watermark,
-            self.started.min(*asked_at),
-            bound.as_ref(),
-            self.job.overlap,
-            zone,
-        );
+        progress.watermark = progress.watermark.settle(&begun, started, bound.as_ref(), self.job.overlap);
         let done: Vec<(String, Stamp)> = gone.into_iter().chain(alive).collect();
-        if progress != at_start || !done.is_empty() {
-            self.save_deletes(&progress, &done).await?;
-        }
-        Ok(())
+        self.save_deletes(&progress, &done).await
+    }
+
+    async fn more_tombstones(&self, from: Option<&Mark>) -> Result<Fetched, Error> {
+        let doctypes = [self.job.doctype.as_str()];
+        let asking = self.engine.hq.tombstones(&doctypes, from, PAGE_SIZE, self.meter);
+        let asking = async { asking.await.map_err(Error::source("asking HQ what was deleted")) };
+        unless_stopped(self.stop, asking).await
     }
 
     /// The tombstones of a page that concern rows of this job, parted into records that are gone and records that
@@ -284,13 +291,12 @@ impl Work<'_> {
     }
 
     /// The job's first sight of tombstones: what was deleted before its first load is no concern of its.
-    async fn begin_to_watch(&self, newest: Option<Mark>, read_at: DateTime<Utc>) -> Result<(), Error> {
-        let mut watermark = Watermark::default();
+    async fn begin_to_watch(&self, newest: Option<Mark>, read: Clocks) -> Result<(), Error> {
+        let begun = Watermark { zone: Some(self.zone), ..Watermark::default() };
+        let mut watermark = begun.clone();
         if let Some(newest) = newest {
-            watermark = watermark.after(&newest, read_at, newest.modified.moment());
-            let zone = self.engine.config.hq.time_zone;
-            watermark =
-                watermark.settle(&Watermark::default(), read_at, Some(&newest.modified), self.job.overlap, zone);
+            watermark = watermark.after(&newest, read, newest.modified.moment());
+            watermark = watermark.settle(&begun, read, Some(&newest.modified), self.job.overlap);
         }
         self.save_deletes(&Progress { watermark, ..Progress::default() }, &[]).await
     }

@@ -2,6 +2,7 @@
 //!
 //! | file | what is in it |
 //! | --- | --- |
+//! | `clocks.rs` | HQ's zone and clock, and saying where they are wrong |
 //! | `round.rs` | several jobs one after another, and the tombstones they share |
 //! | `run.rs` | one run of one job: lease, run log, outcome |
 //! | `pass.rs` | reading a whole DocType: the first load, a full re-read |
@@ -15,6 +16,7 @@
 //! | `said.rs` | what was said already and is still so |
 //! | `tidy.rs` | keeping the run log short |
 
+pub mod clocks;
 mod error;
 mod gone;
 mod incoming;
@@ -93,6 +95,7 @@ pub struct Engine {
     clock: Clock,
     watcher: Watcher,
     holder: lease::Holder,
+    known: clocks::Known,
     // Said once a process: the user may not list tombstones.
     has_said_no_tombstones: AtomicBool,
     said: said::Said,
@@ -114,9 +117,10 @@ impl Engine {
         let store = Store::open(&config.local).await.map_err(Error::store("opening the local database"))?;
         let hq = Frappe::new(&config.hq, &config.site.name, clock.clone()).map_err(Error::source("setting up HQ"))?;
         let holder = lease::Holder::this_process();
+        let known = clocks::Known::default();
         let (has_said_no_tombstones, said, tidied) =
             (AtomicBool::new(false), said::Said::default(), tidy::Tidied::default());
-        Ok(Self { config, store, hq, clock, watcher, holder, has_said_no_tombstones, said, tidied })
+        Ok(Self { config, store, hq, clock, watcher, holder, known, has_said_no_tombstones, said, tidied })
     }
 
     /// The configuration in force.

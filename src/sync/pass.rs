@@ -10,7 +10,7 @@ use crate::conflict::Care;
 use crate::record::{Mark, Stamp};
 use crate::source::frappe::Fetched;
 use crate::source::{self, PageSize};
-use crate::watermark::{Pass, Progress, Watermark};
+use crate::watermark::{Clocks, Pass, Progress, Watermark};
 
 impl Work<'_> {
     pub(super) async fn pass(&mut self, is_asked_for: bool) -> Result<(), Error> {
@@ -52,29 +52,33 @@ impl Work<'_> {
         if has_changed && !is_asked_for {
             tracing::info!(job = self.job.name, "the mapping has changed: every record is read again");
         }
-        let newest = unless_stopped(self.stop, self.newest()).await?;
+        let (newest, read) = unless_stopped(self.stop, self.newest()).await?;
+        let started = read.back_to(self.started);
         // Without a mapping of before, as after a reset, the ledger's fingerprints may be another mapping's.
         let entries =
             self.engine.store.count_entries(&self.job.name).await.map_err(Error::store("counting the ledger"))?;
         let is_repair = is_asked_for || has_changed || entries > 0;
-        self.progress.pass = Some(Pass { cursor: None, newest, started_at: self.started, is_repair });
+        self.progress.pass = Some(Pass { cursor: None, newest, started, is_repair });
+        if self.progress.watermark.settled.is_none() {
+            self.progress.watermark.zone = Some(self.zone);
+        }
         // Kept from the beginning of the pass, so that a change in its middle begins it anew.
         self.progress.mapping = Some(fingerprint);
         Ok(())
     }
 
-    /// HQ's newest stamp that is not ahead of HQ's clock.
-    async fn newest(&self) -> Result<Option<Stamp>, Error> {
+    /// HQ's newest stamp that is not ahead of HQ's clock, and when HQ said so.
+    async fn newest(&self) -> Result<(Option<Stamp>, Clocks), Error> {
         let ask = |upto| self.engine.hq.newest(&self.job.doctype, &[], "modified", upto, self.meter);
         let step = "asking HQ for its newest record";
         let (newest, fetched) = ask(None).await.map_err(Error::source(step))?;
-        let now = Stamp::at(fetched.hq_now);
+        let now = Stamp::at(self.hq_now(&fetched));
         match newest {
             Some(mark) if mark.modified > now => {
                 let (newest, _) = ask(Some(&now)).await.map_err(Error::source(step))?;
-                Ok(newest.map(|mark| mark.modified))
+                Ok((newest.map(|mark| mark.modified), fetched.read))
             }
-            newest => Ok(newest.map(|mark| mark.modified)),
+            newest => Ok((newest.map(|mark| mark.modified), fetched.read)),
         }
     }
 
@@ -111,14 +115,13 @@ impl Work<'_> {
         if let Some(newest) = &pass.newest {
             let mark = Mark { modified: newest.clone(), name: String::new() };
             if watermark.seen.as_ref().is_none_or(|seen| seen.modified < mark.modified) {
-                watermark = watermark.after(&mark, pass.started_at, newest.moment());
+                watermark = watermark.after(&mark, pass.started, newest.moment());
             }
         }
         // A pass sees only what matches the filters; what left them since the last poll is the next poll's to find.
         if watermark.settled.is_none() {
-            let settled_by = Watermark { seen: None, ..at_start };
-            let (overlap, zone) = (self.job.overlap, self.engine.config.hq.time_zone);
-            watermark = watermark.settle(&settled_by, pass.started_at, pass.newest.as_ref(), overlap, zone);
+            let begun = Watermark { seen: None, zone: Some(self.zone), ..at_start };
+            watermark = watermark.settle(&begun, pass.started, pass.newest.as_ref(), self.job.overlap);
         }
         self.progress.watermark = watermark;
         self.save_progress().await
@@ -162,7 +165,7 @@ impl Work<'_> {
             pass.cursor = Some(last.clone());
         }
         if last.modified != Stamp::never() {
-            progress.watermark = progress.watermark.after(last, fetched.read_at, fetched.hq_now);
+            progress.watermark = progress.watermark.after(last, fetched.read, self.hq_now(fetched));
         }
         progress
     }

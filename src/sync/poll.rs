@@ -14,6 +14,7 @@ use crate::ledger::Known;
 use crate::record::{Mark, Page, Stamp};
 use crate::source;
 use crate::source::frappe::Fetched;
+use crate::watermark::Watermark;
 
 /// Names and stamps asked for in one request, at least and at most: up to 3 MB, 10 seconds on a line of 2 Mbit/s.
 pub(super) const LISTING_SIZE: (usize, usize) = (100, 50_000);
@@ -51,25 +52,36 @@ pub(super) struct Fate {
 
 impl Work<'_> {
     pub(super) async fn poll(&mut self) -> Result<(), Error> {
-        let at_start = self.progress.clone();
-        let start = at_start.watermark.start(self.engine.config.hq.time_zone, self.started);
-        let mut leavers = Vec::new();
-        let newest = self.read_from(start, Care::News, &mut leavers).await?;
-        self.retire_leavers(leavers).await?;
-        let (overlap, zone) = (self.job.overlap, self.engine.config.hq.time_zone);
-        let settled = self.progress.watermark.settle(&at_start.watermark, self.started, newest.as_ref(), overlap, zone);
-        if settled != at_start.watermark {
-            self.progress.watermark = settled;
-            self.save_progress().await?;
+        let at_start = self.progress.watermark.clone();
+        let mut first = self.listing(at_start.settled.as_ref()).await?;
+        self.engine.say_apart(first.read);
+        let started = first.read.back_to(self.started);
+        let begun = at_start.resume(started, self.zone);
+        // Only the answer tells HQ's clock; where that has gone back, the start goes back with it.
+        if begun.settled != at_start.settled {
+            self.say_going_back(&begun);
+            first = self.listing(begun.settled.as_ref()).await?;
         }
-        Ok(())
+        self.progress.watermark = begun.clone();
+        let mut leavers = Vec::new();
+        let newest = self.read_from(begun.settled.clone(), first, Care::News, &mut leavers).await?;
+        self.retire_leavers(leavers).await?;
+        self.progress.watermark = self.progress.watermark.settle(&begun, started, newest.as_ref(), self.job.overlap);
+        if self.from_the_future > 0 {
+            self.doubt_zone();
+        }
+        self.save_progress().await
     }
 
     /// `--since`: reads again what HQ stamped at or after `stamp`. The watermark keeps its claim.
     pub(super) async fn since(&mut self, stamp: &Stamp) -> Result<(), Error> {
         let start = Mark { modified: stamp.clone(), name: String::new() };
+        let first = self.listing(Some(&start)).await?;
+        if self.is_ahead(stamp, &first) {
+            return Err(Error::AheadOfHq(stamp.clone()));
+        }
         let mut leavers = Vec::new();
-        self.read_from(Some(start), Care::Repair, &mut leavers).await?;
+        self.read_from(Some(start), first, Care::Repair, &mut leavers).await?;
         self.retire_leavers(leavers).await
     }
 
@@ -99,31 +111,33 @@ impl Work<'_> {
         self.note_absent(&leavers).await
     }
 
-    /// Applies all news above `start`; returns a stamp that HQ had given out when the first answer came. Records
+    /// Applies all news above `start`, whose `first` listing has come; returns a stamp that HQ had given out when the first answer came. Records
     /// that the ledger holds and that no longer match the filters are added to `leavers`.
     async fn read_from(
         &mut self,
         start: Option<Mark>,
+        first: Fetched,
         care: Care,
         leavers: &mut Vec<(String, Stamp)>,
     ) -> Result<Option<Stamp>, Error> {
         let mut cursor = start;
         let mut newest = None;
+        let mut listing = first;
         loop {
-            self.go_on()?;
-            let listing = self.listing(cursor.as_ref()).await?;
             let Some(last) = listing.page.marks().last().cloned() else { break };
             if cursor.as_ref() == Some(&last) {
                 let cause = source::Error::Stuck { mark: format!("{} {}", last.modified, last.name) };
                 return Err(Error::source("reading the list of changes")(cause));
             }
             self.note_the_future(&listing);
-            newest = newest.or_else(|| highest_present(&listing));
+            newest = newest.or_else(|| self.highest_present(&listing));
             let is_last = listing.page.len() < listing.asked && !may_be_cut(listing.page.len());
             self.apply_news(&listing, care, leavers).await?;
             if is_last {
                 break;
             }
+            self.go_on()?;
+            listing = self.listing(Some(&last)).await?;
             cursor = Some(last);
         }
         Ok(newest)
@@ -151,7 +165,7 @@ impl Work<'_> {
             rest = later;
         }
         if let Some(last) = marks.last() {
-            let watermark = self.progress.watermark.after(last, listing.read_at, listing.hq_now);
+            let watermark = self.progress.watermark.after(last, listing.read, self.hq_now(listing));
             self.progress.watermark = watermark;
         }
         Ok(())
@@ -195,7 +209,7 @@ impl Work<'_> {
         }
         let mut progress = self.progress.clone();
         if let Some(last) = chunk.last() {
-            progress.watermark = progress.watermark.after(last.mark, listing.read_at, listing.hq_now);
+            progress.watermark = progress.watermark.after(last.mark, listing.read, self.hq_now(listing));
         }
         // One that came back while the run went on is no leaver.
         leavers.retain(|(name, _)| !page.marks().iter().any(|mark| mark.name == *name));
@@ -244,20 +258,31 @@ impl Work<'_> {
 
     /// Counts the records of a page that are stamped ahead of HQ's clock.
     pub(super) fn note_the_future(&mut self, fetched: &Fetched) {
-        let ahead = |mark: &&Mark| mark.modified.moment() > fetched.hq_now + chrono::Duration::minutes(1);
+        let ahead = |mark: &&Mark| self.is_ahead(&mark.modified, fetched);
         self.from_the_future += fetched.page.marks().iter().rev().take_while(ahead).count() as u64;
+    }
+
+    /// The highest stamp of a page that is not ahead of HQ's clock.
+    fn highest_present(&self, fetched: &Fetched) -> Option<Stamp> {
+        let now = self.hq_now(fetched);
+        let mut marks = fetched.page.marks().iter().rev();
+        marks.find(|mark| mark.modified.moment() <= now).map(|mark| mark.modified.clone())
+    }
+
+    fn say_going_back(&self, begun: &Watermark) {
+        let from = begun.settled.as_ref().map_or_else(|| "the beginning".to_owned(), |mark| mark.modified.to_string());
+        tracing::info!(
+            job = self.job.name,
+            from,
+            "HQ's wall clock has gone back (the end of summer time, a clock or a zone that was set): what changed since \
+             is listed again"
+        );
     }
 }
 
 fn absent_from<'n>(page: &Page, names: &[&'n str]) -> Vec<&'n str> {
     let came: HashSet<&str> = page.marks().iter().map(|mark| mark.name.as_str()).collect();
     names.iter().filter(|name| !came.contains(**name)).copied().collect()
-}
-
-/// The highest stamp of a page that is not ahead of HQ's clock.
-fn highest_present(fetched: &Fetched) -> Option<Stamp> {
-    let mut marks = fetched.page.marks().iter().rev();
-    marks.find(|mark| mark.modified.moment() <= fetched.hq_now).map(|mark| mark.modified.clone())
 }
 
 /// Whether a list may have been cut by a server or proxy with a page limit of its own: such limits are round numbers.

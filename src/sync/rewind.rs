@@ -6,11 +6,6 @@ use crate::store::Stream;
 use crate::watermark::{Progress, Watermark};
 
 impl Engine {
-    /// HQ's wall clock as the outlet's own clock has it.
-    fn hq_now(&self) -> chrono::NaiveDateTime {
-        self.clock.now().with_timezone(&self.config.hq.time_zone).naive_local()
-    }
-
     /// Has the job's next run read again what HQ stamped after `stamp`, or everything. Rows and ledger stay, so what
     /// did not change costs no write. Waits for a run that is going on.
     ///
@@ -18,7 +13,8 @@ impl Engine {
     /// A database that does not answer, or a run that does not end.
     pub async fn rewind(&self, job: &str, stamp: Option<&Stamp>) -> Result<(), Error> {
         let step = "moving the watermark";
-        if let Some(stamp) = stamp.filter(|stamp| stamp.moment() > self.hq_now()) {
+        let zone = self.zone_now().await;
+        if let Some(stamp) = stamp.filter(|stamp| stamp.moment() > zone.wall(zone.asked.hq)) {
             return Err(Error::AheadOfHq(stamp.clone()));
         }
         let held = self.take_lease(job).await?;
@@ -28,9 +24,11 @@ impl Engine {
         let watermark = match mark {
             Some(mark) => Watermark {
                 seen: Some(mark.clone()),
-                seen_at: Some(now),
+                seen_at: Some(zone.asked),
                 settled: Some(mark),
-                settled_as_of: Some(now),
+                settled_as_of: Some(zone.asked),
+                unsteady_at: None,
+                zone: Some(zone),
             },
             None => Watermark::default(),
         };

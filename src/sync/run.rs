@@ -18,7 +18,7 @@ use crate::record::{Mark, Stamp};
 use crate::run::{Counts, Run, Status};
 use crate::source::{Meter, PageSize};
 use crate::store::{self, Stream, Table};
-use crate::watermark::Progress;
+use crate::watermark::{Progress, Zone};
 
 /// A run that is going on.
 #[derive(Debug)]
@@ -45,6 +45,8 @@ pub(super) struct Work<'e> {
     pub(super) children_size: PageSize,
     /// Records stamped ahead of HQ's clock that this run has met.
     pub(super) from_the_future: u64,
+    /// The zone HQ stamps in.
+    pub(super) zone: Zone,
 }
 
 impl Engine {
@@ -155,6 +157,8 @@ impl Engine {
         let table = self.store.prepare(job).await.map_err(Error::store(format!("table {}", job.table)))?;
         // Read again under the lease: another process may have moved it in between.
         let progress = self.store.progress(&job.name, Stream::Records).await;
+        let progress = progress.map_err(Error::store("reading the watermark"))?.unwrap_or_default();
+        let zone = progress.watermark.zone.unwrap_or_else(|| self.configured_zone());
         let mut work = Work {
             engine: self,
             job,
@@ -164,13 +168,14 @@ impl Engine {
             stop,
             started: self.clock.now(),
             has_confirmed_deletes: order.has_confirmed_deletes,
-            progress: progress.map_err(Error::store("reading the watermark"))?.unwrap_or_default(),
+            progress,
             counts: Counts::default(),
             parked: HashMap::new(),
             page_size: PageSize::new(job.page_size as usize),
             listing_size: PageSize::between(LISTING_SIZE.0, LISTING_SIZE.1),
             children_size: PageSize::between(1, CHILDREN_SIZE),
             from_the_future: 0,
+            zone,
         };
         let outcome = match work.begin().await {
             Ok(waiting) => work.read(&order.mode, tombstones, &waiting).await,
@@ -200,12 +205,16 @@ impl Work<'_> {
     async fn read(&mut self, mode: &Mode, tombstones: &Tombstones, parked: &[Parked]) -> Result<(), Error> {
         match mode {
             Mode::Names(names) => self.names(names).await,
-            Mode::Since(stamp) => self.since(stamp).await,
+            Mode::Since(stamp) => {
+                self.learn_zone().await?;
+                self.since(stamp).await
+            }
             Mode::Parked(names) => {
                 let names: Vec<&str> = names.iter().map(String::as_str).collect();
                 self.retry(&names).await
             }
             Mode::Full => {
+                self.learn_zone().await?;
                 let buried = self.bury(tombstones).await;
                 let undecided = undecided(buried)?;
                 self.retry_due(parked).await?;
@@ -214,6 +223,7 @@ impl Work<'_> {
                 undecided
             }
             Mode::Changes => {
+                self.learn_zone().await?;
                 let buried = self.bury(tombstones).await;
                 let undecided = undecided(buried)?;
                 self.retry_due(parked).await?;

@@ -9,8 +9,7 @@ mod query;
 use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
 
-use chrono::{DateTime, NaiveDateTime, Utc};
-use chrono_tz::Tz;
+use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -22,23 +21,22 @@ use crate::clock::Clock;
 use crate::config::{Hq, Job};
 use crate::mapping::ChildTable;
 use crate::record::{BadPage, Fields, Mark, Page, Stamp};
+use crate::watermark::Clocks;
 
 const BY_STAMP: &str = "modified asc, name asc";
 
 /// The DocType that holds one tombstone a delete (recordings 703 and 704).
 pub const DELETED_DOCUMENT: &str = "Deleted Document";
 
-/// A page and the clocks at which it was read.
+/// A page and when it was read.
 #[derive(Debug)]
 pub struct Fetched {
     /// The records.
     pub page: Page,
     /// How many records, or records of how many names, were asked for.
     pub asked: usize,
-    /// When the answer came, on the outlet's clock.
-    pub read_at: DateTime<Utc>,
-    /// The wall clock at HQ when it answered.
-    pub hq_now: NaiveDateTime,
+    /// When the answer came.
+    pub read: Clocks,
 }
 
 /// A field as HQ describes it.
@@ -77,7 +75,6 @@ struct Doctype {
 #[derive(Debug)]
 pub struct Frappe {
     client: Client,
-    zone: Tz,
     clock: Clock,
     child_doctypes: Mutex<HashMap<(String, String), String>>,
 }
@@ -89,7 +86,7 @@ impl Frappe {
     /// See [`Client::new`].
     pub fn new(hq: &Hq, site: &str, clock: Clock) -> Result<Self, Error> {
         let client = Client::new(hq, site, clock.clone())?;
-        Ok(Self { client, zone: hq.time_zone, clock, child_doctypes: Mutex::default() })
+        Ok(Self { client, clock, child_doctypes: Mutex::default() })
     }
 
     /// Whole records that match the job's filters, after `from` in HQ's order.
@@ -273,11 +270,11 @@ impl Frappe {
         decode::value(&answer.body)
     }
 
-    /// The zone HQ writes its stamps in, and HQ's clock (recording 410).
+    /// The zone HQ writes its stamps in, by its own word, and both clocks (recording 410).
     ///
     /// # Errors
     /// All of [`Error`].
-    pub async fn time_zone(&self, meter: &Meter) -> Result<(String, Option<DateTime<Utc>>), Error> {
+    pub async fn time_zone(&self, meter: &Meter) -> Result<(String, Clocks), Error> {
         #[derive(Deserialize)]
         struct Zone {
             time_zone: String,
@@ -286,7 +283,7 @@ impl Frappe {
             .get("/api/method/frappe.client.get_time_zone", "method frappe.client.get_time_zone", meter)
             .await?;
         let zone: Zone = decode::value(&answer.body)?;
-        Ok((zone.time_zone, answer.date))
+        Ok((zone.time_zone, self.read(answer.date)))
     }
 
     /// The DocType of the rows in the Table field `field` of `doctype`; asked once and remembered.
@@ -358,6 +355,12 @@ impl Frappe {
         self.ask(&|limit| (Query { limit, ..query.clone() }, limit), fields, &in_order, size, meter).await
     }
 
+    /// The moment of an answer. Without a `Date` HQ's clock is taken to agree with the outlet's.
+    fn read(&self, date: Option<DateTime<Utc>>) -> Clocks {
+        let outlet = self.clock.now();
+        Clocks { outlet, hq: date.unwrap_or(outlet) }
+    }
+
     async fn ask_once(&self, query: Query<'_>, fields: &Fields, meter: &Meter) -> Result<Fetched, Error> {
         let asked = query.limit;
         self.ask(&|_size| (query.clone(), asked), fields, &in_any_order, &mut PageSize::fixed(1), meter)
@@ -380,9 +383,7 @@ impl Frappe {
             check(&page)?;
             let (_, asked) = query(size);
             let came = Came { asked, rows: page.len(), bytes: answer.body.len(), took: answer.took, patience };
-            let read_at = self.clock.now();
-            let hq_now = answer.date.unwrap_or(read_at).with_timezone(&self.zone).naive_local();
-            Ok((Fetched { page, asked, read_at, hq_now }, came))
+            Ok((Fetched { page, asked, read: self.read(answer.date) }, came))
         };
         match self.client.ask(size, |size| query(size).0.request(), read, meter).await {
             Ok((fetched, came)) => {

@@ -6,7 +6,7 @@ use crate::ledger::{Entry, Known};
 use crate::record::Mark;
 use crate::run::{Counts, Status, Trigger};
 use crate::store::{Error, Lease, Stream};
-use crate::watermark::{Pass, Progress, Watermark};
+use crate::watermark::{Clocks, Pass, Progress, Watermark, Zone};
 
 use super::on_every_database;
 use super::world::{World, at, stamp};
@@ -31,18 +31,28 @@ fn mark(modified: &str, name: &str) -> Option<Mark> {
     Some(Mark { modified: stamp(modified), name: name.to_owned() })
 }
 
+fn clocks(outlet: &str, hq: &str) -> Clocks {
+    Clocks { outlet: at(outlet), hq: at(hq) }
+}
+
 fn far() -> Progress {
     Progress {
         watermark: Watermark {
             seen: mark("2024-05-05 10:00:00.000001", "Ice's \"cone\" 😀"),
-            seen_at: Some(at("2026-11-21T11:00:00.123456Z")),
+            seen_at: Some(clocks("2026-11-21T11:00:00.123456Z", "2026-11-21T10:59:00Z")),
             settled: mark("2024-05-05 09:30:00", ""),
-            settled_as_of: Some(at(NOW)),
+            settled_as_of: Some(clocks(NOW, "1970-01-01T00:00:00Z")),
+            unsteady_at: Some(clocks("2026-11-20T11:00:00Z", NOW)),
+            zone: Some(Zone {
+                tz: chrono_tz::America::Argentina::ComodRivadavia,
+                is_told: true,
+                asked: clocks(NOW, NOW),
+            }),
         },
         pass: Some(Pass {
             cursor: mark("2024-05-05 10:00:00", "x"),
             newest: Some(stamp("2024-05-06 10:00:00")),
-            started_at: at(NOW),
+            started: clocks(NOW, "2026-11-21T12:30:00Z"),
             is_repair: true,
         }),
         mapping: Some(-5),
