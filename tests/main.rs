@@ -35,6 +35,10 @@ mod nothing_missed;
 #[cfg(test)]
 mod schedule;
 #[cfg(test)]
+mod secrets;
+#[cfg(test)]
+mod tls;
+#[cfg(test)]
 mod told_truth;
 #[cfg(test)]
 mod values;

@@ -128,6 +128,9 @@ fn examples(config: &Config, report: &mut Report) {
 
 async fn hq(config: &Config, report: &mut Report) {
     let clock = Clock::system();
+    if config.hq.is_in_clear() {
+        report.note("hq", "hq.url is http://: the API secret and all records go over the line in clear; use https://");
+    }
     let hq = match Frappe::new(&config.hq, &config.site.name, clock.clone()) {
         Ok(hq) => hq,
         Err(error) => return report.source("hq", "setting up HQ", error),

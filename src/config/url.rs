@@ -1,6 +1,7 @@
 //! HQ's address and the outlet's database, checked; no message of this module shows the text, which may hold a
 //! password.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use reqwest::Url;
@@ -35,6 +36,18 @@ pub(super) fn hq(text: &str) -> Result<String, Fault> {
         return Err(Fault::of("names no host: expected http(s)://host[:port][/path]"));
     }
     Ok(url.as_str().trim_end_matches('/').to_owned())
+}
+
+/// Whether requests to this address of HQ can be read on the way: plain HTTP to another machine.
+pub(super) fn is_in_clear(text: &str) -> bool {
+    let Ok(url) = Url::parse(text) else { return false };
+    let is_here = |host: &str| {
+        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        bare == "localhost"
+            || bare.ends_with(".localhost")
+            || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    };
+    url.scheme() == "http" && !url.host_str().is_some_and(is_here)
 }
 
 /// Reads the database URL; a relative SQLite path is made relative to `folder`.
@@ -157,6 +170,21 @@ mod tests {
         assert!(hq_said("https://a:b@hq.example.com").contains("must not hold credentials"));
         assert!(hq_said("https://hq.example.com?x=1").contains("must not hold \"?\""));
         assert!(hq_said("https://").starts_with("the URL is not a URL"));
+    }
+
+    #[test]
+    fn plain_http_to_another_machine_is_in_clear() {
+        for (url, expected) in [
+            ("http://hq.example.com", true),
+            ("http://10.0.0.5:8000", true),
+            ("http://localhost.example.com", true),
+            ("https://hq.example.com", false),
+            ("http://localhost:7879", false),
+            ("http://127.0.0.9", false),
+            ("http://[::1]:8000", false),
+        ] {
+            assert_eq!(is_in_clear(url), expected, "{url}");
+        }
     }
 
     #[test]

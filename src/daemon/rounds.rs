@@ -106,7 +106,9 @@ impl Board {
         let round = match ended {
             Ok((round, ())) => round,
             Err(error) => {
-                tracing::error!(%error, "a round broke down; its jobs run again when they are due");
+                // The error quotes the panic, which may hold a value; the panic told of itself.
+                let was_stopped = error.is_cancelled();
+                tracing::error!(was_stopped, "a round broke down; its jobs run again when they are due");
                 error.id()
             }
         };

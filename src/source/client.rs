@@ -17,6 +17,8 @@ use secrecy::ExposeSecret as _;
 
 use super::answer;
 use super::error::Error;
+use super::scrub::Secrets;
+use super::tls;
 use crate::config::{Auth, Hq};
 use crate::retry::{Backoff, Retry};
 
@@ -72,6 +74,7 @@ pub struct Client {
     http: reqwest::Client,
     url: String,
     authorization: HeaderValue,
+    secrets: Secrets,
     timeout: Duration,
     backoff: Backoff,
     pace: Option<DefaultDirectRateLimiter>,
@@ -87,7 +90,13 @@ impl Client {
     pub fn new(hq: &Hq, site: &str) -> Result<Self, Error> {
         // An error means that a provider is installed already, which serves as well.
         rustls::crypto::ring::default_provider().install_default().ok();
-        let http = reqwest::Client::builder()
+        if hq.is_in_clear() {
+            tracing::warn!(
+                url = hq.url,
+                "hq.url is http://: the API secret and all records go over the line in clear; use https://"
+            );
+        }
+        let http = tls::builder(&hq.tls)?
             .user_agent(format!("milkrun/{} ({})", env!("CARGO_PKG_VERSION"), header_safe(site)))
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(hq.timeout.min(CONNECT_LIMIT))
@@ -99,6 +108,7 @@ impl Client {
             http,
             url: hq.url.trim_end_matches('/').to_owned(),
             authorization: authorization(&hq.auth)?,
+            secrets: Secrets::new(&hq.auth),
             timeout: hq.timeout,
             backoff: hq.retry,
             pace: hq
@@ -169,8 +179,8 @@ impl Client {
             .await
             .map_err(|cause| self.transport(cause, "answer"))?;
         let status = response.status().as_u16();
-        let headers = response.headers().clone();
-        let body = self.body(response, meter).await;
+        let headers = self.secrets.out_of_headers(response.headers());
+        let body = self.body(response, meter).await.map(|body| self.secrets.out_of_body(status, body));
         // Of an error the status counts, whether or not its body arrived.
         answer::judge(&request.what, status, &headers, body).map(|body| Answer { body, date: date(&headers) })
     }
@@ -197,8 +207,10 @@ impl Client {
             }
             return Error::TimedOut { step, limit: self.timeout };
         }
-        if has_bad_certificate(&cause) {
-            return Error::Certificate { cause: Box::new(cause) };
+        match tls::refusal(&cause) {
+            Some(tls::Refusal::Theirs) => return Error::Certificate { cause: Box::new(cause) },
+            Some(tls::Refusal::Ours) => return Error::ClientCertificate { cause: Box::new(cause) },
+            None => {}
         }
         let step = if cause.is_connect() { "connecting" } else { "the connection broke" };
         Error::Unreachable { step, cause: Box::new(cause) }
@@ -233,17 +245,6 @@ fn authorization(auth: &Auth) -> Result<HeaderValue, Error> {
 fn date(headers: &HeaderMap) -> Option<DateTime<Utc>> {
     let text = headers.get(header::DATE)?.to_str().ok()?;
     DateTime::parse_from_rfc2822(text).ok().map(|date| date.with_timezone(&Utc))
-}
-
-/// Whether somewhere among the causes a certificate was refused. An I/O error hides what it wraps from `source`.
-fn has_bad_certificate(error: &(dyn std::error::Error + 'static)) -> bool {
-    let is_bad = |error: &rustls::Error| {
-        matches!(error, rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented)
-    };
-    let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-    error.downcast_ref::<rustls::Error>().is_some_and(is_bad)
-        || wrapped.is_some_and(|inner| has_bad_certificate(inner))
-        || error.source().is_some_and(has_bad_certificate)
 }
 
 fn header_safe(site: &str) -> String {

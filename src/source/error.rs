@@ -24,6 +24,13 @@ pub enum Error {
         #[source]
         cause: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// HQ wants a certificate of its clients, and was shown none or one that it does not accept.
+    #[error("HQ did not accept this outlet's client certificate, or wants one and was shown none")]
+    ClientCertificate {
+        /// The TLS library's own error.
+        #[source]
+        cause: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// HQ took too long.
     #[error("HQ did not {step} within {} s", .limit.as_secs_f32())]
     TimedOut {
@@ -124,6 +131,7 @@ impl Error {
             | Self::Redirected { .. }
             | Self::Page(BadPage::Shape(_)) => Retry::Later(None),
             Self::Certificate { .. }
+            | Self::ClientCertificate { .. }
             | Self::TooLarge { .. }
             | Self::Unauthorized { .. }
             | Self::Forbidden { .. }
@@ -138,7 +146,12 @@ impl Error {
     pub fn remedy(&self) -> &'static str {
         match self {
             Self::Unreachable { .. } => "check the line and hq.url; milkrun tries again on schedule",
-            Self::Certificate { .. } => "check hq.url, this machine's clock, and the certificate at HQ",
+            Self::Certificate { .. } => {
+                "check hq.url, this machine's clock, and the certificate at HQ; a private CA is named by hq.tls.ca"
+            }
+            Self::ClientCertificate { .. } => {
+                "set hq.tls.client_cert and hq.tls.client_key to a pair that HQ accepts; one that has expired is renewed at HQ"
+            }
             Self::TimedOut { .. } => {
                 "milkrun tries again on schedule; if it stays, lower page_size or raise hq.timeout"
             }

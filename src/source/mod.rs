@@ -4,6 +4,8 @@ mod answer;
 mod client;
 mod error;
 pub mod frappe;
+mod scrub;
+mod tls;
 
 pub use client::{Answer, Client, MAX_BODY, Meter, Request};
 pub use error::Error;

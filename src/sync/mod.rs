@@ -16,6 +16,7 @@ mod lease;
 mod page;
 mod pass;
 mod poll;
+mod private;
 mod rewind;
 mod round;
 mod run;

@@ -105,11 +105,15 @@ impl Work<'_> {
             .await
             .map_err(store("holding the job's lease"))?;
         let mut counts = Counts::default();
+        let mut incoming = Vec::new();
         if !records.is_empty() {
-            let incoming = self.map(&mut tx, whole, records).await?;
-            let held = self.hold(&mut tx, &incoming, care, dead).await?;
-            let plan = conflict::plan(&incoming, &held, self.job.mapping.columns(), care)?;
-            self.apply(&mut tx, &incoming, &plan).await?;
+            let mapped = self.map(&mut tx, whole, records).await;
+            incoming = mapped.map_err(|error| self.without_private(error, &[]))?;
+            let hushed = |error: Error| self.without_private(error, &incoming);
+            let held = self.hold(&mut tx, &incoming, care, dead).await.map_err(hushed)?;
+            let plan = conflict::plan(&incoming, &held, self.job.mapping.columns(), care);
+            let plan = plan.map_err(|clash| hushed(clash.into()))?;
+            self.apply(&mut tx, &incoming, &plan).await.map_err(hushed)?;
             counts.inserted = plan.inserts.len() as u64;
             counts.unchanged = plan.unchanged;
             counts.updated = incoming.len() as u64 - counts.inserted - counts.unchanged;
@@ -118,7 +122,9 @@ impl Work<'_> {
             let saved = tx.save_progress(&self.job.name, Stream::Records, progress, self.engine.clock.now()).await;
             saved.map_err(store("saving the watermark"))?;
         }
-        tx.commit().await.map_err(store("committing a page"))?;
+        // A check that the database puts off until now may quote a row.
+        let committed = tx.commit().await.map_err(store("committing a page"));
+        committed.map_err(|error| self.without_private(error, &incoming))?;
         Ok(counts)
     }
 

@@ -47,6 +47,7 @@ price = { from = "standard_rate", type = "decimal", scale = 2 }
 unit = { from = "stock_uom", map = { Nos = "each", Kg = "kg" }, default = "each" }
 active = { expr = "not disabled", type = "bool" }
 changed = { from = "modified", type = "datetime" }
+phone = { from = "supplier_phone", private = true }
 shelf = { const = "", owner = "once" }
 [[job.children]]
 field = "barcodes"
@@ -78,6 +79,10 @@ impl Shop {
         self.server.url()
     }
 
+    pub(crate) fn address(&self) -> std::net::SocketAddr {
+        self.server.address()
+    }
+
     /// Has the outlet log in as the plain reader, who may not see tombstones.
     pub(crate) fn as_reader(&self, jobs: &str) {
         self.outlet.configure(&self.server.url(), data::READER, jobs);
@@ -98,7 +103,7 @@ impl Shop {
     /// Fails unless the outlet's tables hold exactly what HQ has.
     #[track_caller]
     pub(crate) fn assert_in_step(&self) {
-        let columns = ["item_code", "title", "price", "unit", "active", "changed"];
+        let columns = ["item_code", "title", "price", "unit", "active", "changed", "phone"];
         let have: BTreeMap<String, TextRow> = keyed(self.outlet.database.rows("items", &columns, "item_code"));
         let items: Vec<Map<String, Value>> =
             self.hq.dump("Item").into_iter().filter(|item| item["is_sales_item"] == 1).collect();
@@ -144,6 +149,7 @@ impl Shop {
             Some(unit.to_owned()),
             Some(active.to_owned()),
             Some(in_utc(item["modified"].as_str().unwrap(), self.outlet.database.kind)),
+            text(&item["supplier_phone"]),
         ]
     }
 }
@@ -152,7 +158,7 @@ impl Shop {
 pub(crate) fn item(code: &str, more: Value) -> Value {
     let mut item = json!({
         "item_code": code, "item_name": format!("Cone {code}"), "item_group": "Cones", "stock_uom": "Nos",
-        "standard_rate": 80.5, "is_sales_item": 1, "disabled": 0,
+        "standard_rate": 80.5, "is_sales_item": 1, "disabled": 0, "supplier_phone": format!("canary-{code}"),
     });
     for (field, value) in more.as_object().unwrap() {
         item[field] = value.clone();
