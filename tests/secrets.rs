@@ -12,6 +12,7 @@ use crate::support::shop::JOBS;
 use crate::support::{Kind, Outlet, Shop, canary};
 
 on_each_database! {
+    the_search_finds_what_is_planted
     a_private_value_lands_in_its_column_and_shows_nowhere_on_the_way
     a_private_value_that_cannot_be_mapped_is_not_quoted
     a_private_value_that_the_database_refuses_is_not_quoted
@@ -70,6 +71,16 @@ fn assert_blocked_discreetly(outlet: &Outlet, said: &str) {
     for arguments in [&["runs"][..], &["--format", "json", "runs"], &["--format", "json", "status"], &["check"]] {
         outlet.run(arguments);
     }
+}
+
+fn the_search_finds_what_is_planted(kind: Kind) {
+    let (hq, _server, outlet) = scene(kind, JOB);
+    hq.insert("Person", person("P", "canary-1")).unwrap();
+    outlet.sync_well(&[]);
+    assert_eq!(outlet.database.canaries(), Vec::<String>::new());
+    outlet.database.execute("update milkrun_runs set error = 'x Canary-1 y'");
+    assert_eq!(outlet.database.canaries(), ["milkrun_runs.error: x Canary-1 y"]);
+    outlet.database.execute("update milkrun_runs set error = null");
 }
 
 fn a_private_value_lands_in_its_column_and_shows_nowhere_on_the_way(kind: Kind) {

@@ -181,6 +181,9 @@ impl Client {
         let status = response.status().as_u16();
         let headers = self.secrets.out_of_headers(response.headers());
         let body = self.body(response, meter).await.map(|body| self.secrets.out_of_body(status, body));
+        if let Some(said) = body.as_ref().ok().and_then(|body| tls::page_of_refusal(status, body)) {
+            return Err(Error::ClientCertificate { cause: said.into() });
+        }
         // Of an error the status counts, whether or not its body arrived.
         answer::judge(&request.what, status, &headers, body).map(|body| Answer { body, date: date(&headers) })
     }

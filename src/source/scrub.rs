@@ -19,8 +19,8 @@ const HIDDEN: &str = "(credential)";
 /// A shorter one is taken out only where it stands as a word of its own: `1` would blot out every digit.
 const SHORTEST: usize = 4;
 
-/// The credentials in every spelling in which they may come back, the longest first.
-pub(super) struct Secrets(Vec<SecretString>);
+/// Key, secret, the pair of them, and the pair as basic auth sends it: the longest first.
+pub(super) struct Secrets([SecretString; 4]);
 
 impl fmt::Debug for Secrets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -34,13 +34,9 @@ impl Secrets {
         let (key, secret) = (api_key.expose_secret(), api_secret.expose_secret());
         let pair = format!("{key}:{secret}");
         let encoded = base64::engine::general_purpose::STANDARD.encode(&pair);
-        let mut spellings: Vec<String> = [&pair, secret, key, encoded.trim_end_matches('=')]
-            .into_iter()
-            .flat_map(|text| [text.to_owned(), percent(text, true), percent(text, false), html(text), quoted(text)])
-            .collect();
-        spellings.sort_by_key(|text| std::cmp::Reverse(text.len()));
-        spellings.dedup();
-        Self(spellings.into_iter().map(SecretString::from).collect())
+        let mut all = [&pair, secret, key, encoded.trim_end_matches('=')].map(str::to_owned);
+        all.sort_by_key(|text| std::cmp::Reverse(text.len()));
+        Self(all.map(SecretString::from))
     }
 
     /// `text` without the credentials.
@@ -95,44 +91,64 @@ impl Secrets {
 }
 
 fn without(text: &str, secret: &str) -> String {
-    if secret.chars().count() >= SHORTEST {
-        return text.replace(secret, HIDDEN);
-    }
     let is_word = |c: char| c.is_alphanumeric();
+    let is_short = secret.len() < SHORTEST;
     let mut clean = String::with_capacity(text.len());
     let mut rest = text;
-    while let Some((before, after)) = rest.split_once(secret) {
-        clean.push_str(before);
-        let stands_alone = !before.ends_with(is_word) && !after.starts_with(is_word);
-        clean.push_str(if stands_alone { HIDDEN } else { secret });
-        rest = after;
+    while let Some(first) = rest.chars().next() {
+        let after =
+            spelt(rest, secret).filter(|after| !is_short || !(clean.ends_with(is_word) || after.starts_with(is_word)));
+        if let Some(after) = after {
+            clean.push_str(HIDDEN);
+            rest = after;
+        } else {
+            clean.push(first);
+            rest = rest.get(first.len_utf8()..).unwrap_or_default();
+        }
     }
-    clean.push_str(rest);
     clean
 }
 
-/// As in a URL, its letters for digits above nine large or small.
-fn percent(text: &str, is_large: bool) -> String {
-    let byte = |byte: u8| match byte {
-        b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => char::from(byte).to_string(),
-        _ if is_large => format!("%{byte:02X}"),
-        _ => format!("%{byte:02x}"),
+/// What follows the secret where the text begins with it, each of its characters written in any way.
+fn spelt<'t>(text: &'t str, secret: &str) -> Option<&'t str> {
+    let mut ends = vec![text];
+    for byte in secret.bytes() {
+        ends = ends.into_iter().flat_map(|rest| after(rest, byte)).flatten().collect();
+        if ends.is_empty() {
+            return None;
+        }
+    }
+    ends.into_iter().min_by_key(|rest| rest.len())
+}
+
+/// What follows `byte` at the start of the text: as it is, or as URLs, quoted strings and HTML spell it. (The
+/// configuration takes no credential beyond ASCII.)
+fn after(text: &str, byte: u8) -> [Option<&str>; 5] {
+    let hex = |prefix: &str| {
+        let digits = text.strip_prefix(prefix)?;
+        let code = u8::from_str_radix(digits.get(..2)?, 16).ok()?;
+        if code == byte { digits.get(2..) } else { None }
     };
-    text.bytes().map(byte).collect()
+    [
+        text.strip_prefix(char::from(byte)),
+        hex("%"),
+        text.strip_prefix('\\').and_then(|text| text.strip_prefix(char::from(byte))),
+        hex("\\u00"),
+        ENTITIES.iter().filter(|(known, _)| *known == byte).find_map(|(_, name)| text.strip_prefix(name)),
+    ]
 }
 
-fn html(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-        .replace('"', "&quot;")
-        .replace('\'', "&#39;")
-}
-
-/// As inside a quoted string of JSON or Python.
-fn quoted(text: &str) -> String {
-    text.replace('\\', "\\\\").replace('"', "\\\"")
-}
+/// How HTML spells what it cannot leave as it is.
+const ENTITIES: [(u8, &str); 8] = [
+    (b'&', "&amp;"),
+    (b'<', "&lt;"),
+    (b'>', "&gt;"),
+    (b'"', "&quot;"),
+    (b'"', "&#34;"),
+    (b'\'', "&#39;"),
+    (b'\'', "&#x27;"),
+    (b'\'', "&apos;"),
+];
 
 #[cfg(test)]
 mod tests {
@@ -150,9 +166,9 @@ mod tests {
         for text in [
             format!("token canary-key:{hostile}"),
             format!("Basic {pair}"),
-            format!("/login?secret={}", percent(hostile, true)),
-            format!("/login?secret={}", percent(hostile, false)),
-            format!("<td>{}</td>", html(hostile)),
+            format!("/login?secret={}", hostile.bytes().map(|byte| format!("%{byte:02x}")).collect::<String>()),
+            format!("/login?secret={}", hostile.replace('%', "%25").replace('"', "%22").replace('<', "%3C")),
+            format!("<td>{}</td>", hostile.replace('&', "&amp;").replace('<', "&lt;").replace('\'', "&#x27;")),
             serde_json::json!({ "sent": hostile }).to_string(),
         ] {
             let clean = secrets.out_of(&text);
