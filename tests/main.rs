@@ -33,6 +33,8 @@ mod nothing_lost;
 #[cfg(test)]
 mod nothing_missed;
 #[cfg(test)]
+mod private_fields;
+#[cfg(test)]
 mod schedule;
 #[cfg(test)]
 mod secrets;

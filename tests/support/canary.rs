@@ -7,6 +7,9 @@ use base64::Engine as _;
 /// The password of the outlet's user at the databases that have users.
 pub(crate) const PASSWORD: &str = "canary-pass-word";
 
+/// An API key and its secret.
+pub(crate) const LOGIN: (&str, &str) = ("canary-key-a1", "canary-secret-b2");
+
 /// Words that none but a secret of a test holds.
 pub(crate) const WORDS: [&str; 3] = ["canary", "demo-secret", "demo-manager"];
 
