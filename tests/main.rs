@@ -45,9 +45,15 @@ mod nothing_lost;
 #[cfg(test)]
 mod nothing_missed;
 #[cfg(test)]
+mod private_fields;
+#[cfg(test)]
 mod quarantine;
 #[cfg(test)]
 mod schedule;
+#[cfg(test)]
+mod secrets;
+#[cfg(test)]
+mod tls;
 #[cfg(test)]
 mod told_truth;
 #[cfg(test)]

@@ -125,6 +125,9 @@ fn examples(config: &Config, report: &mut Report) {
 }
 
 async fn hq(config: &Config, report: &mut Report) {
+    if config.hq.is_in_clear() {
+        report.note("hq", "hq.url is http://: the API secret and all records go over the line in clear; use https://");
+    }
     let hq = match Frappe::new(&config.hq, &config.site.name, Clock::system()) {
         Ok(hq) => hq,
         Err(error) => return report.source("hq", "setting up HQ", error),

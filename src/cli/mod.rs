@@ -5,6 +5,7 @@
 mod check;
 mod completions;
 mod demo;
+mod guard;
 mod log;
 mod output;
 mod progress;
@@ -132,6 +133,7 @@ impl Exit {
 /// Runs the command.
 #[must_use]
 pub fn main(arguments: Arguments) -> ExitCode {
+    guard::raise();
     let Arguments { command, global } = arguments;
     let output = Output::new(global.format);
     if let Command::Completions(options) = &command {

@@ -70,6 +70,8 @@ pub struct Hq {
     pub url: String,
     /// The credentials.
     pub auth: Auth,
+    /// A private CA, a client certificate.
+    pub tls: Tls,
     /// The zone HQ writes its naive stamps in.
     pub time_zone: Tz,
     /// How long to wait for a connection, for the headers, and for each further piece of an answer.
@@ -80,6 +82,23 @@ pub struct Hq {
     pub budget_share: f64,
     /// How a request is repeated.
     pub retry: Backoff,
+}
+
+impl Hq {
+    /// Whether the credentials go over a line where others may read them: plain HTTP to another machine.
+    #[must_use]
+    pub fn is_in_clear(&self) -> bool {
+        url::is_in_clear(&self.url)
+    }
+}
+
+/// `hq.tls`, checked: what HQ's certificate is held against, beside the system's CAs, and what is shown to HQ.
+#[derive(Debug, Clone, Default)]
+pub struct Tls {
+    /// Certificates of private CAs, as PEM.
+    pub ca: Option<String>,
+    /// The client's certificate, those above it, and its key, as PEM.
+    pub identity: Option<Secret>,
 }
 
 /// `hq.auth`.

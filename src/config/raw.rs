@@ -38,6 +38,7 @@ pub(super) struct RawSite {
 pub(super) struct RawHq {
     pub(super) url: Option<String>,
     pub(super) auth: RawAuth,
+    pub(super) tls: RawTls,
     pub(super) time_zone: Option<Tz>,
     pub(super) timeout: Option<Time>,
     pub(super) max_requests_per_second: Option<u32>,
@@ -60,6 +61,15 @@ pub(super) struct RawAuth {
 pub(super) enum RawAuthKind {
     Token,
     Basic,
+}
+
+/// `hq.tls`.
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawTls {
+    pub(super) ca: Option<String>,
+    pub(super) client_cert: Option<String>,
+    pub(super) client_key: Option<String>,
 }
 
 /// `hq.retry`.
@@ -160,6 +170,7 @@ pub(super) struct RawField {
     pub(super) default: Option<RawLiteral>,
     pub(super) lookup: Option<RawLookup>,
     pub(super) owner: Option<RawOwner>,
+    pub(super) private: bool,
 }
 
 /// A literal, under the name of its type.

@@ -51,6 +51,8 @@ pub(super) enum Kind {
     HqUrl,
     /// The database's URL, never shown as it may hold a password.
     LocalUrl,
+    /// A file of PEM, or the PEM itself, which is never shown.
+    Pem,
     /// An IANA time zone.
     Zone,
     /// `ADDRESS:PORT`.

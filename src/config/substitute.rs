@@ -64,12 +64,7 @@ impl Substitution<'_> {
 
     fn value(&self, name: &str) -> Result<String, String> {
         if let Some(path) = name.strip_prefix("file:") {
-            let path = self.folder.join(path.trim());
-            let text = match std::fs::metadata(&path) {
-                // Opening a pipe would wait for its writer, for ever.
-                Ok(facts) if !facts.is_file() => Err("is not a regular file".to_owned()),
-                Ok(_) | Err(_) => read(&path, LARGEST_FILE).map(without_newline),
-            };
+            let text = read_regular(&self.folder.join(path.trim()), LARGEST_FILE).map(without_newline);
             return text.map_err(|reason| format!("${{{name}}}: the file {reason}"));
         }
         if !is_variable(name) {
@@ -81,6 +76,15 @@ impl Substitution<'_> {
             .get(name)
             .cloned()
             .ok_or_else(|| format!("the environment variable {name} is not set"))
+    }
+}
+
+/// As [`read`], and nothing but a regular file.
+pub(super) fn read_regular(path: &Path, largest: u64) -> Result<String, String> {
+    match std::fs::metadata(path) {
+        // Opening a pipe would wait for its writer, for ever.
+        Ok(facts) if !facts.is_file() => Err("is not a regular file".to_owned()),
+        Ok(_) | Err(_) => read(path, largest),
     }
 }
 

@@ -55,6 +55,7 @@ pub(super) fn check(kind: &Kind, text: &str) -> Result<(), Fault> {
     match kind {
         Kind::Line => line(text),
         Kind::Secret => secret(text),
+        Kind::Pem => pem(text),
         Kind::HqUrl => url::hq(text).map(drop),
         Kind::LocalUrl => url::local(text, std::path::Path::new("")).map(drop),
         Kind::Zone => zone(text),
@@ -139,6 +140,10 @@ fn secret(text: &str) -> Result<(), Fault> {
     is_plain
         .then_some(())
         .ok_or_else(|| Fault::of("holds white space or a character beyond ASCII, which no credential of HQ's does"))
+}
+
+fn pem(text: &str) -> Result<(), Fault> {
+    if text.trim().is_empty() { Err(Fault::of("must not be empty")) } else { Ok(()) }
 }
 
 fn zone(text: &str) -> Result<(), Fault> {

@@ -1,6 +1,7 @@
 //! HQ's address and the outlet's database, checked; no message of this module shows the text, which may hold a
 //! password.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use reqwest::Url;
@@ -16,6 +17,47 @@ const SCHEMES: [(&str, DatabaseKind); 5] = [
     ("postgresql", DatabaseKind::Postgres),
     ("mysql", DatabaseKind::Mysql),
     ("mariadb", DatabaseKind::Mysql),
+];
+
+/// What the drivers take after the "?". What they do not know they ignore, a misspelt `sslmode` with its protection, or
+/// write to the log with its value.
+const POSTGRES_PARAMETERS: [&str; 18] = [
+    "sslmode",
+    "sslrootcert",
+    "sslcert",
+    "sslkey",
+    "host",
+    "hostaddr",
+    "port",
+    "dbname",
+    "user",
+    "password",
+    "application_name",
+    "options",
+    "statement-cache-capacity",
+    "ssl-mode",
+    "ssl-root-cert",
+    "ssl-ca",
+    "ssl-cert",
+    "ssl-key",
+];
+
+/// As [`POSTGRES_PARAMETERS`].
+const MYSQL_PARAMETERS: [&str; 14] = [
+    "ssl-mode",
+    "ssl-ca",
+    "ssl-cert",
+    "ssl-key",
+    "sslmode",
+    "sslca",
+    "sslcert",
+    "sslkey",
+    "charset",
+    "collation",
+    "socket",
+    "timezone",
+    "time-zone",
+    "statement-cache-capacity",
 ];
 
 /// Reads HQ's address and cuts trailing slashes off.
@@ -37,6 +79,18 @@ pub(super) fn hq(text: &str) -> Result<String, Fault> {
     Ok(url.as_str().trim_end_matches('/').to_owned())
 }
 
+/// Whether requests to this address of HQ can be read on the way: plain HTTP to another machine.
+pub(super) fn is_in_clear(text: &str) -> bool {
+    let Ok(url) = Url::parse(text) else { return false };
+    let is_here = |host: &str| {
+        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        bare == "localhost"
+            || bare.ends_with(".localhost")
+            || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    };
+    url.scheme() == "http" && !url.host_str().is_some_and(is_here)
+}
+
 /// Reads the database URL; a relative SQLite path is made relative to `folder`.
 ///
 /// # Errors
@@ -48,7 +102,8 @@ pub(super) fn local(text: &str, folder: &Path) -> Result<Local, Fault> {
     let kind = kind.unwrap_or(DatabaseKind::Sqlite);
     let url = match kind {
         DatabaseKind::Sqlite => sqlite(rest, folder)?,
-        DatabaseKind::Postgres | DatabaseKind::Mysql => server(text)?,
+        DatabaseKind::Postgres => server(text, &POSTGRES_PARAMETERS)?,
+        DatabaseKind::Mysql => server(text, &MYSQL_PARAMETERS)?,
     };
     Ok(Local { kind, url: url.into() })
 }
@@ -96,7 +151,7 @@ fn sqlite(rest: &str, folder: &Path) -> Result<String, Fault> {
     Ok(format!("sqlite://{}/{path}{query}", folder.trim_end_matches('/')))
 }
 
-fn server(text: &str) -> Result<String, Fault> {
+fn server(text: &str, parameters: &[&str]) -> Result<String, Fault> {
     let url = Url::parse(text).map_err(|error| {
         Fault::of(format!(
             "is not a URL: {error}; in a password \"@\", \"/\", \"?\", \"#\" and \"%\" are written %40, %2F, %3F, %23, %25"
@@ -108,6 +163,14 @@ fn server(text: &str) -> Result<String, Fault> {
     }
     if url.path().trim_matches('/').is_empty() {
         return Err(Fault::of("names no database: expected scheme://user:password@host/database"));
+    }
+    let is_known = |name: &str| parameters.contains(&name) || name.starts_with("options[");
+    if let Some((name, _)) = url.query_pairs().find(|(name, _)| !is_known(name)) {
+        // Not named itself: it may be part of a password that holds "?" or "&".
+        let near = words::nearest(&name, parameters.iter().copied());
+        let hint = near.map_or_else(String::new, |near| format!(", did you mean {near:?}?"));
+        let taken = words::either(parameters);
+        return Err(Fault::of(format!("has a parameter that would be ignored{hint}; expected {taken}")));
     }
     if url.fragment().is_some() {
         return Err(Fault::of("holds \"#\", which in a password is written %23"));
@@ -160,6 +223,21 @@ mod tests {
     }
 
     #[test]
+    fn plain_http_to_another_machine_is_in_clear() {
+        for (url, expected) in [
+            ("http://hq.example.com", true),
+            ("http://10.0.0.5:8000", true),
+            ("http://localhost.example.com", true),
+            ("https://hq.example.com", false),
+            ("http://localhost:7879", false),
+            ("http://127.0.0.9", false),
+            ("http://[::1]:8000", false),
+        ] {
+            assert_eq!(is_in_clear(url), expected, "{url}");
+        }
+    }
+
+    #[test]
     fn a_relative_sqlite_file_stands_beside_the_config() {
         assert_eq!(local_said("sqlite://outlet.db"), "sqlite:///etc/milk run/outlet.db");
         assert_eq!(local_said("sqlite:outlet.db?mode=rwc"), "sqlite:///etc/milk run/outlet.db?mode=rwc");
@@ -178,6 +256,9 @@ mod tests {
         assert!(local_said("mysql:///outlet?socket=/run/db.sock").starts_with("mysql://"));
         assert!(local_said("mysq://db/outlet").ends_with("did you mean \"mysql://\"?"));
         assert!(local_said("mysql://u:a#b@db/outlet").contains("%23"));
+        let misspelt = local_said("postgres://milk@db/outlet?sslmod=hunter22");
+        assert!(misspelt.contains("did you mean \"sslmode\"?") && !misspelt.contains("hunter22"), "{misspelt}");
+        assert!(local_said("mysql://milk@db/outlet?ssl_mode=REQUIRED").contains("would be ignored"));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::*;
 use crate::row::{Cell, Type};
 
 fn columns() -> Vec<Column> {
-    let column = |name: &str, owner| Column { name: name.to_owned(), ty: Type::Int, owner };
+    let column = |name: &str, owner| Column { name: name.to_owned(), ty: Type::Int, owner, is_private: false };
     vec![column("id", Owner::Hq), column("price", Owner::Hq), column("shelf", Owner::Once)]
 }
 

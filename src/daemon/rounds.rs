@@ -151,7 +151,12 @@ impl Board {
         let (round, outcome) = match over {
             Ok(over) => over,
             Err(error) => {
-                tracing::error!(%error, "a round broke down; this is a mistake in milkrun, its jobs are run again");
+                // The error quotes the panic, which may hold a value; the panic told of itself.
+                let was_stopped = error.is_cancelled();
+                tracing::error!(
+                    was_stopped,
+                    "a round broke down; this is a mistake in milkrun, its jobs are run again"
+                );
                 (error.id(), Outcome::Failed)
             }
         };

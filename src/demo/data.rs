@@ -131,6 +131,7 @@ pub fn shop() -> Site {
                 .field(Field::new("is_sales_item", "Check"))
                 .field(Field::new("disabled", "Check"))
                 .field(Field::new("description", "Text Editor"))
+                .field(Field::new("supplier_phone", "Data"))
                 .field(Field::table("barcodes", "Item Barcode")),
         )
         .doctype(

@@ -8,6 +8,7 @@ use super::expr::Expr;
 use super::field::{Field, Source};
 use super::fingerprint::{self, Table};
 use super::lookup::Lookup;
+use super::private::{Private, SHOWN};
 use super::{
     ChildSpec, ChildTable, Column, FieldSpec, Literal, LookupSpec, Mapping, Origin, Owner, Problem, number, value,
     words,
@@ -53,6 +54,7 @@ impl Mapping {
         let mut problems = Problems { child: None, all: &mut all };
         let key_at = key_positions(&fields, key, &mut problems);
         let mut built = Built::of(fields, hq_zone, &mut problems);
+        let private = Private::spread(&mut built.fields, &mut built.columns);
         let asked = bind(&mut built.fields, &[]);
         let children = child_tables(children, key, hq_zone, &mut all);
         if !all.is_empty() {
@@ -63,7 +65,7 @@ impl Mapping {
         hashed.sort_by_key(|at| built.columns.get(*at).map(|column| column.name.clone()));
         let fingerprint = fingerprint_of(&built, key, &children);
         let Built { columns, fields: compiled, lookups } = built;
-        Ok(Self { columns, key: key_at, fields: asked, lookups, children, fingerprint, compiled, hashed })
+        Ok(Self { columns, key: key_at, fields: asked, lookups, children, private, fingerprint, compiled, hashed })
     }
 }
 
@@ -143,9 +145,10 @@ fn child_tables(specs: Vec<ChildSpec>, key: &[String], zone: Tz, all: &mut Vec<P
         }
         let mut built = Built::of(spec.fields, zone, &mut problems);
         let fields = bind(&mut built.fields, &["parent", "idx"]);
+        let private = Private::spread(&mut built.fields, &mut built.columns);
         let Built { columns, fields: compiled, lookups } = built;
         let ChildSpec { field, table, parent_key, .. } = ChildSpec { fields: Vec::new(), ..spec };
-        tables.push(ChildTable { field, table, parent_key, columns, fields, compiled, lookups });
+        tables.push(ChildTable { field, table, parent_key, columns, fields, compiled, lookups, private });
     }
     tables
 }
@@ -213,9 +216,19 @@ impl Built {
         };
         let Some(source) = source else { return };
         let lookup = spec.lookup.map(|lookup| Lookup { index: self.lookup(&lookup), spec: lookup });
-        self.columns.push(Column { name: spec.column.clone(), ty, owner: spec.owner });
-        self.fields
-            .push(Field { column: spec.column, source, ty, zone, trim: spec.trim, map, default, lookup });
+        let is_private = spec.is_private;
+        self.columns.push(Column { name: spec.column.clone(), ty, owner: spec.owner, is_private });
+        self.fields.push(Field {
+            column: spec.column,
+            source,
+            ty,
+            zone,
+            trim: spec.trim,
+            map,
+            default,
+            lookup,
+            is_private,
+        });
     }
 
     /// Columns that take the same from the same table share one lookup.
@@ -258,6 +271,9 @@ fn check_parts(spec: &FieldSpec, problems: &mut Problems<'_>) {
     };
     let map_is_empty = spec.map.as_ref().is_some_and(Vec::is_empty);
     match &spec.origin {
+        Origin::Field(name) if spec.is_private && SHOWN.contains(&name.as_str()) => {
+            refuse(true, "private", "milkrun shows HQ's name, modified, parent and idx of a record: map another field");
+        }
         Origin::Field(_) => refuse(map_is_empty, "map", "the map is empty, so no value would pass"),
         Origin::Expr(_) => {
             refuse(spec.trim, "trim", "trim does not go with expr: write `…|trim` in the expression");

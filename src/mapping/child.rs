@@ -1,6 +1,7 @@
 //! A child table: its rows belong to one parent record and are replaced together with it, in HQ's order.
 
 use super::field::Field;
+use super::private::Private;
 use super::{Answers, Column, LookupSpec, Reject, Wanted, lookup};
 use crate::record::{Fields, Page, Record, Scalar};
 use crate::row::Row;
@@ -20,6 +21,7 @@ pub struct ChildTable {
     pub fields: Fields,
     pub(super) compiled: Vec<Field>,
     pub(super) lookups: Vec<LookupSpec>,
+    pub(super) private: Private,
 }
 
 /// A child record as the outlet will store it.

@@ -7,6 +7,7 @@ use rust_decimal::Decimal;
 use serde_json::{Map, Value};
 
 use super::field::Field;
+use super::offence::PRIVATE;
 use super::{Answers, Mapping, value};
 use crate::record::{Page, Record};
 use crate::row::{self, Cell};
@@ -62,11 +63,15 @@ impl Mapping {
             return Some(sentence);
         }
         match field.cell(record, &Answers::default()) {
-            Err(reject) => Some(format!("{reject} (expected {})", shown(expected))),
+            Err(reject) => Some(format!("{reject} (expected {})", shown(expected, field))),
             Ok(cell) if agrees(&cell, expected) => None,
             Ok(cell) => {
-                let got = cell.text().map_or_else(|| "null".to_owned(), |text| value::quote(&text));
-                Some(format!("{column}: expected {}, got {got}", shown(expected)))
+                let got = match cell.text() {
+                    Some(_) if field.is_private => PRIVATE.to_owned(),
+                    Some(text) => value::quote(&text),
+                    None => "null".to_owned(),
+                };
+                Some(format!("{column}: expected {}, got {got}", shown(expected, field)))
             }
         }
     }
@@ -97,8 +102,14 @@ fn agrees(cell: &Cell, expected: &Value) -> bool {
     }
 }
 
-fn shown(expected: &Value) -> String {
+/// What was expected; of a private field the file's own words are not repeated either.
+fn shown(expected: &Value, field: &Field) -> String {
     match expected {
+        Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) | Value::Object(_)
+            if field.is_private =>
+        {
+            PRIVATE.to_owned()
+        }
         Value::String(text) => value::quote(text),
         Value::Null | Value::Bool(_) | Value::Number(_) => expected.to_string(),
         Value::Array(_) | Value::Object(_) => value::quote(&expected.to_string()),

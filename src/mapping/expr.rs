@@ -11,6 +11,7 @@ use minijinja::value::{Object, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, Expression, UndefinedBehavior, Value};
 
 use super::number::rounded;
+use super::offence::Offence;
 use super::value::printable;
 use super::words;
 use crate::record::{Fields, Record, Scalar};
@@ -62,7 +63,7 @@ impl Expr {
     /// Compiles `source`; every fault that shows without a record is found here.
     pub(super) fn compile(source: &str) -> Result<Self, String> {
         let compiled = ENGINE.compile_expression_owned(source.to_owned());
-        let expression = compiled.map_err(|error| format!("the expression cannot be read: {}", sentence(&error)))?;
+        let expression = compiled.map_err(|error| format!("the expression cannot be read: {}", offence(&error)))?;
         words::check(source)?;
         let variables = words::fields(source);
         // The parser takes `if` alone for the name of a variable.
@@ -89,10 +90,10 @@ impl Expr {
     }
 
     /// Evaluates it for one record.
-    pub(super) fn evaluate(&self, record: Record<'_>) -> Result<Outcome, String> {
+    pub(super) fn evaluate(&self, record: Record<'_>) -> Result<Outcome, Offence> {
         let values = self.positions.iter().map(|position| variable(Scalar::read(record.raw(*position)))).collect();
         let scope = Value::from_object(Scope { names: Arc::clone(&self.variables), values });
-        let value = self.expression.eval(scope).map_err(|error| sentence(&error))?;
+        let value = self.expression.eval(scope).map_err(|error| offence(&error))?;
         outcome(&value)
     }
 }
@@ -148,39 +149,42 @@ fn variable(scalar: Scalar<'_>) -> Value {
     }
 }
 
-fn outcome(value: &Value) -> Result<Outcome, String> {
+fn outcome(value: &Value) -> Result<Outcome, Offence> {
     let found = match value.kind() {
         ValueKind::None => Outcome::Null,
         ValueKind::Bool => Outcome::Bool(value.is_true()),
         ValueKind::Number if value.is_integer() => Outcome::Number(value.to_string()),
         ValueKind::Number => match f64::try_from(value.clone()) {
             Ok(float) if float.is_finite() => Outcome::Number(format!("{float:?}")),
-            Ok(_) | Err(_) => return Err("the expression gave a number without bound".to_owned()),
+            Ok(_) | Err(_) => return Err("the expression gave a number without bound".into()),
         },
         ValueKind::String => Outcome::Text(value.as_str().unwrap_or_default().to_owned()),
         ValueKind::Seq | ValueKind::Map | ValueKind::Iterable => {
             Outcome::Tree(serde_json::to_string(value).map_err(|error| format!("the expression's result: {error}"))?)
         }
         ValueKind::Undefined => {
-            return Err("the expression gave nothing; add an `else`, for example `else none`".to_owned());
+            return Err("the expression gave nothing; add an `else`, for example `else none`".into());
         }
         ValueKind::Bytes | ValueKind::Plain | ValueKind::Invalid | _ => {
-            return Err(format!("the expression gave {}, which no column holds", value.kind()));
+            return Err(format!("the expression gave {}, which no column holds", value.kind()).into());
         }
     };
     match &found {
         Outcome::Text(text) | Outcome::Tree(text) if text.len() > MAX_RESULT => {
-            Err(format!("the expression gave {} bytes; the most is {MAX_RESULT}", text.len()))
+            Err(format!("the expression gave {} bytes; the most is {MAX_RESULT}", text.len()).into())
         }
         Outcome::Null | Outcome::Bool(_) | Outcome::Number(_) | Outcome::Text(_) | Outcome::Tree(_) => Ok(found),
     }
 }
 
-fn sentence(error: &Error) -> String {
-    let Some(detail) = error.detail().filter(|detail| !detail.is_empty()) else { return error.kind().to_string() };
+/// The engine's own words count as a value, as they may hold one.
+fn offence(error: &Error) -> Offence {
+    let Some(detail) = error.detail().filter(|detail| !detail.is_empty()) else {
+        return error.kind().to_string().into();
+    };
     let shown: String = printable(detail).take(DETAIL).collect();
     let end = if detail.chars().nth(DETAIL).is_some() { "…" } else { "" };
-    format!("{}: {shown}{end}", error.kind())
+    Offence::of(format!("{shown}{end}"), "").after(&format!("{}: ", error.kind()))
 }
 
 /// A number as a decimal text with that many places (2 where none is given).
@@ -202,7 +206,7 @@ mod tests {
         expr.bind(&fields);
         let body = format!(r#"[{{"name":"A","modified":"2024-01-01 00:00:00",{given}}}]"#);
         let page = Page::decode(body.into(), &fields).expect("page");
-        let outcome = expr.evaluate(page.record(0).expect("record"))?;
+        let outcome = expr.evaluate(page.record(0).expect("record")).map_err(|offence| offence.to_string())?;
         Ok(match outcome.scalar() {
             Scalar::Null => "null".to_owned(),
             Scalar::Bool(claim) => claim.to_string(),

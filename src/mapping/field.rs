@@ -10,6 +10,7 @@ use chrono_tz::Tz;
 
 use super::expr::Expr;
 use super::lookup::Lookup;
+use super::offence::Offence;
 use super::{Answers, Reject, value};
 use crate::record::{Record, Scalar};
 use crate::row::{Cell, Type};
@@ -27,6 +28,8 @@ pub(super) struct Field {
     /// As `map`.
     pub(super) default: Option<Cell>,
     pub(super) lookup: Option<Lookup>,
+    /// The value is kept out of every sentence.
+    pub(super) is_private: bool,
 }
 
 /// Where the value comes from.
@@ -56,7 +59,7 @@ impl Field {
                 Found::Literal(cell) => Ok(cell.clone()),
             },
         })
-        .map_err(|offence| self.reject(&offence))
+        .map_err(|offence| self.reject(&offence.sentence(self.is_private)))
     }
 
     /// Gives the value to look up to `wants`; a record that cannot be mapped so far wants nothing.
@@ -89,8 +92,8 @@ impl Field {
     fn with_found<T>(
         &self,
         record: Record<'_>,
-        then: impl FnOnce(Found<'_>) -> Result<T, String>,
-    ) -> Result<T, String> {
+        then: impl FnOnce(Found<'_>) -> Result<T, Offence>,
+    ) -> Result<T, Offence> {
         match &self.source {
             Source::Field { position, .. } => then(self.settle(sent(record.raw(*position))?)?),
             Source::Expr(expr) => then(self.settle(expr.evaluate(record)?.scalar())?),
@@ -98,7 +101,7 @@ impl Field {
         }
     }
 
-    fn settle<'a>(&'a self, scalar: Scalar<'a>) -> Result<Found<'a>, String> {
+    fn settle<'a>(&'a self, scalar: Scalar<'a>) -> Result<Found<'a>, Offence> {
         let scalar = if self.trim { trimmed(scalar) } else { scalar };
         if let Some(map) = &self.map {
             let key = match &scalar {
@@ -111,7 +114,8 @@ impl Field {
                 (Some(cell), _) => return Ok(Found::Literal(cell)),
                 (None, Some(key)) if self.default.is_none() && !self.is_null(&scalar) => {
                     let (shown, known) = (value::quote(key), map.len());
-                    return Err(format!("{shown} is not among the {known} keys of map; add it, or give a default"));
+                    let after = format!(" is not among the {known} keys of map; add it, or give a default");
+                    return Err(Offence::of(shown, after));
                 }
                 (None, Some(_)) => return Ok(self.default.as_ref().map_or(Found::Sent(Scalar::Null), Found::Literal)),
                 (None, None) => {}
@@ -143,9 +147,9 @@ impl<'a> Found<'a> {
 }
 
 /// A text that cannot be unescaped (half of a surrogate pair) must not pass as its own JSON.
-fn sent(raw: &str) -> Result<Scalar<'_>, String> {
+fn sent(raw: &str) -> Result<Scalar<'_>, Offence> {
     match Scalar::read(raw) {
-        Scalar::Tree(raw) if raw.starts_with('"') => Err(format!("{} is no text in Unicode", value::quote(raw))),
+        Scalar::Tree(raw) if raw.starts_with('"') => Err(Offence::of(value::quote(raw), " is no text in Unicode")),
         scalar @ (Scalar::Null | Scalar::Bool(_) | Scalar::Number(_) | Scalar::Text(_) | Scalar::Tree(_)) => Ok(scalar),
     }
 }

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use chrono_tz::Tz;
 
 use super::field::Field;
+use super::offence::Offence;
 use super::{Answers, LookupSpec, Wanted, value};
 use crate::record::{Page, Scalar};
 use crate::row::{Cell, Type};
@@ -18,17 +19,17 @@ pub(super) struct Lookup {
 
 impl Lookup {
     /// What was taken for `text`, as a value of `ty`.
-    pub(super) fn take(&self, text: &str, answers: &Answers, ty: Type, zone: Tz) -> Result<Cell, String> {
+    pub(super) fn take(&self, text: &str, answers: &Answers, ty: Type, zone: Tz) -> Result<Cell, Offence> {
         let LookupSpec { table, match_column, take_column } = &self.spec;
         let Some(taken) = answers.0.get(self.index).and_then(|known| known.get(text)) else {
-            return Err(format!("no row in {table} has {match_column} = {}", value::quote(text)));
+            return Err(Offence::of(value::quote(text), "").after(&format!("no row in {table} has {match_column} = ")));
         };
-        converted(taken, ty, zone).map_err(|offence| format!("{take_column} of {table}: {offence}"))
+        converted(taken, ty, zone).map_err(|offence| offence.after(&format!("{take_column} of {table}: ")))
     }
 }
 
 /// The store hands over a cell of the column's own type; only its canonical text is read as another.
-fn converted(taken: &Cell, ty: Type, zone: Tz) -> Result<Cell, String> {
+fn converted(taken: &Cell, ty: Type, zone: Tz) -> Result<Cell, Offence> {
     match (taken, ty) {
         (Cell::Null, _) => Ok(Cell::Null),
         (Cell::Int(_), Type::Int)

@@ -12,6 +12,8 @@ mod fingerprint;
 mod lookup;
 mod moment;
 mod number;
+mod offence;
+mod private;
 mod spec;
 mod value;
 mod words;
@@ -29,6 +31,7 @@ use crate::record::{Fields, Page, Record};
 use crate::row::{Cell, Key, Row, Type};
 use field::Field;
 use fingerprint::Parts;
+use private::Private;
 
 /// One column of the local table that the mapping fills.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +42,8 @@ pub struct Column {
     pub ty: Type,
     /// Who owns it after the row is made.
     pub owner: Owner,
+    /// Its values are shown nowhere: the mapping says so, or they come from an HQ field of which it says so.
+    pub is_private: bool,
 }
 
 /// The compiled mapping of a job.
@@ -49,6 +54,7 @@ pub struct Mapping {
     fields: Fields,
     lookups: Vec<LookupSpec>,
     children: Vec<ChildTable>,
+    private: Private,
     fingerprint: i64,
     compiled: Vec<Field>,
     /// The columns that HQ owns, in the order in which they are hashed.
@@ -71,7 +77,7 @@ pub struct Mapped {
 pub type ChildRows = Vec<Row>;
 
 /// Why a record could not be mapped; a sentence for the operator that names column, HQ field and what was found,
-/// without the value of the field where it is long.
+/// without the value where it is long or private.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Reject(pub String);

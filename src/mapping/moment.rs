@@ -7,23 +7,24 @@
 use chrono::{FixedOffset, NaiveDate, NaiveDateTime, NaiveTime, Offset as _, TimeDelta, TimeZone as _};
 use chrono_tz::Tz;
 
+use super::offence::Offence;
 use super::value::quote;
 
 /// `YYYY-MM-DD`; a date and time is taken only where the time is midnight, so nothing is cut in silence.
-pub(super) fn date(text: &str) -> Result<NaiveDate, String> {
+pub(super) fn date(text: &str) -> Result<NaiveDate, Offence> {
     let Some((date, rest)) = leading_date(text) else {
         return Err(no_date(text, "a date (YYYY-MM-DD)"));
     };
     match rest.strip_prefix([' ', 'T']).and_then(leading_clock) {
         _ if rest.is_empty() => Ok(date),
         Some((clock, "")) if clock.time() == Some(NaiveTime::MIN) => Ok(date),
-        Some(_) => Err(format!("{} has a time of day: use type = \"datetime\"", quote(text))),
+        Some(_) => Err(Offence::of(quote(text), " has a time of day: use type = \"datetime\"")),
         None => Err(no_date(text, "a date (YYYY-MM-DD)")),
     }
 }
 
 /// `YYYY-MM-DD HH:MM:SS[.ffffff]`, also with `T`, also with `Z` or an offset at the end; a bare date is its midnight.
-pub(super) fn datetime(text: &str, zone: Tz) -> Result<NaiveDateTime, String> {
+pub(super) fn datetime(text: &str, zone: Tz) -> Result<NaiveDateTime, Offence> {
     let bad = || no_date(text, "a date and time (YYYY-MM-DD HH:MM:SS[.ffffff])");
     let (date, rest) = leading_date(text).ok_or_else(bad)?;
     if rest.is_empty() {
@@ -38,15 +39,15 @@ pub(super) fn datetime(text: &str, zone: Tz) -> Result<NaiveDateTime, String> {
 }
 
 /// `H:M[:S[.ffffff]]` with or without padding: HQ prints `7:05:09` and even `7:5:9.25` (recordings 102 and 1102).
-pub(super) fn time(text: &str) -> Result<NaiveTime, String> {
-    let bad = || format!("{} is not a time of day (HH:MM:SS)", quote(text));
+pub(super) fn time(text: &str) -> Result<NaiveTime, Offence> {
+    let bad = || Offence::of(quote(text), " is not a time of day (HH:MM:SS)");
     let (clock, rest) = leading_clock(text.strip_prefix('-').unwrap_or(text)).ok_or_else(bad)?;
     if !rest.is_empty() {
         return Err(bad());
     }
     if clock.hours >= 24 || text.starts_with('-') {
         // HQ itself takes such a value and then fails to save the document again (recording 1120).
-        return Err(format!("{} is outside one day: use type = \"text\"", quote(text)));
+        return Err(Offence::of(quote(text), " is outside one day: use type = \"text\""));
     }
     clock.time().ok_or_else(bad)
 }
@@ -123,11 +124,11 @@ fn digits(text: &str, least: usize, most: usize) -> Option<(u32, &str)> {
     Some((digits.parse().ok()?, rest))
 }
 
-fn no_date(text: &str, what: &str) -> String {
+fn no_date(text: &str, what: &str) -> Offence {
     if text.starts_with("0000-00-00") {
-        format!("{} is MariaDB's zero date, which names no day", quote(text))
+        Offence::of(quote(text), " is MariaDB's zero date, which names no day")
     } else {
-        format!("{} is not {what}", quote(text))
+        Offence::of(quote(text), format!(" is not {what}"))
     }
 }
 
@@ -145,7 +146,7 @@ mod tests {
         {
             assert!(date(text).is_err(), "{text}");
         }
-        assert!(date("0000-00-00").is_err_and(|offence| offence.contains("zero date")));
+        assert!(date("0000-00-00").is_err_and(|offence| offence.to_string().contains("zero date")));
     }
 
     #[test]
@@ -203,7 +204,7 @@ mod tests {
             assert_eq!(time(text).map(|t| t.to_string()), Ok(expected.to_owned()), "{text}");
         }
         for text in ["24:00:00", "838:59:59", "-1:00:00"] {
-            assert!(time(text).is_err_and(|offence| offence.contains("outside one day")), "{text}");
+            assert!(time(text).is_err_and(|offence| offence.to_string().contains("outside one day")), "{text}");
         }
         for text in ["7", "7:60:00", "7:00:60", "7:00:00.1234567", "7:00:00 pm", ""] {
             assert!(time(text).is_err(), "{text}");

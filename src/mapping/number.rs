@@ -5,6 +5,7 @@
 use rust_decimal::prelude::ToPrimitive as _;
 use rust_decimal::{Decimal, RoundingStrategy};
 
+use super::offence::Offence;
 use super::value::{not, shown};
 use crate::record::Scalar;
 use crate::row::{self, Cell};
@@ -13,7 +14,7 @@ use crate::row::{self, Cell};
 pub(super) const MAX_SCALE: u32 = Decimal::MAX_SCALE;
 
 /// A whole number of 64 bits; a fraction of zero is none. Booleans are 1 and 0.
-pub(super) fn int(scalar: &Scalar<'_>) -> Result<Cell, String> {
+pub(super) fn int(scalar: &Scalar<'_>) -> Result<Cell, Offence> {
     if let Scalar::Bool(claim) = scalar {
         return Ok(Cell::Int(i64::from(*claim)));
     }
@@ -23,20 +24,20 @@ pub(super) fn int(scalar: &Scalar<'_>) -> Result<Cell, String> {
     }
     let value = row::decimal(text).ok_or_else(|| not(scalar, "an integer of 64 bits"))?;
     if !value.is_integer() {
-        return Err(format!("{} has a fraction, where type = \"int\" wants none", shown(scalar)));
+        return Err(Offence::of(shown(scalar), " has a fraction, where type = \"int\" wants none"));
     }
     value.to_i64().map(Cell::Int).ok_or_else(|| not(scalar, "an integer of 64 bits"))
 }
 
 /// A finite number.
-pub(super) fn float(scalar: &Scalar<'_>) -> Result<Cell, String> {
+pub(super) fn float(scalar: &Scalar<'_>) -> Result<Cell, Offence> {
     let value = digits(scalar).and_then(|digits| digits.parse::<f64>().ok()).filter(|value| value.is_finite());
     // Adding zero turns -0 into 0, which would else print and hash apart.
     value.map(|value| Cell::Float(value + 0.0)).ok_or_else(|| not(scalar, "a finite number"))
 }
 
 /// An exact number, rounded to `scale` where one is given.
-pub(super) fn decimal(scalar: &Scalar<'_>, scale: Option<u32>) -> Result<Cell, String> {
+pub(super) fn decimal(scalar: &Scalar<'_>, scale: Option<u32>) -> Result<Cell, Offence> {
     let text = digits(scalar).ok_or_else(|| not(scalar, "a decimal number"))?;
     let too_long = || not(scalar, "a decimal number of at most 28 digits");
     let exact = row::decimal(text).ok_or_else(too_long)?;
@@ -64,7 +65,7 @@ pub(super) fn rounded(exact: Decimal, scale: Option<u32>) -> Option<Decimal> {
 }
 
 /// A yes or no; HQ's Check is 1 or 0.
-pub(super) fn boolean(scalar: &Scalar<'_>) -> Result<Cell, String> {
+pub(super) fn boolean(scalar: &Scalar<'_>) -> Result<Cell, Offence> {
     let claim = match scalar {
         Scalar::Bool(claim) => Some(*claim),
         Scalar::Number(digits) => unit(digits),

@@ -66,6 +66,8 @@ pub struct FieldSpec {
     pub lookup: Option<LookupSpec>,
     /// Who owns the column.
     pub owner: Owner,
+    /// The value is shown nowhere.
+    pub is_private: bool,
 }
 
 /// One `[[job.children]]`.

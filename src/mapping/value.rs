@@ -8,6 +8,7 @@ use std::borrow::Cow;
 
 use chrono_tz::Tz;
 
+use super::offence::Offence;
 use super::spec::Literal;
 use super::{moment, number};
 use crate::record::Scalar;
@@ -17,7 +18,7 @@ use crate::row::{Cell, Type};
 const SHOWN: usize = 60;
 
 /// Reads `scalar` as a value of `ty`; naive moments are wall time of `zone`.
-pub(super) fn read(scalar: Scalar<'_>, ty: Type, zone: Tz) -> Result<Cell, String> {
+pub(super) fn read(scalar: Scalar<'_>, ty: Type, zone: Tz) -> Result<Cell, Offence> {
     match ty {
         Type::Text { max_length } => text(scalar, max_length),
         _ if is_blank(&scalar) => Ok(Cell::Null),
@@ -33,14 +34,14 @@ pub(super) fn read(scalar: Scalar<'_>, ty: Type, zone: Tz) -> Result<Cell, Strin
 }
 
 /// Reads a scalar of `sync.toml` as HQ's value would be read; it must not come out as null.
-pub(super) fn literal(literal: &Literal, ty: Type, zone: Tz) -> Result<Cell, String> {
+pub(super) fn literal(literal: &Literal, ty: Type, zone: Tz) -> Result<Cell, Offence> {
     let cell = match literal {
         Literal::Text(text) => read(Scalar::Text(Cow::Borrowed(text)), ty, zone),
         Literal::Int(number) => read(Scalar::Number(&number.to_string()), ty, zone),
         Literal::Float(text) => read(Scalar::Number(text.replace('_', "").trim_start_matches('+')), ty, zone),
         Literal::Bool(claim) => read(Scalar::Bool(*claim), ty, zone),
     }?;
-    if cell.is_null() { Err(format!("an empty text is no value of type {}", ty.word())) } else { Ok(cell) }
+    if cell.is_null() { Err(format!("an empty text is no value of type {}", ty.word()).into()) } else { Ok(cell) }
 }
 
 /// Null, or text that only a text column can tell from null.
@@ -74,24 +75,24 @@ pub(super) fn printable(text: &str) -> impl Iterator<Item = char> + '_ {
 }
 
 /// A text, checked against the longest one the column takes; it is never cut.
-pub(super) fn checked_text(text: Cow<'_, str>, max_length: Option<u32>) -> Result<Cell, String> {
+pub(super) fn checked_text(text: Cow<'_, str>, max_length: Option<u32>) -> Result<Cell, Offence> {
     if let Some(max) = max_length.map(|max| max as usize)
         && text.len() > max
     {
         let length = text.chars().count();
         if length > max {
-            return Err(format!("{length} characters, where max_length allows {max}"));
+            return Err(format!("{length} characters, where max_length allows {max}").into());
         }
     }
     Ok(Cell::Text(text.into()))
 }
 
-fn text(scalar: Scalar<'_>, max_length: Option<u32>) -> Result<Cell, String> {
+fn text(scalar: Scalar<'_>, max_length: Option<u32>) -> Result<Cell, Offence> {
     as_text(scalar).map_or(Ok(Cell::Null), |text| checked_text(text, max_length))
 }
 
 /// HQ sends a JSON field as indented text (recording 1102); the text is kept as sent.
-fn json(scalar: Scalar<'_>) -> Result<Cell, String> {
+fn json(scalar: Scalar<'_>) -> Result<Cell, Offence> {
     let text = match scalar {
         Scalar::Bool(claim) => Cow::Borrowed(if claim { "true" } else { "false" }),
         Scalar::Null | Scalar::Number(_) | Scalar::Text(_) | Scalar::Tree(_) => as_text(scalar).unwrap_or_default(),
@@ -99,11 +100,11 @@ fn json(scalar: Scalar<'_>) -> Result<Cell, String> {
     // A whole read, not a skip: only that bounds the depth.
     match serde_json::from_str::<serde_json::Value>(&text) {
         Ok(_) => Ok(Cell::Json(text.into())),
-        Err(error) => Err(format!("{} is not JSON: {error}", quote(&text))),
+        Err(error) => Err(Offence::of(quote(&text), format!(" is not JSON: {error}"))),
     }
 }
 
-fn words<'s>(scalar: &'s Scalar<'_>, what: &str) -> Result<&'s str, String> {
+fn words<'s>(scalar: &'s Scalar<'_>, what: &str) -> Result<&'s str, Offence> {
     match scalar {
         Scalar::Text(text) => Ok(text.trim()),
         Scalar::Null | Scalar::Bool(_) | Scalar::Number(_) | Scalar::Tree(_) => Err(not(scalar, what)),
@@ -111,8 +112,8 @@ fn words<'s>(scalar: &'s Scalar<'_>, what: &str) -> Result<&'s str, String> {
 }
 
 /// The offence of a value that is not what the type wants.
-pub(super) fn not(scalar: &Scalar<'_>, what: &str) -> String {
-    format!("{} is not {what}", shown(scalar))
+pub(super) fn not(scalar: &Scalar<'_>, what: &str) -> Offence {
+    Offence::of(shown(scalar), format!(" is not {what}"))
 }
 
 /// A value as a sentence may show it.
@@ -137,7 +138,7 @@ pub(super) mod tests {
 
     /// `Ok(None)` is null.
     pub(in crate::mapping) fn of(raw: &str, ty: Type) -> Result<Option<String>, String> {
-        read(Scalar::read(raw), ty, Tz::UTC).map(|cell| cell.text())
+        read(Scalar::read(raw), ty, Tz::UTC).map(|cell| cell.text()).map_err(|offence| offence.to_string())
     }
 
     pub(in crate::mapping) fn accepts(ty: Type, cases: &[(&str, &str)]) {

@@ -16,7 +16,8 @@ use super::error::{Error, Outage};
 use super::exchange::{self, Patience};
 use super::gate::{Gate, Limits, Turn, Why};
 use super::page_size::PageSize;
-use super::{answer, headers};
+use super::scrub::Secrets;
+use super::{answer, headers, tls};
 use crate::clock::Clock;
 use crate::config::{Auth, Hq};
 use crate::retry::{Backoff, Retry};
@@ -74,6 +75,7 @@ pub struct Client {
     http: reqwest::Client,
     url: String,
     authorization: HeaderValue,
+    secrets: Secrets,
     patience: Patience,
     backoff: Backoff,
     clock: Clock,
@@ -93,7 +95,13 @@ impl Client {
         let patience = Patience::of(hq.timeout);
         // An error means that a provider is installed already, which serves as well.
         rustls::crypto::ring::default_provider().install_default().ok();
-        let http = reqwest::Client::builder()
+        if hq.is_in_clear() {
+            tracing::warn!(
+                url = hq.url,
+                "hq.url is http://: the API secret and all records go over the line in clear; use https://"
+            );
+        }
+        let http = tls::builder(&hq.tls)?
             .user_agent(format!("milkrun/{} ({})", env!("CARGO_PKG_VERSION"), header_safe(site)))
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(patience.connect)
@@ -103,6 +111,7 @@ impl Client {
             http,
             url: hq.url.trim_end_matches('/').to_owned(),
             authorization: authorization(&hq.auth)?,
+            secrets: Secrets::new(&hq.auth),
             patience,
             backoff: hq.retry,
             clock,
@@ -232,7 +241,7 @@ impl Client {
         let is_tls = self.url.starts_with("https:");
         let response = exchange::begin(builder, self.patience, is_tls).await?;
         let status = response.status().as_u16();
-        let headers: HeaderMap = response.headers().clone();
+        let headers: HeaderMap = self.secrets.out_of_headers(response.headers());
         let now = self.clock.now();
         let notice = headers::notice(&headers, now);
         self.with_gate(|gate, at| gate.noted(at, &notice, rand::random()));
@@ -240,6 +249,10 @@ impl Client {
             meter.bytes.fetch_add(bytes, Ordering::Relaxed);
         };
         let body = exchange::finish(response, self.patience, began, count).await;
+        let body = body.map(|body| self.secrets.out_of_body(status, body));
+        if let Some(said) = body.as_ref().ok().and_then(|body| tls::page_of_refusal(status, body)) {
+            return Err(Error::ClientCertificate { cause: said.into() });
+        }
         // Of an error the status counts, whether or not its body arrived.
         let body = answer::judge(&request.what, status, &headers, body, is_tls, now)?;
         Ok(Answer { body, date: headers::date(&headers), took: began.elapsed() })

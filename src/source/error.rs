@@ -79,6 +79,13 @@ pub enum Error {
         /// What `hq.url` says: `https`, or plain `http`.
         expected: &'static str,
     },
+    /// HQ wants a certificate of its clients, and was shown none or one that it does not accept.
+    #[error("HQ did not accept this outlet's client certificate, or wants one and was shown none")]
+    ClientCertificate {
+        /// The TLS library's own error.
+        #[source]
+        cause: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// HQ took too long.
     #[error("HQ did not {stage} within {} s", .limit.as_secs_f32())]
     TimedOut {
@@ -222,6 +229,7 @@ impl Error {
             | Self::Page(BadPage::Shape(_)) => Retry::Later(None),
             Self::Certificate { .. }
             | Self::WrongScheme { .. }
+            | Self::ClientCertificate { .. }
             | Self::TooLarge { .. }
             | Self::Unauthorized { .. }
             | Self::Forbidden { .. }
@@ -265,6 +273,7 @@ impl Error {
             | Self::Unreadable(_) => Outage::Perhaps,
             Self::CutOff { .. }
             | Self::Certificate { .. }
+            | Self::ClientCertificate { .. }
             | Self::WrongScheme { .. }
             | Self::TimedOut { .. }
             | Self::Down { .. }
@@ -313,7 +322,12 @@ impl Error {
                 "nothing to do; milkrun goes on then. If it keeps falling behind, raise HQ's rate limit"
             }
             Self::Maintenance { .. } => "nothing to do; milkrun goes on when HQ is back",
-            Self::Certificate { .. } => "check hq.url, this machine's clock, and the certificate at HQ",
+            Self::Certificate { .. } => {
+                "check hq.url, this machine's clock, and the certificate at HQ; a private CA is named by hq.tls.ca"
+            }
+            Self::ClientCertificate { .. } => {
+                "set hq.tls.client_cert and hq.tls.client_key to a pair that HQ accepts; one that has expired is renewed at HQ"
+            }
             Self::TimedOut { .. } => {
                 "milkrun asks for less at once, and tries again on schedule; if it stays, raise hq.timeout"
             }

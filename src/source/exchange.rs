@@ -8,6 +8,7 @@ use reqwest::{RequestBuilder, Response, header};
 use tokio::time::{Instant, timeout};
 
 use super::error::{CONNECTING, Error, Stage};
+use super::tls;
 
 /// No answer is taken that is larger than this once unpacked; far below the 4 GiB that a page's offsets can hold.
 pub const MAX_BODY: usize = 64 << 20;
@@ -63,6 +64,8 @@ pub(super) async fn finish(
         let piece = match timeout(patience.silence.min(left), response.chunk()).await {
             Ok(Ok(Some(piece))) => piece,
             Ok(Ok(None)) => break,
+            // TLS 1.3 refuses a client's certificate only after the handshake.
+            Ok(Err(cause)) if tls::refusal(&cause).is_some() => return Err(transport(cause, true)),
             Ok(Err(cause)) => return Err(Error::CutOff { cause: Box::new(cause.without_url()) }),
             Err(_elapsed) if left <= patience.silence => {
                 return Err(Error::TimedOut { stage: Stage::Whole, limit: patience.whole });
@@ -91,8 +94,10 @@ fn unpack(wire: &[u8]) -> Result<Vec<u8>, Error> {
 fn transport(cause: reqwest::Error, is_tls: bool) -> Error {
     // The error's own URL holds the query, which is long, and the host, which hq.url names already.
     let cause = cause.without_url();
-    if among_causes(&cause, &is_bad_certificate) {
-        return Error::Certificate { cause: Box::new(cause) };
+    match tls::refusal(&cause) {
+        Some(tls::Refusal::Theirs) => return Error::Certificate { cause: Box::new(cause) },
+        Some(tls::Refusal::Ours) => return Error::ClientCertificate { cause: Box::new(cause) },
+        None => {}
     }
     if is_tls && among_causes(&cause, &is_not_tls) {
         return Error::WrongScheme { expected: "https" };
@@ -105,12 +110,6 @@ fn transport(cause: reqwest::Error, is_tls: bool) -> Error {
 }
 
 type Cause = dyn std::error::Error + 'static;
-
-fn is_bad_certificate(error: &Cause) -> bool {
-    error.downcast_ref::<rustls::Error>().is_some_and(|error| {
-        matches!(error, rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented)
-    })
-}
 
 /// Bytes that are no TLS: the port is plain HTTP's.
 fn is_not_tls(error: &Cause) -> bool {

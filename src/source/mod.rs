@@ -8,6 +8,8 @@ pub mod frappe;
 pub mod gate;
 mod headers;
 mod page_size;
+mod scrub;
+mod tls;
 
 pub use client::{Answer, Client, Meter, Request};
 pub use error::{Error, Stage};

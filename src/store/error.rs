@@ -113,6 +113,27 @@ impl Error {
         }
     }
 
+    /// The same with the database's own words replaced by what `scrub` makes of them.
+    #[must_use]
+    pub fn said(self, scrub: impl Fn(&str) -> String) -> Self {
+        let quoted = |error: sqlx::Error| {
+            let said = error.as_database_error().map(|source| source.message().to_owned());
+            match said.map(|said| (scrub(&said), said)) {
+                Some((scrubbed, said)) if scrubbed != said => sqlx::Error::Io(std::io::Error::other(scrubbed)),
+                Some(_) | None => error,
+            }
+        };
+        match self {
+            Self::Unavailable(error) => Self::Unavailable(quoted(error)),
+            Self::Full(error) => Self::Full(quoted(error)),
+            Self::Denied(error) => Self::Denied(quoted(error)),
+            Self::Schema(findings) => Self::Schema(findings.iter().map(|finding| scrub(finding)).collect()),
+            Self::Refused { table, reason } => Self::Refused { table, reason: scrub(&reason) },
+            Self::Damaged(reason) => Self::Damaged(scrub(&reason)),
+            Self::Lost { .. } | Self::Migrate(_) => self,
+        }
+    }
+
     /// Names the table that refused values.
     #[must_use]
     pub(super) fn for_table(self, name: &str) -> Self {

@@ -162,6 +162,7 @@ impl Error {
             Self::Source { cause, .. } => match cause {
                 source::Error::Unreachable { .. }
                 | source::Error::Certificate { .. }
+                | source::Error::ClientCertificate { .. }
                 | source::Error::TimedOut { .. }
                 | source::Error::Busy { .. }
                 | source::Error::Broken { .. }

@@ -38,14 +38,17 @@ enum Shared {
     /// Not asked for, or the user may not see them.
     None,
     /// The first page above the lowest start of all jobs; `newest` for those that have no start yet.
-    Page {
-        fetched: Option<Fetched>,
-        /// Above which they were asked for.
-        from: Option<Mark>,
-        newest: Option<Mark>,
-        read: Clocks,
-        asked_at: DateTime<Utc>,
-    },
+    Page(Box<First>),
+}
+
+#[derive(Debug)]
+struct First {
+    fetched: Option<Fetched>,
+    /// Above which they were asked for.
+    from: Option<Mark>,
+    newest: Option<Mark>,
+    read: Clocks,
+    asked_at: DateTime<Utc>,
 }
 
 impl Tombstones {
@@ -114,7 +117,7 @@ impl Engine {
             [] => None,
             doctypes => Some(self.hq.tombstones(doctypes, from.as_ref(), PAGE_SIZE, meter).await?),
         };
-        Ok(Shared::Page { fetched, from, newest, read, asked_at })
+        Ok(Shared::Page(Box::new(First { fetched, from, newest, read, asked_at })))
     }
 }
 
@@ -132,7 +135,8 @@ fn lowest(starts: &[Option<Mark>]) -> Option<Mark> {
 impl Work<'_> {
     /// Carries out the tombstones that concern this job.
     pub(super) async fn bury(&mut self, tombstones: &Tombstones) -> Result<(), Error> {
-        let Shared::Page { fetched, from, newest, read, asked_at } = &tombstones.shared else { return Ok(()) };
+        let Shared::Page(shared) = &tombstones.shared else { return Ok(()) };
+        let First { fetched, from, newest, read, asked_at } = shared.as_ref();
         let progress = self.engine.store.progress(&self.job.name, Stream::Deletes).await;
         let Some(at_start) = progress.map_err(Error::store("reading the watermark of the deletes"))? else {
             return self.begin_to_watch(newest.clone(), *read).await;
@@ -258,9 +262,11 @@ impl Work<'_> {
                     "not every record that is gone at HQ still had a row here"
                 );
             }
+            // A trigger may quote the row.
+            let hushed = |cause| self.without_private(writing()(cause), &[]);
             match self.job.deletes {
-                Deletes::Delete => tx.delete(&self.table, &keys).await.map_err(writing())?,
-                Deletes::Mark => tx.mark_deleted(&self.table, &keys, now).await.map_err(writing())?,
+                Deletes::Delete => tx.delete(&self.table, &keys).await.map_err(hushed)?,
+                Deletes::Mark => tx.mark_deleted(&self.table, &keys, now).await.map_err(hushed)?,
                 Deletes::Keep => {}
             }
             let held: Vec<&str> = entries.iter().map(|entry| entry.hq_name.as_str()).collect();

@@ -72,7 +72,12 @@ impl Work<'_> {
             };
             let own = mapped.map_err(|reason| {
                 let alone = whole.page.clone().only(&[record.name()]);
-                Offence { reason, awaits: awaited(None, &mapping.wanted(&alone), &answers) }
+                let awaits = awaited(None, &mapping.wanted(&alone), &answers, |lookup| {
+                    let of_lookup =
+                        (0..).zip(mapping.columns()).filter(|(at, _)| mapping.lookup_of(*at) == Some(lookup));
+                    of_lookup.into_iter().any(|(_, column)| column.is_private)
+                });
+                Offence { reason, awaits }
             });
             let children: Result<Vec<ChildRows>, Offence> = tables
                 .iter_mut()
@@ -117,7 +122,11 @@ impl Work<'_> {
                             }
                         }
                         Err(reason) => {
-                            let awaits = awaited(Some(at), &child.wanted(&alone(page, record)), &answers);
+                            let awaits = awaited(Some(at), &child.wanted(&alone(page, record)), &answers, |lookup| {
+                                let of_lookup =
+                                    (0..).zip(&child.columns).filter(|(at, _)| child.lookup_of(*at) == Some(lookup));
+                                of_lookup.into_iter().any(|(_, column)| column.is_private)
+                            });
                             let parent = record.text("parent").into_owned();
                             rows.insert(parent, Err(Offence { reason, awaits }));
                         }
@@ -140,14 +149,19 @@ fn alone(page: &Page, record: Record<'_>) -> Page {
     page.clone().only(&[record.name()])
 }
 
-/// What was looked up for one record and found nowhere.
-fn awaited(child: Option<usize>, wanted: &[Wanted], answers: &Answers) -> Vec<Awaited> {
+/// What was looked up for one record and found nowhere; private values are not kept.
+fn awaited(
+    child: Option<usize>,
+    wanted: &[Wanted],
+    answers: &Answers,
+    is_private: impl Fn(usize) -> bool,
+) -> Vec<Awaited> {
     let missing = |want: &Wanted| {
         let known = answers.0.get(want.lookup);
         let values = want.values.iter().filter(|value| known.is_none_or(|known| !known.contains_key(*value)));
         values.map(|value| Awaited { child, lookup: want.lookup, value: value.clone() }).collect::<Vec<_>>()
     };
-    wanted.iter().flat_map(missing).take(MAX_AWAITED).collect()
+    wanted.iter().filter(|want| !is_private(want.lookup)).flat_map(missing).take(MAX_AWAITED).collect()
 }
 
 /// Says which column would get a text that is too large.

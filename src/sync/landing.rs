@@ -69,14 +69,14 @@ impl Work<'_> {
             match (self.apply(tx, part, &plan).await, part) {
                 (Ok(()), _) => {
                     counts.add(&counted(&plan, part.len()));
-                    refused.extend(plan.clashes.iter().map(|clash| clashed(clash, part)));
+                    refused.extend(plan.clashes.iter().map(|clash| self.clashed(clash, part)));
                 }
                 (Err(Error::Store { cause: store::Error::Refused { .. }, .. }), _) if !is_careful => {
                     return Ok(Landing::Refused);
                 }
                 (Err(Error::Store { cause: cause @ store::Error::Refused { .. }, .. }), [only]) => {
                     tx.undo().await.map_err(Error::store("taking back a record"))?;
-                    refused.push(Refusal::of(only, cause.to_string()));
+                    refused.push(Refusal::of(only, self.reason_without_private(&cause, only)));
                 }
                 (Err(Error::Store { cause: store::Error::Refused { .. }, .. }), many) => {
                     tx.undo().await.map_err(Error::store("taking back a part of a page"))?;
@@ -189,20 +189,21 @@ impl Work<'_> {
             self.job.mapping.key().iter().filter_map(|at| columns.get(*at)).map(|column| column.ty).collect();
         Key::from_text(text, &types)
     }
+
+    fn clashed(&self, clash: &conflict::Clash, part: &[Incoming]) -> Refusal {
+        let modified =
+            part.iter().find(|record| record.hq_name == clash.claimant).map(|record| record.modified.clone());
+        Refusal {
+            name: clash.claimant.clone(),
+            modified: modified.unwrap_or_else(crate::record::Stamp::never),
+            reason: self.clash_without_private(clash),
+            awaits: Vec::new(),
+        }
+    }
 }
 
 fn counted(plan: &Plan, records: usize) -> Counts {
     let (inserted, unchanged) = (plan.inserts.len() as u64, plan.unchanged);
     let updated = (records - plan.clashes.len()) as u64 - inserted - unchanged;
     Counts { inserted, updated, unchanged, ..Counts::default() }
-}
-
-fn clashed(clash: &conflict::Clash, part: &[Incoming]) -> Refusal {
-    let modified = part.iter().find(|record| record.hq_name == clash.claimant).map(|record| record.modified.clone());
-    Refusal {
-        name: clash.claimant.clone(),
-        modified: modified.unwrap_or_else(crate::record::Stamp::never),
-        reason: clash.to_string(),
-        awaits: Vec::new(),
-    }
 }

@@ -25,6 +25,7 @@ mod lease;
 mod page;
 mod pass;
 mod poll;
+mod private;
 mod quarantine;
 mod rewind;
 mod round;

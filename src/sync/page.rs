@@ -142,11 +142,13 @@ impl Work<'_> {
             .await
             .map_err(store("holding the job's lease"))?;
         let mut counts = Counts::default();
-        let mut refused = Vec::new();
+        let (mut incoming, mut refused) = (Vec::new(), Vec::new());
         if !records.is_empty() {
-            let judged = self.judge(&mut tx, whole, records).await?;
-            refused = judged.refused;
-            match self.land(&mut tx, &judged.incoming, care, is_careful, known).await? {
+            let judged = self.judge(&mut tx, whole, records).await;
+            let judged = judged.map_err(|error| self.without_private(error, &[]))?;
+            (incoming, refused) = (judged.incoming, judged.refused);
+            let landing = self.land(&mut tx, &incoming, care, is_careful, known).await;
+            match landing.map_err(|error| self.without_private(error, &incoming))? {
                 Landing::Landed { counts: landed, refused: more } => {
                     counts = landed;
                     refused.extend(more);
@@ -170,7 +172,9 @@ impl Work<'_> {
         }
         self.save_counts(&mut tx, &counts).await?;
         crash::point(Point::PageWritten);
-        tx.commit().await.map_err(store("committing a page"))?;
+        // A check that the database puts off until now may quote a row.
+        let committed = tx.commit().await.map_err(store("committing a page"));
+        committed.map_err(|error| self.without_private(error, &incoming))?;
         crash::point(Point::PageCommitted);
         let parked = refused.into_iter().map(|refusal| (refusal.name, refusal.modified)).collect();
         Ok(Attempt::Committed { counts, parked, freed })

@@ -111,8 +111,8 @@ impl Work<'_> {
         self.note_absent(&leavers).await
     }
 
-    /// Applies all news above `start`, whose `first` listing has come; returns a stamp that HQ had given out when the first answer came. Records
-    /// that the ledger holds and that no longer match the filters are added to `leavers`.
+    /// Applies all news above `start`, whose `first` listing has come; returns a stamp that HQ had given out when that
+    /// answer came. Records that the ledger holds and that no longer match the filters are added to `leavers`.
     async fn read_from(
         &mut self,
         start: Option<Mark>,
@@ -123,8 +123,7 @@ impl Work<'_> {
         let mut cursor = start;
         let mut newest = None;
         let mut listing = first;
-        loop {
-            let Some(last) = listing.page.marks().last().cloned() else { break };
+        while let Some(last) = listing.page.marks().last().cloned() {
             if cursor.as_ref() == Some(&last) {
                 let cause = source::Error::Stuck { mark: format!("{} {}", last.modified, last.name) };
                 return Err(Error::source("reading the list of changes")(cause));

@@ -233,10 +233,13 @@ impl Engine {
 /// The record as HQ sent it, with its child rows, for a person to read.
 fn payload(whole: &Whole, job: &crate::config::Job, name: &str) -> String {
     let Some(record) = whole.records().find(|record| record.name() == name) else { return "{}".to_owned() };
-    let mut payload = shown(record);
+    let mut payload = shown(record, |field| job.mapping.is_private(field));
     for (child, pages) in job.mapping.children().iter().zip(&whole.children) {
         let rows = pages.iter().flat_map(|page| page.records()).filter(|row| row.text("parent") == name);
-        let rows: Vec<Value> = rows.take(SHOWN_ROWS).map(|row| Value::Object(shown(row))).collect();
+        let rows: Vec<Value> = rows
+            .take(SHOWN_ROWS)
+            .map(|row| Value::Object(shown(row, |field| child.is_private(field))))
+            .collect();
         payload.insert(child.field.clone(), Value::Array(rows));
     }
     let text = Value::Object(payload).to_string();
@@ -247,9 +250,13 @@ fn payload(whole: &Whole, job: &crate::config::Job, name: &str) -> String {
     }
 }
 
-fn shown(record: Record<'_>) -> Map<String, Value> {
+fn shown(record: Record<'_>, is_private: impl Fn(&str) -> bool) -> Map<String, Value> {
     let fields: Map<String, Value> = serde_json::from_str(&record.payload()).unwrap_or_default();
-    fields.into_iter().map(|(field, value)| (field, cut(value))).collect()
+    let shown = |(field, value): (String, Value)| {
+        let value = if is_private(&field) { Value::from("(private)") } else { cut(value) };
+        (field, value)
+    };
+    fields.into_iter().map(shown).collect()
 }
 
 fn cut(value: Value) -> Value {

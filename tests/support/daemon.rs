@@ -4,7 +4,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::process::{Child, ChildStderr, Command};
 
-use super::Outlet;
+use super::{Outlet, canary};
 
 #[derive(Debug)]
 pub(crate) struct Daemon {
@@ -77,5 +77,6 @@ pub(crate) fn get(port: u16, path: &str) -> String {
     stream.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes()).unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
+    canary::assert_absent("the status page", &answer);
     answer
 }

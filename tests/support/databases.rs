@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use super::canary;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, Row as _};
 
 /// Which database an outlet has.
@@ -41,11 +42,24 @@ impl Database {
     fn make_on(kind: Kind, folder: &Path, server: String, name: String) -> Self {
         let url = match kind {
             Kind::Sqlite => format!("sqlite://{}", folder.join("outlet.db").display()),
-            Kind::Postgres | Kind::Mysql => format!("{server}/{name}"),
+            // Under `trust` a password is not asked for, and is a secret all the same.
+            Kind::Postgres => with_login(&format!("{server}/{name}"), None),
+            Kind::Mysql => with_login(&format!("{server}/{name}"), Some(&name)),
         };
         let database = Self { kind, url, server, name };
         database.on_server(&format!("create database {}", database.name));
+        if kind == Kind::Mysql {
+            // An anonymous user of this machine would be taken before one of any machine.
+            for user in database.users() {
+                database.on_server(&format!("create user {user} identified by '{}'", canary::PASSWORD));
+                database.on_server(&format!("grant all on {}.* to {user}", database.name));
+            }
+        }
         database
+    }
+
+    fn users(&self) -> [String; 2] {
+        ["%", "localhost"].map(|host| format!("'{}'@'{host}'", self.name))
     }
 
     fn on_server(&self, sql: &str) {
@@ -77,17 +91,62 @@ impl Database {
         count[0][0].as_ref().unwrap().parse().unwrap()
     }
 
+    /// The canaries in milkrun's own tables; none where the database cannot be read (yet, or any more). The ledger is left
+    /// out: it holds the key of every row, a private one too.
+    pub(crate) fn canaries(&self) -> Vec<String> {
+        let (columns, cast, like) = match self.kind {
+            Kind::Sqlite => (
+                "select m.name, c.name from sqlite_master m join pragma_table_info(m.name) c \
+                 where m.type = 'table' and m.name like 'milkrun%' and m.name <> 'milkrun_ledger'",
+                "text",
+                "like",
+            ),
+            Kind::Postgres => (
+                "select table_name::text, column_name::text from information_schema.columns \
+                 where table_schema = current_schema() and table_name like 'milkrun%' and table_name <> 'milkrun_ledger'",
+                "text",
+                "ilike",
+            ),
+            Kind::Mysql => (
+                "select convert(table_name, char), convert(column_name, char) from information_schema.columns \
+                 where table_schema = database() and table_name like 'milkrun%' and table_name <> 'milkrun_ledger'",
+                "char",
+                "like",
+            ),
+        };
+        let Ok(columns) = self.try_query(columns, 2) else { return Vec::new() };
+        let quote = if self.kind == Kind::Mysql { '`' } else { '"' };
+        let texts = columns.into_iter().map(|row| {
+            let [table, column] = [0, 1].map(|at| row[at].clone().unwrap());
+            let text = format!("cast({quote}{column}{quote} as {cast})");
+            let words = canary::WORDS.map(|word| format!("{text} {like} '%{word}%'")).join(" or ");
+            format!("select '{table}.{column}', {text} from {table} where {words}")
+        });
+        let texts: Vec<String> = texts.collect();
+        if texts.is_empty() {
+            return Vec::new();
+        }
+        let found = self.try_query(&texts.join(" union all "), 2).unwrap_or_default();
+        found.into_iter().map(|row| row.into_iter().flatten().collect::<Vec<_>>().join(": ")).collect()
+    }
+
     fn query(&self, sql: &str, width: usize) -> Vec<TextRow> {
+        self.try_query(sql, width).unwrap_or_else(|error| panic!("{sql}: {error}"))
+    }
+
+    fn try_query(&self, sql: &str, width: usize) -> Result<Vec<TextRow>, sqlx::Error> {
         let sql = sql.to_owned();
         macro_rules! fetch {
             ($connection:ty) => {{
                 let url = self.url.clone();
                 block_on(async move {
-                    let mut connection = <$connection>::connect(&url).await.unwrap_or_else(|e| panic!("{url}: {e}"));
-                    let rows = connection.fetch_all(sqlx::query(AssertSqlSafe(sql.clone()))).await;
-                    let rows = rows.unwrap_or_else(|error| panic!("{sql}: {error}"));
-                    connection.close().await.unwrap();
-                    rows.iter().map(|row| (0..width).map(|at| row.try_get_unchecked(at).unwrap()).collect()).collect()
+                    let mut connection = <$connection>::connect(&url).await?;
+                    let rows = connection.fetch_all(sqlx::query(AssertSqlSafe(sql))).await?;
+                    connection.close().await?;
+                    Ok(rows
+                        .iter()
+                        .map(|row| (0..width).map(|at| row.try_get_unchecked(at).unwrap()).collect())
+                        .collect())
                 })
             }};
         }
@@ -103,6 +162,9 @@ impl Drop for Database {
     fn drop(&mut self) {
         let force = if self.kind == Kind::Postgres { " with (force)" } else { "" };
         self.on_server(&format!("drop database if exists {}{force}", self.name));
+        if self.kind == Kind::Mysql {
+            self.users().iter().for_each(|user| self.on_server(&format!("drop user if exists {user}")));
+        }
     }
 }
 
@@ -113,6 +175,18 @@ pub(crate) fn server(kind: Kind) -> String {
         Kind::Postgres => address("MILKRUN_TEST_POSTGRES", "postgres://postgres@127.0.0.1:5432"),
         Kind::Mysql => address("MILKRUN_TEST_MYSQL", "mysql://root@127.0.0.1:3306"),
     }
+}
+
+/// The address with the canary for a password, unless it has one; with another user where one is named.
+fn with_login(url: &str, user: Option<&str>) -> String {
+    let mut url = reqwest::Url::parse(url).unwrap();
+    if let Some(user) = user {
+        url.set_username(user).unwrap();
+    }
+    if user.is_some() || url.password().is_none() {
+        url.set_password(Some(canary::PASSWORD)).unwrap();
+    }
+    url.into()
 }
 
 fn address(variable: &str, usual: &str) -> String {

@@ -1,11 +1,13 @@
 //! What tests share: an outlet in a folder of its own, databases of all three kinds, and comparing both ends.
 
+pub(crate) mod canary;
 pub(crate) mod daemon;
 pub(crate) mod databases;
 pub(crate) mod outlet;
 pub(crate) mod proxy;
 pub(crate) mod servers;
 pub(crate) mod shop;
+pub(crate) mod tls;
 
 /// Says what a test that holds has seen, for who runs it with `--nocapture`.
 macro_rules! say {

@@ -1,19 +1,24 @@
 //! An outlet: a folder, a `sync.toml`, a database, and the real binary.
 
 use std::fmt::Write as _;
+use std::io::{BufRead as _, BufReader, Read, Write as _};
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{Database, Kind};
+use super::{Database, Kind, canary};
 
 #[derive(Debug)]
 pub(crate) struct Outlet {
     folder: TempDir,
     pub(crate) database: Database,
     environment: Vec<(String, String)>,
+    /// Canaries in what processes that run on have printed.
+    heard: Arc<Mutex<Vec<String>>>,
 }
 
 /// What a command did.
@@ -29,14 +34,14 @@ impl Outlet {
     pub(crate) fn new(kind: Kind) -> Self {
         let folder = TempDir::new().unwrap();
         let database = Database::make(kind, folder.path());
-        Self { folder, database, environment: Vec::new() }
+        Self { folder, database, environment: Vec::new(), heard: Arc::default() }
     }
 
     /// An outlet whose database lies on a server of the test's own.
     pub(crate) fn at(kind: Kind, server: &str) -> Self {
         let folder = TempDir::new().unwrap();
         let database = Database::make_at(kind, folder.path(), server);
-        Self { folder, database, environment: Vec::new() }
+        Self { folder, database, environment: Vec::new(), heard: Arc::default() }
     }
 
     /// Writes `sync.toml`: the head that every outlet has, then `jobs`.
@@ -85,25 +90,60 @@ url = "{local}"
         command
     }
 
-    /// Runs the binary to its end.
+    /// Runs the binary to its end. Whatever it does, it must show no secret and no private value.
+    #[track_caller]
     pub(crate) fn run(&self, arguments: &[&str]) -> Outcome {
         self.run_with(&[], arguments)
     }
 
     /// As [`Outlet::run`], with more in the environment.
+    #[track_caller]
     pub(crate) fn run_with(&self, environment: &[(&str, &str)], arguments: &[&str]) -> Outcome {
         let output = self.command(arguments).envs(environment.iter().copied()).output().unwrap();
-        Outcome {
+        let outcome = Outcome {
             code: output.status.code().unwrap_or(-1),
             stdout: String::from_utf8(output.stdout).unwrap(),
             stderr: String::from_utf8(output.stderr).unwrap(),
             command: format!("milkrun {}", arguments.join(" ")),
-        }
+        };
+        canary::assert_absent("stdout", &outcome.stdout);
+        canary::assert_absent("stderr", &outcome.stderr);
+        self.assert_tables_discreet();
+        outcome
     }
 
-    /// Starts the binary and lets it run.
+    /// Starts the binary and lets it run. What it prints is looked through on its way to the test.
     pub(crate) fn start(&self, arguments: &[&str]) -> Child {
-        self.command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+        let mut child = self.command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let (stdout, stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+        child.stdout = Some(ChildStdout::from(self.listen("stdout", stdout)));
+        child.stderr = Some(ChildStderr::from(self.listen("stderr", stderr)));
+        child
+    }
+
+    fn listen(&self, what: &'static str, said: impl Read + Send + 'static) -> OwnedFd {
+        let (reader, mut writer) = std::io::pipe().unwrap();
+        let heard = Arc::clone(&self.heard);
+        std::thread::spawn(move || {
+            let mut lines = BufReader::new(said);
+            let mut line = Vec::new();
+            while lines.read_until(b'\n', &mut line).is_ok_and(|length| length > 0) {
+                if let Some(found) = canary::find(&String::from_utf8_lossy(&line)) {
+                    heard.lock().unwrap_or_else(PoisonError::into_inner).push(format!("{what}: …{found}…"));
+                }
+                // A test that listens no more has the process go on.
+                writer.write_all(&line).ok();
+                line.clear();
+            }
+        });
+        reader.into()
+    }
+
+    /// Fails if milkrun's own tables hold a secret or a private value.
+    #[track_caller]
+    fn assert_tables_discreet(&self) {
+        let found = self.database.canaries();
+        assert!(found.is_empty(), "secrets or private values in milkrun's tables: {found:#?}");
     }
 
     /// `milkrun sync --format json …`: the runs, whatever their status.
@@ -131,6 +171,17 @@ url = "{local}"
         let mut text = String::new();
         write!(text, "{outcome}\n--- sync.toml\n{}", self.config()).unwrap();
         text
+    }
+}
+
+impl Drop for Outlet {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
+        self.assert_tables_discreet();
+        let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        assert!(heard.is_empty(), "secrets or private values in what was printed: {heard:#?}");
     }
 }
 

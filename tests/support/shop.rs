@@ -47,6 +47,7 @@ price = { from = "standard_rate", type = "decimal", scale = 2 }
 unit = { from = "stock_uom", map = { Nos = "each", Kg = "kg" }, default = "each" }
 active = { expr = "not disabled", type = "bool" }
 changed = { from = "modified", type = "datetime" }
+phone = { from = "supplier_phone", private = true }
 shelf = { const = "", owner = "once" }
 [[job.children]]
 field = "barcodes"
@@ -108,7 +109,7 @@ impl Shop {
     /// Fails unless the outlet's tables hold exactly what HQ has.
     #[track_caller]
     pub(crate) fn assert_in_step(&self) {
-        let columns = ["item_code", "title", "price", "unit", "active", "changed"];
+        let columns = ["item_code", "title", "price", "unit", "active", "changed", "phone"];
         let have: BTreeMap<String, TextRow> = keyed(self.outlet.database.rows("items", &columns, "item_code"));
         let items: Vec<Map<String, Value>> =
             self.hq.dump("Item").into_iter().filter(|item| item["is_sales_item"] == 1).collect();
@@ -154,6 +155,7 @@ impl Shop {
             Some(unit.to_owned()),
             Some(active.to_owned()),
             Some(in_utc(item["modified"].as_str().unwrap(), self.outlet.database.kind)),
+            text(&item["supplier_phone"]),
         ]
     }
 }
@@ -162,7 +164,7 @@ impl Shop {
 pub(crate) fn item(code: &str, more: Value) -> Value {
     let mut item = json!({
         "item_code": code, "item_name": format!("Cone {code}"), "item_group": "Cones", "stock_uom": "Nos",
-        "standard_rate": 80.5, "is_sales_item": 1, "disabled": 0,
+        "standard_rate": 80.5, "is_sales_item": 1, "disabled": 0, "supplier_phone": format!("canary-{code}"),
     });
     for (field, value) in more.as_object().unwrap() {
         item[field] = value.clone();

@@ -42,6 +42,7 @@ fn spec(at: &Path, column: &str, raw: RawField, findings: &mut Findings<'_>) -> 
         default: raw.default.map(Literal::from),
         lookup: lookup.map_or(Some(None), |lookup| lookup.map(Some))?,
         owner: raw.owner.map(Into::into).unwrap_or_default(),
+        is_private: raw.private,
     })
 }
 
@@ -56,6 +57,7 @@ pub(super) fn stand_in(column: String) -> FieldSpec {
         default: None,
         lookup: None,
         owner: crate::mapping::Owner::Hq,
+        is_private: false,
     }
 }
 

@@ -1,7 +1,9 @@
 //! `[hq]`: address, credentials, patience.
 
+use std::path::Path as FilePath;
 use std::time::Duration;
 
+use super::tls;
 use crate::config::findings::Findings;
 use crate::config::path::Path;
 use crate::config::raw::{RawAuth, RawAuthKind, RawHq, RawRetry};
@@ -29,14 +31,16 @@ const DEFAULT_FIRST_DELAY: Duration = Duration::from_millis(500);
 const DEFAULT_MAX_DELAY: Duration = Duration::from_secs(120);
 
 /// Makes `[hq]`; `None` where something is missing.
-pub(super) fn hq(raw: RawHq, findings: &mut Findings<'_>) -> Option<Hq> {
+pub(super) fn hq(raw: RawHq, folder: &FilePath, findings: &mut Findings<'_>) -> Option<Hq> {
     let retry = retry(&raw.retry, findings);
+    let tls = tls::tls(raw.tls, raw.url.as_deref(), folder, findings);
     let auth = auth(raw.auth);
     let bound = raw.max_requests_per_second.unwrap_or(DEFAULT_MAX_REQUESTS_PER_SECOND);
     Some(Hq {
         // Its faults were reported by the walk, which read it as here.
         url: url::hq(&raw.url?).ok()?,
         auth: auth?,
+        tls,
         time_zone: raw.time_zone?,
         timeout: raw.timeout.map_or(DEFAULT_TIMEOUT, |time| time.0),
         max_requests_per_second: (bound > 0).then_some(bound),

@@ -7,6 +7,7 @@ mod fields;
 mod filters;
 mod hq;
 mod job;
+pub(super) mod tls;
 
 use std::path::Path as FilePath;
 use std::time::Duration;
@@ -25,7 +26,7 @@ pub(super) fn file(raw: Raw, folder: &FilePath, findings: &mut Findings<'_>) -> 
     let local = raw.local.url.as_deref().and_then(|url| local(url, folder, findings));
     let daemon = daemon(&raw.daemon);
     let hq_zone = raw.hq.time_zone;
-    let hq = hq::hq(raw.hq, findings);
+    let hq = hq::hq(raw.hq, folder, findings);
     between::jobs(&raw.job, findings);
     let names: Vec<Option<String>> = raw.job.iter().map(|job| job.name.clone()).collect();
     if raw.job.is_empty() && !findings.is_damaged(&Path::of(["job"])) {

@@ -62,6 +62,7 @@ pub(in crate::config) static FIELD: Section = Section {
         may("default", Kind::Literal, "For null, and for a text that map does not list."),
         may("lookup", Kind::Table(&LOOKUP), "Replace the value by another local table's."),
         may("owner", Kind::Word(&OWNER), "Who owns the column once the row is made."),
+        may("private", Kind::Bool, "The value is shown nowhere but in the column."),
     ],
     later: &["conflict"],
 };

@@ -40,6 +40,7 @@ static HQ: Section = Section {
     keys: &[
         must("url", Kind::HqUrl, "HQ's address, http:// or https://."),
         must("auth", Kind::Table(&AUTH), "The credentials of HQ's API user."),
+        may("tls", Kind::Table(&TLS), "A private CA and a client certificate."),
         must("time_zone", Kind::Zone, "The zone HQ writes its naive timestamps in."),
         may(
             "timeout",
@@ -67,6 +68,16 @@ static AUTH: Section = Section {
         ),
         must("api_key", Kind::Secret, "The API key."),
         must("api_secret", Kind::Secret, "The API secret."),
+    ],
+    later: &[],
+};
+
+static TLS: Section = Section {
+    title: "hq.tls",
+    keys: &[
+        may("ca", Kind::Pem, "Certificates of private CAs, beside those of the system."),
+        may("client_cert", Kind::Pem, "The certificate that HQ asks of its clients, and those above it."),
+        may("client_key", Kind::Pem, "Its private key, where client_cert does not hold it."),
     ],
     later: &[],
 };

@@ -3,6 +3,7 @@
 use ::config::Value;
 
 use super::{Walk, list_of, may_be_secret, value_of};
+use crate::config::check::tls::PEM_MARK;
 use crate::config::path::Path;
 use crate::config::schema::Kind;
 use crate::config::syntax::{self, Fault};
@@ -41,11 +42,12 @@ impl Walk<'_, '_, '_> {
 
     /// A text after substitution, checked.
     fn text(&mut self, path: &Path, node: &Node, kind: &'static Kind, written: &str) -> Option<Value> {
-        let is_private = matches!(kind, Kind::Secret | Kind::HqUrl | Kind::LocalUrl);
+        let is_private = matches!(kind, Kind::Secret | Kind::HqUrl | Kind::LocalUrl | Kind::Pem);
         // What is but a substitution names no more than where the secret is.
         let may_show = (written.starts_with("${") && written.ends_with('}'))
             || matches!(kind, Kind::HqUrl if !written.contains(['@', '?']))
-            || matches!(kind, Kind::LocalUrl if written.starts_with("sqlite:"));
+            || matches!(kind, Kind::LocalUrl if written.starts_with("sqlite:"))
+            || matches!(kind, Kind::Pem if !written.contains(PEM_MARK));
         if is_private && !may_show {
             self.findings.star_out(node.at.clone());
         }
@@ -178,6 +180,7 @@ fn expected(kind: &Kind) -> &'static str {
         | Kind::Secret
         | Kind::HqUrl
         | Kind::LocalUrl
+        | Kind::Pem
         | Kind::Zone
         | Kind::Listen
         | Kind::Cron

@@ -185,7 +185,7 @@ impl Plan {
 }
 
 pub(super) fn column(name: &str, ty: Type) -> Column {
-    Column { name: name.to_owned(), ty, owner: Owner::Hq }
+    Column { name: name.to_owned(), ty, owner: Owner::Hq, is_private: false }
 }
 
 pub(super) fn text(text: &str) -> Cell {

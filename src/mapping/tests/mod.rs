@@ -1,5 +1,7 @@
 //! The mapping as a whole: what `build` refuses, the order of the steps, lookups, child tables, fingerprints, examples.
 
+mod private;
+
 use chrono_tz::Tz;
 use serde_json::{Value, json};
 
@@ -19,7 +21,17 @@ fn constant(column: &str, literal: Literal) -> FieldSpec {
 
 fn spec(column: &str, origin: Origin) -> FieldSpec {
     let column = column.to_owned();
-    FieldSpec { column, origin, ty: None, trim: false, map: None, default: None, lookup: None, owner: Owner::Hq }
+    FieldSpec {
+        column,
+        origin,
+        ty: None,
+        trim: false,
+        map: None,
+        default: None,
+        lookup: None,
+        owner: Owner::Hq,
+        is_private: false,
+    }
 }
 
 fn text(text: &str) -> Literal {
