@@ -299,3 +299,60 @@ fn by_mysql_number(number: u16, sqlstate: &str) -> Verdict {
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_databases_codes_say_what_is_to_be_done() {
+        // Shut down by an administrator, starting up, too many connections, deadlock, serialization, lock timeout.
+        for code in ["57P01", "57P03", "53300", "40P01", "40001", "55P03", "25P03", "08006", "25006"] {
+            assert_eq!(by_sqlstate(code), Verdict::Unavailable, "{code}");
+        }
+        for (code, verdict) in [
+            ("53100", Verdict::Full),
+            ("23505", Verdict::Refused),
+            ("22001", Verdict::Refused),
+            ("22P02", Verdict::Refused),
+            ("P0001", Verdict::Refused),
+            ("28P01", Verdict::Denied),
+            ("3D000", Verdict::Denied),
+            ("42P01", Verdict::Schema),
+            ("XX001", Verdict::Damaged),
+        ] {
+            assert_eq!(by_sqlstate(code), verdict, "{code}");
+        }
+        // Deadlock, lock wait, shutdown, killed, too many connections, read-only server.
+        for (number, sqlstate) in
+            [(1213, "40001"), (1205, "HY000"), (1053, "08S01"), (1927, "70100"), (1040, "08004"), (1290, "HY000")]
+        {
+            assert_eq!(by_mysql_number(number, sqlstate), Verdict::Unavailable, "{number}");
+        }
+        for (number, sqlstate, verdict) in [
+            (1021, "HY000", Verdict::Full),
+            (1062, "23000", Verdict::Refused),
+            (1406, "22001", Verdict::Refused),
+            (4025, "23000", Verdict::Refused),
+            (1644, "45000", Verdict::Refused),
+            (1045, "28000", Verdict::Denied),
+            (1146, "42S02", Verdict::Schema),
+        ] {
+            assert_eq!(by_mysql_number(number, sqlstate), verdict, "{number}");
+        }
+        // BUSY, BUSY_SNAPSHOT, IOERR, FULL, READONLY, CANTOPEN, CORRUPT, NOTADB, CONSTRAINT_TRIGGER.
+        for (code, verdict) in [
+            (5, Verdict::Unavailable),
+            (517, Verdict::Unavailable),
+            (10, Verdict::Unavailable),
+            (13, Verdict::Full),
+            (8, Verdict::Denied),
+            (14, Verdict::Denied),
+            (11, Verdict::Damaged),
+            (26, Verdict::Damaged),
+            (1811, Verdict::Refused),
+        ] {
+            assert_eq!(by_sqlite_code(code), verdict, "{code}");
+        }
+    }
+}
