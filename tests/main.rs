@@ -40,3 +40,5 @@ mod schedule;
 mod told_truth;
 #[cfg(test)]
 mod values;
+#[cfg(test)]
+mod year;
