@@ -58,3 +58,5 @@ mod tls;
 mod told_truth;
 #[cfg(test)]
 mod values;
+#[cfg(test)]
+mod year;

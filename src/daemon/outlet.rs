@@ -136,6 +136,45 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn hours_without_hq_cost_each_job_its_ticks_and_a_nightly_one_a_few_tries() {
+        let clock = clock_from(START);
+        let diary = Arc::new(Mutex::new([0; 3]));
+        let (written, ended, now) = (Arc::clone(&diary), Inbox::default(), clock.clone());
+        // Six in Kolkata is half past midnight in UTC.
+        let patterns = ["0 */5 * * * *", "0 */10 * * * *", "0 0 6 * * *"];
+        let ends = ended.clone();
+        let outlet = Outlet {
+            schedules: patterns.map(|pattern| Schedule::new(cron(pattern), Kolkata, Duration::ZERO)).to_vec(),
+            retries: retries("outlet-042", &patterns.map(|pattern| (pattern, &[] as &[usize]))),
+            snapshot: snapshot(),
+            round: move |jobs: Vec<usize>, _| {
+                for job in jobs {
+                    written.lock().unwrap()[job] += 1;
+                    ends.put(job, End { at: now.now(), outcome: Outcome::Failed });
+                }
+                async {
+                    sleep(Duration::from_secs(3)).await;
+                    Outcome::Calm
+                }
+            },
+            ended,
+            clock,
+        };
+        let stop = CancellationToken::new();
+        let stopping = async {
+            sleep(Duration::from_secs(6 * 3_600)).await;
+            stop.cancel();
+        };
+        let (kept, ()) = tokio::join!(outlet.keep(&stop), stopping);
+        kept.unwrap();
+        let [often, seldom, nightly] = *diary.lock().unwrap();
+        // The start, then a tick each five and ten minutes; between ten minutes a few tries fit.
+        assert!((72..=74).contains(&often), "{often}");
+        assert!((36..=80).contains(&seldom), "{seldom}");
+        assert!((12..=40).contains(&nightly), "{nightly}");
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn the_daemon_catches_up_at_once_and_then_keeps_the_schedule_by_its_splay() {
         let clock = clock_from(START);
         let diary = Arc::new(Mutex::new(Vec::new()));

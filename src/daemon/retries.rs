@@ -28,8 +28,12 @@ const COMPANY: TimeDelta = TimeDelta::seconds(30);
 /// A clock that is this far before the moment of a failure was set back, and the wait was reckoned by a wrong one.
 const SET_BACK: TimeDelta = TimeDelta::minutes(1);
 
-/// Failures in a row beyond this count change no wait any more.
+/// Failures in a row that are counted. Beyond, the minute of the failure draws in place of their number, as one number
+/// that happens to draw next to nothing would have HQ asked without a pause.
 pub(super) const COUNTED: u32 = 12;
+
+/// No wait beyond the counted ones is shorter.
+const LEAST: TimeDelta = TimeDelta::seconds(10);
 
 /// How a job's latest run ended, as far as trying again goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -140,12 +144,16 @@ impl Retries {
                 Some(Standing::Calm) | None => {}
             }
         }
-        due.or_else(|| Some(failed_at + BACKOFF.wait(times, None, self.drawn(times))?))
+        due.or_else(|| {
+            let wait = TimeDelta::from_std(BACKOFF.wait(times, None, self.drawn(times, failed_at))?).ok()?;
+            Some(failed_at + if times < COUNTED { wait } else { wait.max(LEAST) })
+        })
     }
 
-    /// A share of a wait, the same for all jobs of the site, so that they are tried together.
-    fn drawn(&self, times: u32) -> f64 {
-        let hash = xxh3_64(format!("{times} {}", self.site).as_bytes());
+    /// A share of a wait, the same for all jobs of the site that failed together, so that they are tried together.
+    fn drawn(&self, times: u32, at: DateTime<Utc>) -> f64 {
+        let turn = if times < COUNTED { i64::from(times) } else { at.timestamp() / 60 };
+        let hash = xxh3_64(format!("{turn} {}", self.site).as_bytes());
         f64::from(u32::try_from(hash >> 32_u32).unwrap_or(u32::MAX)) / f64::from(u32::MAX)
     }
 }
@@ -203,6 +211,23 @@ pub(super) mod tests {
         // It goes on for the whole day, and leaves the last minutes to the tick.
         assert!(waits.len() > 45, "{}", waits.len());
         assert!(now > at("2027-01-02T19:55:00Z") && now < at("2027-01-02T20:30:00Z"), "{now}");
+    }
+
+    #[test]
+    fn no_site_draws_so_badly_that_it_asks_without_a_pause() {
+        for site in 0..300 {
+            let mut retries = retries(&format!("outlet-{site:03}"), &[(NIGHTLY, &[])]);
+            let (mut now, mut tries) = (at(FAILED), 0);
+            while let Some(due) = {
+                retries.fails(0, now);
+                retries.next(0)
+            } {
+                now = due;
+                tries += 1;
+            }
+            // A day of waits of a quarter of an hour on the mean.
+            assert!((60..=170).contains(&tries), "outlet-{site:03}: {tries}");
+        }
     }
 
     #[test]

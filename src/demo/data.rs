@@ -105,8 +105,13 @@ pub fn ice_cream(seed: u64) -> Result<Site, Refusal> {
 
 /// The DocTypes and users of the chain, without records.
 pub fn shop() -> Site {
+    shop_in(chrono_tz::Asia::Kolkata)
+}
+
+/// As [`shop`], with stamps in another zone.
+pub fn shop_in(zone: chrono_tz::Tz) -> Site {
     let (manager, reader) = (MANAGER, READER);
-    Site::new(chrono_tz::Asia::Kolkata)
+    Site::new(zone)
         .doctype(
             DocType::new("UOM")
                 .named_by(Naming::Field("uom_name".into()))
