@@ -163,7 +163,7 @@ mod tests {
         assert_eq!(after(&mut size, 6, 100, 4_000), 500);
         assert_eq!(after(&mut size, 50, 100, 4_000), 500, "not beyond, at that speed");
         size.shrink();
-        assert_eq!(after(&mut size, 50, 200_000, 10), 125, "records of that size are too much");
+        assert_eq!(after(&mut size, 48, 200_000, 10), 125, "records of that size are too much");
         assert_eq!((after(&mut size, 11, 100, 10), after(&mut size, 1, 100, 10)), (125, 250));
         assert_eq!(after(&mut size, 50, 100, 6_000), 250, "too slow for more");
     }

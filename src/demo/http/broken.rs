@@ -4,7 +4,6 @@ use std::io;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use serde_json::{Value, json};
 
 use super::super::refusal::Refusal;
 use super::answer::{self, Answer};
@@ -63,7 +62,9 @@ pub(super) fn bomb(mebibytes: usize) -> Vec<u8> {
 
 /// A list of about this many bytes.
 pub(super) fn oversized(bytes: usize) -> Answer {
-    let row = json!({"name": "x".repeat(1000)});
-    let rows = Value::Array(vec![row; bytes / 1012 + 1]);
-    Answer::json(200, &json!({"data": rows, "message": rows}))
+    let row = format!(r#"{{"name":"{}"}},"#, "x".repeat(1000));
+    let mut body = row.repeat(bytes / row.len());
+    body.insert_str(0, r#"{"data":["#);
+    body.push_str("{}]}");
+    Answer::new(200, "application/json", body.into_bytes())
 }
