@@ -74,7 +74,7 @@ pub struct Hq {
     pub tls: Tls,
     /// The zone HQ writes its naive stamps in.
     pub time_zone: Tz,
-    /// How long to wait for a connection, for the headers, and for each further piece of an answer.
+    /// How long to wait for the first byte of an answer, and for each further piece.
     pub timeout: Duration,
     /// Requests a second at most, over all jobs; `None` for no bound.
     pub max_requests_per_second: Option<u32>,
@@ -173,7 +173,7 @@ pub struct Job {
     pub after: Vec<usize>,
     /// Conditions at HQ, each `[field, operator, value]`.
     pub filters: Vec<serde_json::Value>,
-    /// Records asked for in one request.
+    /// Records asked for in one request, to start with.
     pub page_size: u32,
     /// How late a transaction at HQ may become visible after the `modified` it carries.
     pub overlap: Duration,

@@ -5,8 +5,12 @@ use std::time::Duration;
 /// A page grows to so many records at most, and to ten times what was configured.
 const CEILING: usize = 5_000;
 
-/// A page grows to so many bytes at most: two of them, their rows and their statements fit the memory of a small machine.
-const CEILING_BYTES: usize = 2 << 20;
+/// A page grows beyond its configured size to so many bytes at most: with its rows and statements, and the next page beside
+/// it, it takes some twenty times that.
+const CEILING_BYTES: usize = 512 << 10;
+
+/// One that had to be smaller grows back to its configured size up to so many bytes, well below what is taken at all.
+const REGROWTH_BYTES: usize = 16 << 20;
 
 /// An answer that comes within this time may be larger than configured.
 const QUICK: Duration = Duration::from_secs(1);
@@ -84,7 +88,8 @@ impl PageSize {
         if page.asked < self.now || page.rows == 0 {
             return;
         }
-        let fitting = CEILING_BYTES / (page.bytes / page.rows).max(1);
+        let each = (page.bytes / page.rows).max(1);
+        let fitting = CEILING_BYTES / each;
         if self.now > self.start && page.bytes > 2 * CEILING_BYTES {
             self.now = fitting.clamp(self.start, self.now);
         }
@@ -98,8 +103,9 @@ impl PageSize {
         self.good = self.good.saturating_add(1);
         if self.good >= GOOD_PAGES << self.shrunk.min(5) {
             self.good = 0;
-            let bound = if self.now < self.start { self.start } else { self.most };
-            self.now = (self.now * 2).min(bound).min(fitting).max(self.now);
+            let bound =
+                if self.now < self.start { self.start.min(REGROWTH_BYTES / each) } else { self.most.min(fitting) };
+            self.now = (self.now * 2).min(bound).max(self.now);
         }
     }
 }
@@ -142,11 +148,11 @@ mod tests {
 
     #[test]
     fn no_page_grows_beyond_its_bytes() {
-        assert_eq!(after(&mut PageSize::new(500), 30, 2_048, 200), 1_024);
+        assert_eq!(after(&mut PageSize::new(500), 30, 512, 200), 1_024);
         assert_eq!(after(&mut PageSize::new(500), 30, 40_000, 200), 500);
         let mut size = PageSize::new(500);
         after(&mut size, 30, 100, 200);
-        assert_eq!(after(&mut size, 1, 2_048, 200), 1_024, "larger records came");
+        assert_eq!(after(&mut size, 1, 512, 200), 1_024, "larger records came");
     }
 
     #[test]
@@ -157,6 +163,7 @@ mod tests {
         assert_eq!(after(&mut size, 6, 100, 4_000), 500);
         assert_eq!(after(&mut size, 50, 100, 4_000), 500, "not beyond, at that speed");
         size.shrink();
+        assert_eq!(after(&mut size, 48, 200_000, 10), 125, "records of that size are too much");
         assert_eq!((after(&mut size, 11, 100, 10), after(&mut size, 1, 100, 10)), (125, 250));
         assert_eq!(after(&mut size, 50, 100, 6_000), 250, "too slow for more");
     }

@@ -45,7 +45,7 @@ static HQ: Section = Section {
         may(
             "timeout",
             Kind::Duration { least: Duration::from_millis(100), most: HOUR },
-            "How long to wait for a connection, the headers, and each further piece of an answer.",
+            "How long to wait for the first byte of an answer, and for each further piece.",
         ),
         may("max_requests_per_second", Kind::Integer { least: 0, most: 10_000 }, "Over all jobs; 0 for no bound."),
         may(

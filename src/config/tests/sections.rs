@@ -101,7 +101,7 @@ fn the_sync_toml_of_the_demo_reads() {
 fn what_is_left_out_has_a_default() {
     let config = read(&with_job("", "")).unwrap();
     assert_eq!(config.hq.timeout, Duration::from_secs(30));
-    assert_eq!(config.hq.max_requests_per_second, Some(10));
+    assert_eq!((config.hq.max_requests_per_second, config.hq.budget_share), (Some(10), 5.0));
     assert_eq!((config.hq.retry.max_attempts, config.hq.retry.first_delay.as_millis()), (6, 500));
     assert_eq!((config.daemon.listen, config.daemon.splay), (None, Duration::from_secs(30)));
     let job = &config.jobs[0];
@@ -132,6 +132,7 @@ fn every_key_outside_jobs_refuses_what_it_cannot_use() {
         ("kind = \"token\"", "kind = \"tokne\"", r#":6:17: unknown kind of auth "tokne", did you mean "token"?"#),
         ("kind = \"token\"", "kind = \"oauth\"", r#":6:17: unknown kind of auth "oauth"; expected "token" or "basic""#),
         ("api_key = \"k\"", "api_key = \"\"", ":6:36: the value must not be empty"),
+        ("[local]", "budget_share = 101\n[local]", ":8:16: 101 is out of bounds: from 0.01 to 100"),
         ("[local]", "timeout = \"2h\"\n[local]", r#":8:11: "2h" is out of bounds: from 100ms to 1h"#),
         ("[local]", "max_requests_per_second = -1\n[local]", ":8:27: -1 is out of bounds: from 0 to 10000"),
         ("[local]", "retry = { max_attempts = 0 }\n[local]", ":8:26: 0 is out of bounds: from 1 to 100"),

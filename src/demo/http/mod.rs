@@ -1,6 +1,7 @@
 //! The site over HTTP: requests in, answers out, and the faults between.
 
 mod answer;
+mod broken;
 mod document;
 mod meta;
 mod request;

@@ -2,14 +2,12 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
-use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
@@ -18,14 +16,13 @@ use super::super::front::{self, Transport};
 use super::super::refusal::Refusal;
 use super::super::site::Site;
 use super::answer::{self, Answer};
+use super::broken::{Close, bomb, oversized, pieces, too_many};
 use super::request::Incoming;
 use super::route::{self, Twist};
 use super::wire::{Cut, End, Tap};
 
 /// Largest body taken; nginx in front of Frappe commonly allows 50 MB (recording 1518).
 const BODY_LIMIT: usize = 50 << 20;
-/// A slow line sends a piece this often.
-const PIECE_TIME: Duration = Duration::from_millis(20);
 
 /// A running server; dropping it closes its port and all its connections.
 #[derive(Debug)]
@@ -246,38 +243,6 @@ fn send(
     response
 }
 
-/// How a body ends.
-#[derive(Debug, Clone, Copy)]
-enum Close {
-    Well,
-    BreaksOff,
-    Never,
-}
-
-/// A body that comes piece by piece, and may not come to its end.
-fn pieces(body: Vec<u8>, bytes_per_second: Option<u32>, close: Close) -> Body {
-    let per_piece = bytes_per_second.map_or(body.len(), |speed| usize::try_from(speed / 50).unwrap_or(1)).max(1);
-    let pauses = bytes_per_second.is_some();
-    let stream = futures_util::stream::unfold(Some(Bytes::from(body)), move |rest| async move {
-        let mut rest = rest?;
-        if rest.is_empty() {
-            match close {
-                Close::Well => return None,
-                // Long enough for what came before to reach the other side.
-                Close::BreaksOff => tokio::time::sleep(PIECE_TIME).await,
-                Close::Never => std::future::pending().await,
-            }
-            return Some((Err(io::Error::from(io::ErrorKind::ConnectionAborted)), None));
-        }
-        if pauses {
-            tokio::time::sleep(PIECE_TIME).await;
-        }
-        let piece = rest.split_to(per_piece.min(rest.len()));
-        Some((Ok(piece), Some(rest)))
-    });
-    Body::from_stream(stream)
-}
-
 fn plain(answer: Answer) -> Response {
     let mut response = Response::new(Body::from(answer.body));
     *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -295,30 +260,12 @@ fn expire(site: &Site, incoming: &Incoming) {
     }
 }
 
-fn too_many(incoming: &Incoming, retry_after: String) -> Answer {
-    let refusal = Refusal::new(429, "frappe.exceptions.TooManyRequestsError");
-    let mut answer = Answer::refusal(incoming, &refusal);
-    answer.headers.push(("retry-after", retry_after));
-    answer
-}
-
-/// White space before an answer's end, packed once and repeated: gzip may consist of members.
-fn bomb(mebibytes: usize) -> Vec<u8> {
-    let mut packed = answer::gzip(b"{\"data\": [");
-    packed.extend(answer::gzip(&vec![b' '; 1 << 20]).repeat(mebibytes));
-    packed.extend(answer::gzip(b"]}"));
-    packed
-}
-
-fn oversized(bytes: usize) -> Answer {
-    let row = json!({"name": "x".repeat(1000)});
-    let rows = Value::Array(vec![row; bytes / 1012 + 1]);
-    Answer::json(200, &json!({"data": rows, "message": rows}))
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::{Read as _, Write as _};
+    use std::time::Duration;
+
+    use serde_json::json;
 
     use super::super::super::doctype::DocType;
     use super::super::super::fault::{Hold, When};
