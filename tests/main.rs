@@ -19,6 +19,8 @@ macro_rules! on_each_database {
 }
 
 #[cfg(test)]
+mod clocks;
+#[cfg(test)]
 mod commands;
 #[cfg(test)]
 mod config_problems;

@@ -37,7 +37,7 @@ enum Shared {
     None,
     /// The first page above the lowest start of all jobs; `newest` for those that have no start yet.
     Page {
-        fetched: Option<Fetched>,
+        fetched: Option<Box<Fetched>>,
         /// Above which they were asked for.
         from: Option<Mark>,
         newest: Option<Mark>,
@@ -110,7 +110,7 @@ impl Engine {
         let from = lowest(starts);
         let fetched = match doctypes {
             [] => None,
-            doctypes => Some(self.hq.tombstones(doctypes, from.as_ref(), PAGE_SIZE, meter).await?),
+            doctypes => Some(Box::new(self.hq.tombstones(doctypes, from.as_ref(), PAGE_SIZE, meter).await?)),
         };
         Ok(Shared::Page { fetched, from, newest, read, asked_at })
     }

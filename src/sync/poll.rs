@@ -116,8 +116,7 @@ impl Work<'_> {
         let mut cursor = start;
         let mut newest = None;
         let mut listing = first;
-        loop {
-            let Some(last) = listing.page.marks().last().cloned() else { break };
+        while let Some(last) = listing.page.marks().last().cloned() {
             if cursor.as_ref() == Some(&last) {
                 let cause = source::Error::Stuck { mark: format!("{} {}", last.modified, last.name) };
                 return Err(Error::source("reading the list of changes")(cause));
