@@ -18,7 +18,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("mapping", &["record", "row"]),
     ("conflict", &["mapping", "ledger", "record", "row"]),
     ("config", &["mapping", "conflict", "retry", "record", "row"]),
-    ("source", &["config", "mapping", "clock", "record", "retry"]),
+    ("source", &["config", "mapping", "clock", "record", "watermark", "retry"]),
     (
         "store",
         &[

@@ -21,6 +21,8 @@ macro_rules! on_each_database {
 #[cfg(test)]
 mod beside;
 #[cfg(test)]
+mod clocks;
+#[cfg(test)]
 mod commands;
 #[cfg(test)]
 mod config_problems;

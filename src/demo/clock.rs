@@ -50,6 +50,11 @@ impl Clock {
         self.base + self.since.map_or(Duration::ZERO, |since| since.elapsed())
     }
 
+    /// Moves the site to another zone.
+    pub(super) fn set_zone(&mut self, zone: Tz) {
+        self.zone = zone;
+    }
+
     /// The zone stamps are written in.
     pub(super) fn zone(&self) -> Tz {
         self.zone

@@ -115,7 +115,15 @@ fn one(doctype: &DocType, field: &str, operator: &Value, value: &Value) -> Resul
         ">=" => comparison(Comparison::AtLeast),
         "<" => comparison(Comparison::Less),
         "<=" => comparison(Comparison::AtMost),
-        "in" | "not in" => Test::In { list: members(column, value), negated: operator == "not in" },
+        "in" | "not in" => {
+            let mut list = members(column, value);
+            // In collation order, to be searched: a page of thousands of names is asked of a table of many more.
+            list.sort_by(|one, other| match (one, other) {
+                (Operand::Text(one), Operand::Text(other)) => collation::compare(one, other),
+                (Operand::Text(_) | Operand::Number(_) | Operand::Time(_), _) => Ordering::Equal,
+            });
+            Test::In { list, negated: operator == "not in" }
+        }
         "like" | "not like" => {
             Test::Like { pattern: Pattern::new(&cell::text(value)), negated: operator == "not like" }
         }
@@ -208,7 +216,7 @@ impl Filter {
         }
         match &self.test {
             Test::Compare(comparison, operand) => comparison.allows(self.against(row, operand)),
-            Test::In { list, negated } => list.iter().any(|operand| self.against(row, operand).is_eq()) != *negated,
+            Test::In { list, negated } => self.is_among(row, list) != *negated,
             Test::Like { pattern, negated } => pattern.fits(&cell::text(&row.get(self.column).to_json())) != *negated,
             Test::Between(low, high) => self.against(row, low).is_ge() && self.against(row, high).is_le(),
             Test::IsSet(wanted) => {
@@ -221,6 +229,19 @@ impl Filter {
                 };
                 is_set == *wanted
             }
+        }
+    }
+
+    fn is_among(&self, row: &Row, list: &[Operand]) -> bool {
+        let is_text = list.iter().all(|operand| matches!(operand, Operand::Text(_)));
+        match row.text(self.column) {
+            Some(text) if is_text => list
+                .binary_search_by(|operand| match operand {
+                    Operand::Text(wanted) => collation::compare(wanted, text),
+                    Operand::Number(_) | Operand::Time(_) => Ordering::Less,
+                })
+                .is_ok(),
+            Some(_) | None => list.iter().any(|operand| self.against(row, operand).is_eq()),
         }
     }
 

@@ -113,6 +113,11 @@ impl Site {
         self.records().clock.advance(by);
     }
 
+    /// Changes the zone that stamps are written in; those given stay.
+    pub fn set_zone(&self, zone: Tz) {
+        self.records().clock.set_zone(zone);
+    }
+
     // Edits that Frappe stamps.
 
     /// Makes a record and gives its name.

@@ -98,8 +98,13 @@ impl Watermark {
             Course::Steady | Course::Set => as_of.hq,
             Course::Back(to) => to.unwrap_or(as_of.hq),
         };
-        let since = moved_since.map_or(since, |moved| moved.min(since));
-        let fell_to = zone.fell_to(since - TOLERANCE, now.hq + TOLERANCE);
+        let since = moved_since.map_or(since, |moved| moved.min(since)).min(now.hq) - TOLERANCE;
+        // Before it was set back, HQ's clock may have gone on as the outlet's did, over the end of summer time.
+        let until = match course {
+            Course::Back(Some(_)) => now.hq.max(as_of.hq + (now.outlet - as_of.outlet)),
+            Course::Steady | Course::Set | Course::Back(None) => now.hq,
+        } + TOLERANCE;
+        let fell_to = zone.fell_to(since, until);
         let is_steady = course == Course::Steady && moved_since.is_none() && fell_to.is_none() && !is_ahead;
         if is_steady {
             resumed.seen_at = self.seen_at.or(renewed);
@@ -111,7 +116,7 @@ impl Watermark {
         if course == Course::Back(None) {
             resumed.settled = None;
         } else if has_gone_back {
-            resumed.lower(zone.lowest(since.min(now.hq) - TOLERANCE, now.hq + TOLERANCE));
+            resumed.lower(zone.lowest(since, until));
         } else if let Some(fell_to) = fell_to {
             resumed.lower(fell_to);
         }
