@@ -213,8 +213,10 @@ fn the_line_to_the_database_is_cut(kind: Kind) {
         line.heal();
         if told.try_recv().is_ok() {
             hit += 1;
-            outcome.expect_code(1);
-            assert!(format!("{outcome}").contains("the local database cannot be used right now"), "{outcome}");
+            // A transaction that lost its connection is repeated at once, which may be all that it takes.
+            assert!(matches!(outcome.code, 0 | 1), "{outcome}");
+            let is_told = format!("{outcome}").contains("the local database cannot be used right now");
+            assert!(is_told || outcome.code == 0, "{outcome}");
         }
         scene.recover();
     }

@@ -9,6 +9,7 @@ use super::output::{self, Output};
 use super::{Exit, load};
 use crate::clock::Clock;
 use crate::daemon::snapshot::{JobSnapshot, Snapshot, Status};
+use crate::run;
 use crate::store::Store;
 use crate::sync::Error;
 
@@ -22,7 +23,7 @@ pub(super) async fn run(config: &Path, output: &Output) -> anyhow::Result<Exit> 
 }
 
 fn text(snapshot: &Snapshot) -> String {
-    let mut table = output::table(&["JOB", "STATUS", "AS OF", "NEXT RUN", "ROWS", "LAST RUN"]);
+    let mut table = output::table(&["JOB", "STATUS", "AS OF", "NEXT RUN", "ROWS", "PARKED", "LAST RUN"]);
     let time = |at: Option<DateTime<Utc>>| {
         let Some(at) = at.map(|at| at.with_timezone(&snapshot.time_zone)) else { return "-".to_owned() };
         let is_today = at.date_naive() == snapshot.now.with_timezone(&snapshot.time_zone).date_naive();
@@ -43,6 +44,7 @@ fn text(snapshot: &Snapshot) -> String {
             as_of,
             time(job.next_run),
             job.rows.map(|rows| rows.to_string()).unwrap_or_default(),
+            job.parked.to_string(),
             last.unwrap_or_default(),
         ]);
     }
@@ -56,7 +58,8 @@ fn text(snapshot: &Snapshot) -> String {
 fn trouble(job: &JobSnapshot) -> String {
     let Some(run) = &job.last_run else { return String::new() };
     let mut text = String::new();
-    if let Some(error) = &run.error {
+    let is_over = run.status == run::Status::Quarantine && job.parked == 0;
+    if let (Some(error), false) = (&run.error, is_over) {
         text.push_str(&format!("\n{}: {error}\n", job.name));
         if let Some(remedy) = &run.remedy {
             text.push_str(&format!("  do: {remedy}\n"));

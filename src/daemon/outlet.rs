@@ -127,6 +127,7 @@ mod tests {
             last_ok: last_ok.map(at),
             next_run: None,
             rows: None,
+            parked: 0,
         }
     }
 

@@ -43,6 +43,8 @@ pub struct JobSnapshot {
     pub next_run: Option<DateTime<Utc>>,
     /// Rows that came from HQ; `None` where they were not counted.
     pub rows: Option<u64>,
+    /// Records in quarantine.
+    pub parked: u64,
 }
 
 /// How a job stands.
@@ -80,17 +82,23 @@ impl Status {
         Self::Blocked,
     ];
 
-    /// The status after these runs. What failed says more than that it is old; a run that goes on while the last good
+    /// The status after these runs, with so many records parked now: a person may have seen to them since. What failed says more than that it is old; a run that goes on while the last good
     /// one has become too old may never end, so it does not hide that.
     #[must_use]
-    pub fn of(last_run: Option<&Run>, last_ok: Option<DateTime<Utc>>, schedule: &Schedule, now: DateTime<Utc>) -> Self {
+    pub fn of(
+        last_run: Option<&Run>,
+        last_ok: Option<DateTime<Utc>>,
+        parked: u64,
+        schedule: &Schedule,
+        now: DateTime<Utc>,
+    ) -> Self {
         let Some(last_run) = last_run else { return Self::Never };
         let stale_at = last_ok.and_then(|last_ok| schedule.stale_at(last_ok));
         let or_stale = |status| if stale_at.is_some_and(|stale_at| stale_at <= now) { Self::Stale } else { status };
         match last_run.status {
             run::Status::Running => or_stale(Self::Running),
-            run::Status::Ok => or_stale(Self::Ok),
-            run::Status::Quarantine => or_stale(Self::Quarantine),
+            run::Status::Ok | run::Status::Quarantine if parked > 0 => or_stale(Self::Quarantine),
+            run::Status::Ok | run::Status::Quarantine => or_stale(Self::Ok),
             run::Status::Conflict => or_stale(Self::Conflict),
             run::Status::Failed => Self::Failed,
             run::Status::Blocked => Self::Blocked,
@@ -162,7 +170,7 @@ pub(super) mod tests {
     fn status(last: Option<run::Status>, last_ok: Option<&str>) -> Status {
         let schedule = Schedule::new(cron("0 */5 * * * *"), Kolkata, Duration::ZERO);
         let last = last.map(|status| ended(status, "2027-01-01T00:11:00Z"));
-        Status::of(last.as_ref(), last_ok.map(at), &schedule, at("2027-01-01T00:12:00Z"))
+        Status::of(last.as_ref(), last_ok.map(at), 0, &schedule, at("2027-01-01T00:12:00Z"))
     }
 
     #[test]
@@ -173,7 +181,7 @@ pub(super) mod tests {
         assert_eq!(status(None, None), Status::Never);
         for (last, when_fresh, when_old) in [
             (Ended::Ok, Status::Ok, Status::Stale),
-            (Ended::Quarantine, Status::Quarantine, Status::Stale),
+            (Ended::Quarantine, Status::Ok, Status::Stale),
             (Ended::Conflict, Status::Conflict, Status::Stale),
             (Ended::Running, Status::Running, Status::Stale),
             (Ended::Failed, Status::Failed, Status::Failed),
@@ -182,6 +190,10 @@ pub(super) mod tests {
             assert_eq!((status(Some(last), fresh), status(Some(last), old)), (when_fresh, when_old), "{last:?}");
         }
         assert_eq!(status(Some(Ended::Running), None), Status::Running);
+        let schedule = Schedule::new(cron("0 */5 * * * *"), Kolkata, Duration::ZERO);
+        let last = ended(Ended::Ok, "2027-01-01T00:11:00Z");
+        let parked = Status::of(Some(&last), Some(last.started_at), 1, &schedule, at("2027-01-01T00:12:00Z"));
+        assert_eq!(parked, Status::Quarantine);
     }
 
     #[test]

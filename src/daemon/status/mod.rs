@@ -139,6 +139,7 @@ mod tests {
             last_ok: Some(good.started_at),
             next_run: Some(at("2027-01-01T00:05:00Z")),
             rows: Some(12_345),
+            parked: 3,
         };
         let refused = Run {
             error: Some("no permission for <script>alert(1)</script>".to_owned()),
@@ -152,6 +153,7 @@ mod tests {
             last_ok: None,
             next_run: None,
             rows: None,
+            parked: 0,
             ..items.clone()
         };
         let now = at("2027-01-01T00:02:00Z");
