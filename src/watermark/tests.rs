@@ -142,6 +142,17 @@ fn a_clock_of_hqs_that_was_set_back_unseen_overnight_is_noticed_by_its_shorter_n
 }
 
 #[test]
+fn a_clock_that_passed_the_end_of_summer_time_and_was_set_back_before_it_is_followed() {
+    // Looked at 00:50 UTC; HQ stamped 02:00 to 02:10 for the second time before it was set back to 00:55.
+    let begun = autumn("2025-10-26T00:50:00Z");
+    let back = begun.resume(apart("2025-10-26T01:15:00Z", "2025-10-26T01:00:00Z"), told(Tz::Europe__Berlin));
+    let earlier = begun.resume(apart("2025-10-26T01:10:00Z", "2025-10-26T00:40:00Z"), told(Tz::Europe__Berlin));
+    for resumed in [back, earlier] {
+        assert_eq!(resumed.settled, Some(mark("2025-10-26 01:59:59", "")));
+    }
+}
+
+#[test]
 fn a_zone_that_hq_moved_west_has_the_start_go_back() {
     let settled = idle(&begun(), at("2024-05-05T05:30:00Z"));
     let zone = told(Tz::Europe__Berlin);
