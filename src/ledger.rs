@@ -17,12 +17,19 @@ pub struct Entry {
     pub children_hash: i64,
 }
 
-/// What is known of a name without reading it again: `modified` of the version that was taken, or of the version
-/// that was found not to belong here (left the filter, deleted).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Known {
+/// What is known of a name without reading it again.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Known {
     /// The record is here, in the version of this stamp.
-    Present(Stamp),
-    /// The record of this stamp is known not to belong here.
-    Absent(Stamp),
+    pub present: Option<Stamp>,
+    /// The version of this stamp was found not to belong here: it left the filter, was deleted, or was given up.
+    pub absent: Option<Stamp>,
+}
+
+impl Known {
+    /// Whether the version of this stamp needs no reading.
+    #[must_use]
+    pub fn covers(&self, stamp: &Stamp) -> bool {
+        self.present.as_ref() == Some(stamp) || self.absent.as_ref() == Some(stamp)
+    }
 }

@@ -12,6 +12,9 @@ on_each_database! {
     a_record_that_was_here_keeps_its_row_while_its_new_version_is_parked
     a_changed_mapping_tries_parked_records_again
     discarded_records_come_back_with_hqs_next_version
+    a_version_given_up_stays_so_though_an_older_one_is_here
+    what_a_repair_refuses_stays_parked_until_it_is_written
+    parked_records_that_left_the_filters_count_as_no_deletes
 }
 
 /// The items' fields, with every kind of trap: numbers, dates, lengths, lookups and a plain text.
@@ -211,7 +214,7 @@ fn a_record_whose_time_has_come_is_tried_again_and_one_that_is_gone_is_forgotten
     trapped(&shop, "A", json!({"item_name": "many"}));
     trapped(&shop, "B", json!({"item_name": "many"}));
     shop.outlet.run(&["sync"]).expect_code(3);
-    shop.hq.delete_without_trace("Item", "B").unwrap();
+    shop.hq.delete("Item", "B").unwrap();
     shop.hq.update_silently("Item", "A", json!({"item_name": "3"})).unwrap();
     shop.outlet.run(&["sync"]).expect_code(3);
     shop.outlet.database.execute("update milkrun_quarantine set next_at = '2020-01-01 00:00:00.000000'");
@@ -232,4 +235,124 @@ fn a_bad_child_row_parks_its_parent_and_shows_itself() {
     shop.hq.update("Item", "A", json!({"barcodes": [{"barcode": "1"}]})).unwrap();
     shop.outlet.sync_well(&[]);
     assert_eq!(shop.outlet.database.count("items"), 2);
+}
+
+fn a_version_given_up_stays_so_though_an_older_one_is_here(kind: Kind) {
+    let shop = shop_of_traps(kind, &traps());
+    trapped(&shop, "A", json!({}));
+    shop.outlet.sync_well(&[]);
+    shop.hq.update("Item", "A", json!({"item_name": "many"})).unwrap();
+    shop.outlet.run(&["sync"]).expect_code(3);
+    shop.outlet.run(&["quarantine", "discard", "items", "A"]).expect_code(0);
+    shop.outlet.sync_well(&[]);
+    shop.outlet.sync_well(&[]);
+    assert_eq!(parked(&shop), [""; 0]);
+}
+
+fn what_a_repair_refuses_stays_parked_until_it_is_written(kind: Kind) {
+    let loose = traps().replace("max_length = 100", "max_length = 200");
+    let shop = shop_of_traps(kind, &loose);
+    trapped(&shop, "A", json!({"description": "x".repeat(150)}));
+    trapped(&shop, "B", json!({}));
+    shop.outlet.sync_well(&[]);
+    // The version that the ledger holds does not fit the new mapping, and trying again does not make it fit.
+    let config = shop.outlet.config();
+    shop.outlet.write_config(&config.replace("max_length = 200", "max_length = 100"));
+    shop.outlet.run(&["sync"]).expect_code(3);
+    for _ in 0..2 {
+        shop.outlet.run(&["quarantine", "retry", "items"]).expect_code(3);
+        assert_eq!(parked(&shop), ["A"]);
+    }
+    shop.outlet.database.execute("update items set text = 'edited here' where item_code = 'A'");
+    shop.outlet.write_config(&config);
+    shop.outlet.sync_well(&[]);
+    let text = shop.outlet.database.rows("items", &["text"], "item_code").remove(0).remove(0);
+    assert_eq!(text, Some("x".repeat(150)));
+}
+
+fn parked_records_that_left_the_filters_count_as_no_deletes(kind: Kind) {
+    let shop = shop_of_traps(kind, &traps());
+    trapped(&shop, "A", json!({}));
+    for n in 0..40 {
+        trapped(&shop, &format!("BAD-{n:02}"), json!({"item_name": "many"}));
+    }
+    shop.outlet.run(&["sync"]).expect_code(3);
+    shop.outlet.database.execute("update milkrun_quarantine set next_at = '2020-01-01 00:00:00.000000'");
+    let narrower = shop.outlet.config().replace("[\"is_sales_item\", \"=\", 1]", "[\"name\", \"=\", \"A\"]");
+    shop.outlet.write_config(&narrower);
+    shop.outlet.sync_well(&[]);
+    assert_eq!((shop.outlet.database.count("items"), parked(&shop)), (1, vec![]));
+}
+
+#[test]
+fn a_constraint_that_the_database_puts_off_until_the_commit_parks_its_record_only() {
+    for kind in [Kind::Sqlite, Kind::Postgres] {
+        let jobs = traps().replace("parent = { from = \"item_group\", lookup = { table = \"item_groups\", match = \"name\", take = \"parent\" } }\n", "parent = \"item_group\"\n");
+        let shop = shop_of_traps(kind, &jobs);
+        shop.outlet.database.execute("create table grp (name varchar(140) primary key)");
+        shop.outlet.database.execute("insert into grp values ('Cones')");
+        shop.outlet.database.execute(
+            "create table items (item_code varchar(140) primary key, number int, day date, price numeric(12, 2), \
+             parent varchar(140) references grp (name) deferrable initially deferred, text varchar(140))",
+        );
+        shop.hq
+            .insert("Item Group", json!({"item_group_name": "Cups", "parent_item_group": "Cones"}))
+            .unwrap();
+        for n in 0..50 {
+            trapped(&shop, &format!("OK-{n:02}"), json!({}));
+        }
+        trapped(&shop, "MID", json!({"item_group": "Cups"}));
+        let outcome = shop.outlet.run(&["sync"]);
+        outcome.expect_code(3);
+        assert_eq!((shop.outlet.database.count("items"), parked(&shop)), (50, vec!["MID".to_owned()]), "{outcome}");
+        shop.outlet.database.execute("insert into grp values ('Cups')");
+        shop.outlet.run(&["quarantine", "retry", "items"]).expect_code(0);
+        assert_eq!(shop.outlet.database.count("items"), 51);
+    }
+}
+
+#[test]
+fn a_parked_record_that_hq_does_not_show_for_a_while_is_not_forgotten() {
+    let shop = shop_of_traps(Kind::Sqlite, &traps());
+    trapped(&shop, "A", json!({"item_name": "many"}));
+    shop.outlet.run(&["sync"]).expect_code(3);
+    let kept = shop.hq.get("Item", "A").unwrap();
+    shop.hq.delete_without_trace("Item", "A").unwrap();
+    for _ in 0..3 {
+        shop.outlet.run(&["quarantine", "retry", "items"]).expect_code(3);
+        assert_eq!(parked(&shop), ["A"]);
+    }
+    shop.item("A", json!({"item_name": "5", "stock_uom": "2024-02-03", "description": kept["description"]}));
+    shop.outlet.sync_well(&[]);
+    assert_eq!((shop.outlet.database.count("items"), parked(&shop)), (1, vec![]));
+    // One that stays away is taken for gone in the end.
+    trapped(&shop, "B", json!({"item_name": "many"}));
+    shop.outlet.run(&["sync"]).expect_code(3);
+    shop.hq.delete_without_trace("Item", "B").unwrap();
+    let codes: Vec<i32> = (0..9).map(|_| shop.outlet.run(&["quarantine", "retry", "items"]).code).collect();
+    assert_eq!(codes, [3, 3, 3, 3, 3, 3, 3, 3, 0]);
+}
+
+#[test]
+fn a_delete_that_the_database_refuses_does_not_hold_up_the_jobs_behind() {
+    let jobs = JOBS
+        .replace("unit = {", "grp = \"item_group\"\nunit = {")
+        .replace("create_table = true\ndeletes", "deletes");
+    let shop = Shop::with_jobs(Kind::Sqlite, &jobs);
+    shop.outlet.database.execute(
+        "create table item_groups (name text primary key, parent text); \
+         create table items (item_code text primary key, title text, price text, unit text, active int, changed text, \
+         shelf text, phone text, grp text references item_groups (name)); \
+         create table item_barcodes (item_code text, idx int, barcode text, kind text)",
+    );
+    shop.hq
+        .insert("Item Group", json!({"item_group_name": "Old", "parent_item_group": "Cones"}))
+        .unwrap();
+    shop.item("A", json!({"item_group": "Old"}));
+    shop.outlet.sync_well(&[]);
+    shop.hq.update("Item", "A", json!({"item_group": "Cones"})).unwrap();
+    shop.hq.delete("Item Group", "Old").unwrap();
+    shop.outlet.run(&["sync"]).expect_code(4);
+    shop.outlet.sync_well(&[]);
+    assert_eq!(shop.outlet.database.count("item_groups"), 1);
 }

@@ -50,12 +50,23 @@ pub(super) fn watcher() -> Watcher {
 
 /// Whoever asked is shown the result; the log has it for who wants to hear more.
 fn log(run: &Run) {
-    let Counts { fetched, inserted, updated, unchanged, deleted, requests, .. } = run.counts;
+    let Counts { fetched, inserted, updated, unchanged, deleted, quarantined, requests, .. } = run.counts;
     let (job, id, status) = (&run.job, run.id, run.status);
-    match &run.error {
+    match run.error.as_ref().filter(|_| !run.status.is_done()) {
         Some(error) => tracing::info!(job, run = id, ?status, error, "run ended early"),
         None => {
-            tracing::info!(job, run = id, fetched, inserted, updated, unchanged, deleted, requests, "run ended well");
+            tracing::info!(
+                job,
+                run = id,
+                fetched,
+                inserted,
+                updated,
+                unchanged,
+                deleted,
+                quarantined,
+                requests,
+                "run ended well"
+            );
         }
     }
 }

@@ -181,9 +181,11 @@ impl Outage {
 }
 
 fn tell_of(run: &Run, word: &Word) {
-    let crate::run::Counts { fetched, inserted, updated, unchanged, deleted, requests, .. } = run.counts;
+    let crate::run::Counts { fetched, inserted, updated, unchanged, deleted, quarantined, requests, .. } = run.counts;
     let (job, id, status) = (&run.job, run.id, run.status);
-    match (word, &run.error) {
+    // A run that is done says what is parked, which is no early end.
+    let error = run.error.as_ref().filter(|_| !run.status.is_done());
+    match (word, error) {
         (Word::Begins, Some(error)) => tracing::error!(
             job,
             run = id,
@@ -198,7 +200,9 @@ fn tell_of(run: &Run, word: &Word) {
             remedy = run.remedy,
             "run ended early"
         ),
-        (Word::Goes(outage), error) => outage.remind(error.as_deref().unwrap_or_default(), run.remedy.as_deref()),
+        (Word::Goes(outage), error) => {
+            outage.remind(error.map(String::as_str).unwrap_or_default(), run.remedy.as_deref())
+        }
         (Word::Quiet | Word::Nothing | Word::Over(_), Some(error)) => {
             tracing::debug!(
                 job,
@@ -214,11 +218,33 @@ fn tell_of(run: &Run, word: &Word) {
             );
         }
         (Word::Nothing | Word::Begins, None) => {
-            tracing::info!(job, run = id, fetched, inserted, updated, unchanged, deleted, requests, "run ended well");
+            tracing::info!(
+                job,
+                run = id,
+                fetched,
+                inserted,
+                updated,
+                unchanged,
+                deleted,
+                quarantined,
+                requests,
+                "run ended well"
+            );
         }
         (Word::Quiet, None) => tracing::debug!(job, run = id, unchanged, requests, "run ended well, nothing new"),
         (Word::Over(outages), None) => {
-            tracing::info!(job, run = id, fetched, inserted, updated, unchanged, deleted, requests, "run ended well");
+            tracing::info!(
+                job,
+                run = id,
+                fetched,
+                inserted,
+                updated,
+                unchanged,
+                deleted,
+                quarantined,
+                requests,
+                "run ended well"
+            );
             let now = run.ended_at.unwrap_or(run.started_at);
             for (concern, outage) in outages {
                 let (after, runs, jobs) = (length(now - outage.since), outage.runs, outage.named());

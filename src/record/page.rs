@@ -340,6 +340,19 @@ impl<'p> Record<'p> {
         }
     }
 
+    /// A page of this record alone.
+    #[must_use]
+    pub fn alone(&self) -> Page {
+        let width = self.page.fields.names().len();
+        let start = self.index * width;
+        Page {
+            fields: self.page.fields.clone(),
+            body: Arc::clone(&self.page.body),
+            cells: self.page.cells.get(start..start + width).map(<[_]>::to_vec).unwrap_or_default(),
+            marks: vec![self.mark.clone()],
+        }
+    }
+
     /// The whole record as a JSON object, for quarantine and messages.
     #[must_use]
     pub fn payload(&self) -> String {

@@ -214,7 +214,11 @@ impl Client {
             }
         };
         if !is_down {
-            return self.with_gate(|gate, _| gate.answered());
+            // What broke off or was never understood proves nothing of HQ; the probe's own word counts.
+            if is_probe || error.is_an_answer() {
+                self.with_gate(|gate, _| gate.answered());
+            }
+            return;
         }
         let least = match error.retry() {
             Retry::Later(after) => after,

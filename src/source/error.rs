@@ -291,6 +291,32 @@ impl Error {
         }
     }
 
+    /// Whether HQ itself has said this, so that it is up.
+    pub(super) fn is_an_answer(&self) -> bool {
+        match self {
+            Self::Unauthorized { .. }
+            | Self::Forbidden { .. }
+            | Self::Unknown { .. }
+            | Self::Refused { .. }
+            | Self::Redirected { .. }
+            | Self::Page(_)
+            | Self::Stuck { .. }
+            | Self::TooLarge { .. }
+            | Self::Busy { .. }
+            | Self::Broken { .. } => true,
+            Self::Unreachable { .. }
+            | Self::CutOff { .. }
+            | Self::Certificate { .. }
+            | Self::ClientCertificate { .. }
+            | Self::WrongScheme { .. }
+            | Self::TimedOut { .. }
+            | Self::Down { .. }
+            | Self::NotYet { .. }
+            | Self::Maintenance { .. }
+            | Self::Unreadable(_) => false,
+        }
+    }
+
     /// The sentence with all its causes.
     pub(super) fn chain(&self) -> String {
         let mut text = self.to_string();

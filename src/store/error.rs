@@ -264,7 +264,7 @@ fn by_sqlstate(code: &str) -> Verdict {
         // A value too long for an index; a trigger's own RAISE.
         "54000" | "P0001" => Verdict::Refused,
         _ => match code.get(..2).unwrap_or_default() {
-            "22" | "23" | "44" => Verdict::Refused,
+            "22" | "23" | "44" | "P0" => Verdict::Refused,
             "28" => Verdict::Denied,
             "42" | "0A" | "3F" => Verdict::Schema,
             // 08 connection, 25 read-only standby, 40 rollback, 53 resources, 55 locks, 57 operator and what may come.
@@ -291,7 +291,7 @@ fn by_mysql_number(number: u16, sqlstate: &str) -> Verdict {
         // Too many connections (08004) and user limits (42000) look like other classes.
         1040 | 1203 | 1226 => Verdict::Unavailable,
         _ => match sqlstate.get(..2).unwrap_or_default() {
-            "22" | "23" => Verdict::Refused,
+            "22" | "23" | "45" => Verdict::Refused,
             "28" => Verdict::Denied,
             "42" => Verdict::Schema,
             // Locks (1205), deadlocks (1213), read-only servers (1290, 1836), shutdown, kills and what may come.

@@ -25,10 +25,11 @@ impl Store {
     pub async fn known(&self, job: &str, names: &[&str]) -> Result<HashMap<String, Known>, Error> {
         let mut connection = self.pools.reader().await?;
         let absent = tombstones::noted(&mut connection, job, ABSENT, names).await?;
-        let mut known: HashMap<_, _> = absent.into_iter().map(|(name, stamp)| (name, Known::Absent(stamp))).collect();
+        let outside = |(name, stamp)| (name, Known { absent: Some(stamp), present: None });
+        let mut known: HashMap<String, Known> = absent.into_iter().map(outside).collect();
         for mut line in among_names(&mut connection, job, "hq_name", &["hq_name", "hq_modified"], names).await? {
             let stamp = stamp(&line, 1)?;
-            known.insert(line.take(0).unwrap_or_default(), Known::Present(stamp));
+            known.entry(line.take(0).unwrap_or_default()).or_default().present = Some(stamp);
         }
         Ok(known)
     }

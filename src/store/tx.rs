@@ -2,12 +2,14 @@
 
 use chrono::{DateTime, Utc};
 
+use crate::config::DatabaseKind;
 use crate::run::Counts;
 
 use super::bind::Bind;
 use super::connection::Connection;
 use super::error::Error;
 use super::line::moment_text;
+use super::table::Table;
 use super::{Store, runs, sql::Sql};
 
 /// One transaction. Dropped without [`PageTx::commit`] it leaves nothing behind, and its connection is closed.
@@ -16,6 +18,8 @@ use super::{Store, runs, sql::Sql};
 #[derive(Debug)]
 pub struct PageTx {
     pub(super) connection: Connection,
+    /// References of the job's tables that were broken before; only SQLite lets them be.
+    broken: u64,
 }
 
 impl Store {
@@ -26,7 +30,7 @@ impl Store {
     pub async fn begin(&self) -> Result<PageTx, Error> {
         let mut connection = self.pools.writer().await?;
         connection.begin().await?;
-        Ok(PageTx { connection })
+        Ok(PageTx { connection, broken: 0 })
     }
 }
 
@@ -51,6 +55,48 @@ impl PageTx {
     /// The database's trouble.
     pub async fn save_counts(&mut self, run: i64, counts: &Counts) -> Result<(), Error> {
         runs::save_counts(&mut self.connection, run, counts).await
+    }
+
+    /// Has constraints that are deferred to the commit checked with each statement from now on, where the database can;
+    /// on SQLite [`PageTx::check_deferred`] looks.
+    ///
+    /// # Errors
+    /// The database's trouble.
+    pub async fn check_at_once(&mut self, table: &Table) -> Result<(), Error> {
+        match self.connection.kind() {
+            DatabaseKind::Sqlite => self.broken = self.broken_references(table).await?,
+            DatabaseKind::Postgres => {
+                let sql = self.connection.sql("SET CONSTRAINTS ALL IMMEDIATE");
+                self.connection.execute(sql, Vec::new()).await?;
+            }
+            DatabaseKind::Mysql => {}
+        }
+        Ok(())
+    }
+
+    /// Whether a deferred reference of the job's tables has been broken since [`PageTx::check_at_once`]. Looks through
+    /// the tables.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] where one has; the database's trouble.
+    pub async fn check_deferred(&mut self, table: &Table) -> Result<(), Error> {
+        if self.connection.kind() == DatabaseKind::Sqlite && self.broken_references(table).await? > self.broken {
+            let reason = "FOREIGN KEY constraint failed (it is deferred)".to_owned();
+            return Err(Error::Refused { table: Some(table.name.clone()), reason });
+        }
+        Ok(())
+    }
+
+    async fn broken_references(&mut self, table: &Table) -> Result<u64, Error> {
+        let names = std::iter::once(&table.name).chain(table.children.iter().map(|child| &child.name));
+        let mut broken = 0;
+        for name in names {
+            let sql = self.connection.sql("SELECT count(*) FROM pragma_foreign_key_check(?)");
+            let lines = self.connection.fetch(sql, vec![Bind::text(name)]).await?;
+            let count = lines.first().map(|line| line.int(0, "a count")).transpose()?.unwrap_or_default();
+            broken += u64::try_from(count).unwrap_or_default();
+        }
+        Ok(broken)
     }
 
     /// Marks the place that [`PageTx::undo`] goes back to; a further mark replaces it.

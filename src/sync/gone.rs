@@ -195,8 +195,8 @@ impl Work<'_> {
         let known = self.engine.store.known(&self.job.name, &names).await.map_err(reading())?;
         let buried = self.engine.store.buried(&self.job.name, &names).await.map_err(reading())?;
         let is_open = |(name, stamp): &(&String, &Stamp)| {
-            matches!(known.get(*name), Some(crate::ledger::Known::Present(_)))
-                && buried.get(*name).is_none_or(|done| done < *stamp)
+            let is_ours = known.get(*name).is_some_and(|known| known.present.is_some());
+            (is_ours || self.parked.contains_key(*name)) && buried.get(*name).is_none_or(|done| done < *stamp)
         };
         let open: Vec<(&String, &Stamp)> = ours.iter().filter(is_open).collect();
         for chunk in open.chunks(CHUNK) {
@@ -236,6 +236,7 @@ impl Work<'_> {
 
     /// Lets the rows of these records go as the job's `deletes` says, within its `delete_limit`.
     pub(super) async fn retire(&mut self, names: &[String]) -> Result<(), Error> {
+        let names = self.held(names).await?;
         if names.is_empty() {
             return Ok(());
         }
@@ -278,6 +279,19 @@ impl Work<'_> {
             self.counts.deleted += deleted;
         }
         Ok(())
+    }
+
+    /// Those of the names that the ledger holds: others have no row to lose.
+    async fn held(&self, names: &[String]) -> Result<Vec<String>, Error> {
+        let mut held = Vec::with_capacity(names.len());
+        for chunk in names.chunks(CHUNK) {
+            let asked: Vec<&str> = chunk.iter().map(String::as_str).collect();
+            let known = self.engine.store.known(&self.job.name, &asked).await;
+            let known = known.map_err(Error::store("reading the ledger"))?;
+            let is_held = |name: &&String| known.get(*name).is_some_and(|known| known.present.is_some());
+            held.extend(chunk.iter().filter(is_held).cloned());
+        }
+        Ok(held)
     }
 
     async fn check_limit(&self, more: u64) -> Result<(), Error> {

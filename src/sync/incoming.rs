@@ -8,7 +8,7 @@ use super::whole::Whole;
 use crate::conflict::Incoming;
 use crate::mapping::{Answers, ChildRows, Column, Wanted, children_hash};
 use crate::quarantine::Awaited;
-use crate::record::{Page, Record, Stamp};
+use crate::record::{Record, Stamp};
 use crate::row::{Cell, Row};
 use crate::store::PageTx;
 
@@ -71,8 +71,7 @@ impl Work<'_> {
                 Err(reject) => Err(reject.0),
             };
             let own = mapped.map_err(|reason| {
-                let alone = whole.page.clone().only(&[record.name()]);
-                let awaits = awaited(None, &mapping.wanted(&alone), &answers, |lookup| {
+                let awaits = awaited(None, &mapping.wanted(&record.alone()), &answers, |lookup| {
                     let of_lookup =
                         (0..).zip(mapping.columns()).filter(|(at, _)| mapping.lookup_of(*at) == Some(lookup));
                     of_lookup.into_iter().any(|(_, column)| column.is_private)
@@ -122,7 +121,7 @@ impl Work<'_> {
                             }
                         }
                         Err(reason) => {
-                            let awaits = awaited(Some(at), &child.wanted(&alone(page, record)), &answers, |lookup| {
+                            let awaits = awaited(Some(at), &child.wanted(&record.alone()), &answers, |lookup| {
                                 let of_lookup =
                                     (0..).zip(&child.columns).filter(|(at, _)| child.lookup_of(*at) == Some(lookup));
                                 of_lookup.into_iter().any(|(_, column)| column.is_private)
@@ -143,10 +142,6 @@ fn in_order(rows: Children) -> Result<ChildRows, Offence> {
     let mut rows = rows?;
     rows.sort_by_key(|(idx, _)| *idx);
     Ok(rows.into_iter().map(|(_, row)| row).collect())
-}
-
-fn alone(page: &Page, record: Record<'_>) -> Page {
-    page.clone().only(&[record.name()])
 }
 
 /// What was looked up for one record and found nowhere; private values are not kept.

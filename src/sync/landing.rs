@@ -13,6 +13,17 @@ use crate::row::{Key, Row, Type};
 use crate::run::Counts;
 use crate::store::{self, PageTx};
 
+/// What is done to find the records that the database refuses, as it costs all the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Pains {
+    /// Nothing: the page is written as one.
+    None,
+    /// It is written in ever smaller parts, each under a savepoint.
+    InParts,
+    /// And deferred constraints are looked at after each part.
+    Deferred,
+}
+
 /// What HQ said of records whose rows others claim.
 #[derive(Debug, Default)]
 pub(super) struct Neighbours {
@@ -39,16 +50,18 @@ pub(super) enum Landing {
 }
 
 impl Work<'_> {
-    /// Writes the records. Only where `is_careful` can those that the database refuses be told apart: a savepoint for
-    /// every page would cost all the good ones.
+    /// Writes the records. Only where it takes [`Pains`] can those that the database refuses be told apart.
     pub(super) async fn land(
         &self,
         tx: &mut PageTx,
         incoming: &[Incoming],
-        care: Care,
-        is_careful: bool,
+        (care, pains): (Care, Pains),
         known: &Neighbours,
     ) -> Result<Landing, Error> {
+        let is_careful = pains > Pains::None;
+        if pains == Pains::Deferred {
+            tx.check_at_once(&self.table).await.map_err(Error::store("looking at deferred constraints"))?;
+        }
         let mut counts = Counts::default();
         let mut refused = Vec::new();
         let mut waiting = vec![incoming];
@@ -66,7 +79,12 @@ impl Work<'_> {
             if is_careful {
                 tx.mark().await.map_err(Error::store("marking a place in the transaction"))?;
             }
-            match (self.apply(tx, part, &plan).await, part) {
+            let mut applied = self.apply(tx, part, &plan).await;
+            if pains == Pains::Deferred && applied.is_ok() {
+                let checked = tx.check_deferred(&self.table).await;
+                applied = checked.map_err(Error::store("looking at deferred constraints"));
+            }
+            match (applied, part) {
                 (Ok(()), _) => {
                     counts.add(&counted(&plan, part.len()));
                     refused.extend(plan.clashes.iter().map(|clash| self.clashed(clash, part)));

@@ -5,16 +5,15 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::landing::{Landing, Neighbours};
+use super::landing::{Landing, Neighbours, Pains};
 use super::run::Work;
 use super::whole::Whole;
 use super::{Error, Event, lease};
 use crate::conflict::Care;
 use crate::crash::{self, Point};
-use crate::ledger::Known;
 use crate::record::{Page, Record, Stamp};
 use crate::run::Counts;
-use crate::store::{PageTx, Stream};
+use crate::store::{self, PageTx, Stream};
 use crate::watermark::Progress;
 
 /// How often a page's transaction is repeated at once that lost a deadlock or its connection.
@@ -44,6 +43,8 @@ enum Attempt {
     Doubts(Vec<String>),
     /// Taken back: the database refuses one of the records, and which one shows when they are written in parts.
     Refused,
+    /// Taken back: it says so only at the end, of a constraint that is deferred.
+    RefusedAtLast,
 }
 
 impl Work<'_> {
@@ -80,10 +81,8 @@ impl Work<'_> {
                 known.map_err(Error::store("reading the ledger"))?
             }
         };
-        let is_news = |record: &Record<'_>| match known.get(record.name()) {
-            Some(Known::Present(stamp)) => stamp != record.modified(),
-            Some(Known::Absent(_)) | None => true,
-        };
+        let taken = |record: &Record<'_>| known.get(record.name()).and_then(|known| known.present.as_ref());
+        let is_news = |record: &Record<'_>| taken(record) != Some(record.modified());
         Ok(page.records().filter(is_news).map(|record| record.name().to_owned()).collect())
     }
 
@@ -97,9 +96,9 @@ impl Work<'_> {
         care: Care,
     ) -> Result<Counts, Error> {
         let mut known = Neighbours::default();
-        let (mut is_careful, mut repeated) = (false, 0);
+        let (mut pains, mut repeated) = (Pains::None, 0);
         loop {
-            match self.try_commit(whole, records, progress, (care, is_careful), &known).await {
+            match self.try_commit(whole, records, progress, (care, pains), &known).await {
                 Ok(Attempt::Committed { counts, parked, freed }) => {
                     for name in &freed {
                         self.parked.remove(name);
@@ -116,7 +115,8 @@ impl Work<'_> {
                     known.alive.extend(alive);
                     known.dead.extend(dead);
                 }
-                Ok(Attempt::Refused) => is_careful = true,
+                Ok(Attempt::Refused) => pains = pains.max(Pains::InParts),
+                Ok(Attempt::RefusedAtLast) => pains = Pains::Deferred,
                 Err(Error::Store { cause, .. }) if cause.is_passing() && repeated < REPEATS => {
                     tracing::debug!(job = self.job.name, %cause, "the page's transaction is repeated");
                     repeated += 1;
@@ -131,50 +131,60 @@ impl Work<'_> {
         whole: &Whole,
         records: &[Record<'_>],
         progress: &Progress,
-        (care, is_careful): (Care, bool),
+        (care, pains): (Care, Pains),
         known: &Neighbours,
     ) -> Result<Attempt, Error> {
-        let store = Error::store;
+        let step = Error::store;
         crash::point(Point::PageFetched);
-        let mut tx = self.engine.store.begin().await.map_err(store("opening a transaction"))?;
+        let mut tx = self.engine.store.begin().await.map_err(step("opening a transaction"))?;
         let now = self.engine.clock.now();
         tx.hold_lease(&self.job.name, self.engine.holder.text(), lease::until(now))
             .await
-            .map_err(store("holding the job's lease"))?;
+            .map_err(step("holding the job's lease"))?;
         let mut counts = Counts::default();
         let (mut incoming, mut refused) = (Vec::new(), Vec::new());
         if !records.is_empty() {
             let judged = self.judge(&mut tx, whole, records).await;
             let judged = judged.map_err(|error| self.without_private(error, &[]))?;
             (incoming, refused) = (judged.incoming, judged.refused);
-            let landing = self.land(&mut tx, &incoming, care, is_careful, known).await;
+            let landing = self.land(&mut tx, &incoming, (care, pains), known).await;
             match landing.map_err(|error| self.without_private(error, &incoming))? {
                 Landing::Landed { counts: landed, refused: more } => {
                     counts = landed;
                     refused.extend(more);
                 }
                 Landing::Doubts(holders) => {
-                    tx.rollback().await.map_err(store("taking back a page"))?;
+                    tx.rollback().await.map_err(step("taking back a page"))?;
                     return Ok(Attempt::Doubts(holders));
                 }
                 Landing::Refused => {
-                    tx.rollback().await.map_err(store("taking back a page"))?;
+                    // A trigger may have rolled back already; the connection is closed then, and nothing is left.
+                    if let Err(error) = tx.rollback().await {
+                        tracing::debug!(job = self.job.name, %error, "the transaction had been rolled back");
+                    }
                     return Ok(Attempt::Refused);
                 }
             }
         }
         counts.quarantined = refused.len() as u64;
-        let freed = self.free(&mut tx, whole, &refused).await?;
+        let freed = self.free(&mut tx, records, &refused).await?;
         self.park(&mut tx, Some(whole), &refused).await?;
         if *progress != self.progress {
             let saved = tx.save_progress(&self.job.name, Stream::Records, progress, now).await;
-            saved.map_err(store("saving the watermark"))?;
+            saved.map_err(step("saving the watermark"))?;
         }
         self.save_counts(&mut tx, &counts).await?;
         crash::point(Point::PageWritten);
         // A check that the database puts off until now may quote a row.
-        let committed = tx.commit().await.map_err(store("committing a page"));
-        committed.map_err(|error| self.without_private(error, &incoming))?;
+        match tx.commit().await {
+            Err(store::Error::Refused { .. }) if pains < Pains::Deferred && !incoming.is_empty() => {
+                return Ok(Attempt::RefusedAtLast);
+            }
+            committed => {
+                let committed = committed.map_err(step("committing a page"));
+                committed.map_err(|error| self.without_private(error, &incoming))?;
+            }
+        }
         crash::point(Point::PageCommitted);
         let parked = refused.into_iter().map(|refusal| (refusal.name, refusal.modified)).collect();
         Ok(Attempt::Committed { counts, parked, freed })

@@ -10,7 +10,6 @@ use super::Error;
 use super::page::Step;
 use super::run::{Work, unless_stopped};
 use crate::conflict::Care;
-use crate::ledger::Known;
 use crate::record::{Mark, Page, Stamp};
 use crate::source;
 use crate::source::frappe::Fetched;
@@ -179,12 +178,9 @@ impl Work<'_> {
             let known = known.map_err(Error::store("reading the ledger"))?;
             for mark in some {
                 let known = known.get(&mark.name);
-                let is_ours = matches!(known, Some(Known::Present(_)));
+                let is_ours = known.is_some_and(|known| known.present.is_some());
                 let is_parked = self.parked.get(&mark.name) == Some(&mark.modified);
-                let is_old = match known {
-                    Some(Known::Present(stamp) | Known::Absent(stamp)) => *stamp == mark.modified || is_parked,
-                    None => is_parked,
-                };
+                let is_old = is_parked || known.is_some_and(|known| known.covers(&mark.modified));
                 if care == Care::Repair || !is_old {
                     news.push(News { mark, is_ours });
                 }

@@ -13,10 +13,11 @@ use super::poll::Fate;
 use super::run::Work;
 use super::whole::Whole;
 use super::{Engine, Error, lease};
+use crate::config::Job;
 use crate::conflict::Care;
 use crate::mapping::Wanted;
 use crate::quarantine::{LIMIT, Parked};
-use crate::record::{Record, Stamp};
+use crate::record::{Page, Record, Stamp};
 use crate::store::PageTx;
 
 /// Texts in a kept payload are cut to this many characters: it is to be read by a person.
@@ -27,6 +28,12 @@ const SAID: u64 = 5;
 
 /// Child rows of a table that a payload keeps.
 const SHOWN_ROWS: usize = 50;
+
+/// Why a parked record stays where it is although HQ does not show it.
+const MISSING: &str = "HQ shows no record of this name (any more); it leaves by its tombstone, or by and by";
+
+/// Tries, each later than the one before, after which a missing record is taken for gone: about half a day.
+const TRIES_OF_MISSING: u32 = 8;
 
 /// Bytes of a payload.
 const PAYLOAD: usize = 256 << 10;
@@ -60,15 +67,33 @@ impl Work<'_> {
             let (chunk, later) = rest.split_at(self.page_size.get().min(rest.len()));
             rest = later;
             let Fate { page, outside, missing, too_large } = self.fetch_news(chunk).await?;
-            let step = Step { progress: self.progress.clone(), care: Care::News };
+            // The version that was refused may be the one that the ledger holds, where the mapping has changed since.
+            let step = Step { progress: self.progress.clone(), care: Care::Repair };
             self.page(page, step).await?;
             let too_large: Vec<(String, Stamp)> = too_large.into_iter().map(|name| self.as_parked(name)).collect();
             self.park_oversized(&too_large).await?;
-            self.retire(&outside).await?;
-            let gone: Vec<&str> = outside.iter().chain(&missing).map(String::as_str).collect();
-            self.forget_parked(&gone).await?;
+            self.park_missing(missing).await?;
+            // A row that it has here is the poll's to retire, as it is news that it left the filters.
+            self.forget_parked(&outside.iter().map(String::as_str).collect::<Vec<_>>()).await?;
         }
         Ok(())
+    }
+
+    /// HQ shows no record of these names. That proves little, as a permission may be lost for a while: a tombstone takes
+    /// them out of quarantine, or that they are not there for many tries.
+    async fn park_missing(&mut self, names: Vec<String>) -> Result<(), Error> {
+        let reading = Error::store("reading the quarantine");
+        let parked = self.engine.store.parked(Some(&self.job.name)).await.map_err(reading)?;
+        let (mut gone, mut open): (Vec<&str>, Vec<(String, Stamp)>) = (Vec::new(), Vec::new());
+        for one in parked.iter().filter(|one| names.contains(&one.name)) {
+            if one.reason == MISSING && one.tries >= TRIES_OF_MISSING {
+                gone.push(&one.name);
+            } else {
+                open.push((one.name.clone(), one.modified.clone()));
+            }
+        }
+        self.forget_parked(&gone).await?;
+        self.park_without_page(&open, MISSING).await
     }
 
     fn as_parked(&self, name: String) -> (String, Stamp) {
@@ -118,18 +143,27 @@ impl Work<'_> {
         let now = self.engine.clock.now();
         let names: Vec<&str> = refused.iter().map(|refusal| refusal.name.as_str()).collect();
         let known = tx.parked(&self.job.name, &names).await.map_err(parking())?;
+        let payloads = whole.map(|whole| Payloads::of(whole, self.job));
         let parked: Vec<Parked> = refused
             .iter()
             .map(|refusal| {
                 let before = known.get(&refusal.name);
-                let same = before.filter(|before| before.modified == refusal.modified);
+                // Tries count for one version; a record that is missing is another trouble than it was before.
+                let is_missing = |reason: &str| reason == MISSING;
+                let same = before.filter(|before| {
+                    before.modified == refusal.modified && is_missing(&before.reason) == is_missing(&refusal.reason)
+                });
                 let tries = same.map_or(1, |before| before.tries.saturating_add(1));
                 Parked {
                     job: self.job.name.clone(),
                     name: refusal.name.clone(),
                     modified: refusal.modified.clone(),
                     reason: refusal.reason.clone(),
-                    payload: whole.map_or_else(|| "{}".to_owned(), |whole| payload(whole, self.job, &refusal.name)),
+                    payload: match (&payloads, before) {
+                        (Some(payloads), _) => payloads.of_record(&refusal.name),
+                        (None, Some(before)) => before.payload.clone(),
+                        (None, None) => "{}".to_owned(),
+                    },
                     tries,
                     first_at: before.map_or(now, |before| before.first_at),
                     last_at: now,
@@ -146,14 +180,19 @@ impl Work<'_> {
         tx.park(&parked).await.map_err(parking())
     }
 
-    /// Takes the page's records out of quarantine, but those that are refused again; gives their names.
-    pub(super) async fn free(&self, tx: &mut PageTx, whole: &Whole, refused: &[Refusal]) -> Result<Vec<String>, Error> {
+    /// Takes the records that were judged out of quarantine, but those that are refused again; gives their names.
+    pub(super) async fn free(
+        &self,
+        tx: &mut PageTx,
+        judged: &[Record<'_>],
+        refused: &[Refusal],
+    ) -> Result<Vec<String>, Error> {
         if self.parked.is_empty() {
             return Ok(Vec::new());
         }
         let refused: HashSet<&str> = refused.iter().map(|refusal| refusal.name.as_str()).collect();
         let is_freed = |name: &&str| self.parked.contains_key(*name) && !refused.contains(*name);
-        let freed: Vec<&str> = whole.records().map(|record| record.name()).filter(is_freed).collect();
+        let freed: Vec<&str> = judged.iter().map(|record| record.name()).filter(is_freed).collect();
         tx.unpark(&self.job.name, &freed).await.map_err(Error::store("taking records out of quarantine"))?;
         Ok(freed.into_iter().map(str::to_owned).collect())
     }
@@ -167,12 +206,19 @@ impl Work<'_> {
             "the record alone is larger than {} MiB; leave its largest field out of the mapping",
             crate::source::MAX_BODY >> 20
         );
+        self.park_without_page(records, &reason).await
+    }
+
+    async fn park_without_page(&mut self, records: &[(String, Stamp)], reason: &str) -> Result<(), Error> {
+        if records.is_empty() {
+            return Ok(());
+        }
         let refused: Vec<Refusal> = records
             .iter()
             .map(|(name, modified)| Refusal {
                 name: name.clone(),
                 modified: modified.clone(),
-                reason: reason.clone(),
+                reason: reason.to_owned(),
                 awaits: Vec::new(),
             })
             .collect();
@@ -213,8 +259,14 @@ impl Engine {
     /// # Errors
     /// A database that does not answer, or a run that does not end.
     pub async fn discard(&self, job: &str, names: &[String]) -> Result<(), Error> {
-        let giving_up = || Error::store("giving up parked records");
         let held = self.take_lease(job).await?;
+        let given_up = self.give_up(job, names).await;
+        self.give_back(held).await;
+        given_up
+    }
+
+    async fn give_up(&self, job: &str, names: &[String]) -> Result<(), Error> {
+        let giving_up = || Error::store("giving up parked records");
         let now = self.clock.now();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let mut tx = self.store.begin().await.map_err(giving_up())?;
@@ -224,28 +276,49 @@ impl Engine {
             parked.into_values().map(|parked| (parked.name, parked.modified)).collect();
         tx.unpark(job, &names).await.map_err(giving_up())?;
         tx.note_absent(job, &versions, now).await.map_err(giving_up())?;
-        tx.commit().await.map_err(giving_up())?;
-        self.give_back(held).await;
-        Ok(())
+        tx.commit().await.map_err(giving_up())
     }
 }
 
-/// The record as HQ sent it, with its child rows, for a person to read.
-fn payload(whole: &Whole, job: &crate::config::Job, name: &str) -> String {
-    let Some(record) = whole.records().find(|record| record.name() == name) else { return "{}".to_owned() };
-    let mut payload = shown(record, |field| job.mapping.is_private(field));
-    for (child, pages) in job.mapping.children().iter().zip(&whole.children) {
-        let rows = pages.iter().flat_map(|page| page.records()).filter(|row| row.text("parent") == name);
-        let rows: Vec<Value> = rows
-            .take(SHOWN_ROWS)
-            .map(|row| Value::Object(shown(row, |field| child.is_private(field))))
-            .collect();
-        payload.insert(child.field.clone(), Value::Array(rows));
+/// The records of a page as HQ sent them, with their child rows, for a person to read.
+struct Payloads<'w> {
+    job: &'w Job,
+    records: HashMap<&'w str, Record<'w>>,
+    /// For each child table, the rows by their parents.
+    children: Vec<HashMap<String, Vec<Record<'w>>>>,
+}
+
+impl<'w> Payloads<'w> {
+    fn of(whole: &'w Whole, job: &'w Job) -> Self {
+        let by_parent = |pages: &'w Vec<Page>| {
+            let mut rows: HashMap<String, Vec<Record<'w>>> = HashMap::new();
+            for row in pages.iter().flat_map(|page| page.records()) {
+                let rows = rows.entry(row.text("parent").into_owned()).or_default();
+                if rows.len() < SHOWN_ROWS {
+                    rows.push(row);
+                }
+            }
+            rows
+        };
+        Self {
+            job,
+            records: whole.records().map(|record| (record.name(), record)).collect(),
+            children: whole.children.iter().map(by_parent).collect(),
+        }
     }
-    let text = Value::Object(payload).to_string();
-    if text.len() <= PAYLOAD {
-        text
-    } else {
+
+    fn of_record(&self, name: &str) -> String {
+        let Some(record) = self.records.get(name) else { return "{}".to_owned() };
+        let mut payload = shown(*record, |field| self.job.mapping.is_private(field));
+        for (child, rows) in self.job.mapping.children().iter().zip(&self.children) {
+            let rows = rows.get(name).into_iter().flatten();
+            let rows = rows.map(|row| Value::Object(shown(*row, |field| child.is_private(field)))).collect();
+            payload.insert(child.field.clone(), Value::Array(rows));
+        }
+        let text = Value::Object(payload).to_string();
+        if text.len() <= PAYLOAD {
+            return text;
+        }
         serde_json::json!({ "name": name, "…": "too large to keep" }).to_string()
     }
 }

@@ -3,7 +3,7 @@
 use super::{Engine, Error, lease};
 use crate::record::{Mark, Stamp};
 use crate::store::Stream;
-use crate::watermark::{Progress, Watermark};
+use crate::watermark::{Progress, Watermark, Zone};
 
 impl Engine {
     /// Has the job's next run read again what HQ stamped after `stamp`, or everything. Rows and ledger stay, so what
@@ -12,12 +12,18 @@ impl Engine {
     /// # Errors
     /// A database that does not answer, or a run that does not end.
     pub async fn rewind(&self, job: &str, stamp: Option<&Stamp>) -> Result<(), Error> {
-        let step = "moving the watermark";
         let zone = self.zone_now().await;
         if let Some(stamp) = stamp.filter(|stamp| stamp.moment() > zone.wall(zone.asked.hq)) {
             return Err(Error::AheadOfHq(stamp.clone()));
         }
         let held = self.take_lease(job).await?;
+        let moved = self.move_to(job, stamp, zone).await;
+        self.give_back(held).await;
+        moved
+    }
+
+    async fn move_to(&self, job: &str, stamp: Option<&Stamp>, zone: Zone) -> Result<(), Error> {
+        let step = "moving the watermark";
         let now = self.clock.now();
         let before = self.store.progress(job, Stream::Records).await.map_err(Error::store(step))?.unwrap_or_default();
         let mark = stamp.map(|stamp| Mark { modified: stamp.clone(), name: String::new() });
@@ -38,8 +44,6 @@ impl Engine {
         let mut tx = self.store.begin().await.map_err(Error::store(step))?;
         tx.hold_lease(job, self.holder.text(), lease::until(now)).await.map_err(Error::store(step))?;
         tx.save_progress(job, Stream::Records, &progress, now).await.map_err(Error::store(step))?;
-        tx.commit().await.map_err(Error::store(step))?;
-        self.give_back(held).await;
-        Ok(())
+        tx.commit().await.map_err(Error::store(step))
     }
 }

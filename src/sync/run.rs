@@ -132,8 +132,13 @@ impl Engine {
         }
         finished?;
         self.tell(&Event::Ended(run.clone(), outcome.as_ref().err().map(Error::concern)));
-        // Deletes that wait for a word leave the table as complete as those that follow need it.
-        let is_complete = matches!(outcome, Ok(()) | Err(Error::TooManyGone { .. }));
+        // Deletes that wait for a word, or that the database refuses, leave the table as complete as those that follow
+        // need it; they may even be what lets the deletes go through.
+        let is_refused = |error: &Error| matches!(error, Error::Store { cause: store::Error::Refused { .. }, .. });
+        let is_complete = match &outcome {
+            Ok(()) | Err(Error::TooManyGone { .. }) => true,
+            Err(error) => is_refused(error),
+        };
         Ok((run, is_complete))
     }
 
