@@ -29,6 +29,8 @@ enum Class {
     LessPing,
     /// As `Less`; where even one record is too much, a person is needed.
     TooMuch,
+    /// As `TooMuch`, after one question more for the name of the record that is so large.
+    TooLarge,
     /// Not asked again; a later run will.
     Later,
     /// Not asked again; a person is needed.
@@ -46,7 +48,7 @@ impl Class {
             Self::PersonAsked => 2,
             Self::Again => 3,
             Self::AgainPing | Self::Less | Self::TooMuch => 4,
-            Self::LessPing => 5,
+            Self::LessPing | Self::TooLarge => 5,
         }
     }
 
@@ -54,13 +56,19 @@ impl Class {
         match self {
             Self::Fine => ("ok", 0),
             Self::Again | Self::AgainPing | Self::Less | Self::LessPing | Self::Later => ("failed", 1),
-            Self::TooMuch | Self::Person | Self::PersonAsked => ("blocked", 4),
+            Self::TooMuch | Self::TooLarge | Self::Person | Self::PersonAsked => ("blocked", 4),
         }
     }
 
     fn passes(self) -> bool {
         match self {
-            Self::Fine | Self::Again | Self::AgainPing | Self::Less | Self::LessPing | Self::TooMuch => true,
+            Self::Fine
+            | Self::Again
+            | Self::AgainPing
+            | Self::Less
+            | Self::LessPing
+            | Self::TooMuch
+            | Self::TooLarge => true,
             Self::Later | Self::Person | Self::PersonAsked => false,
         }
     }
@@ -268,7 +276,7 @@ fn answers_in_hqs_place() {
         ("503", Fault::Proxy(503), Again, "HQ asks to wait (HTTP 503)", "nothing to do"),
         ("504", Fault::Proxy(504), LessPing, "HQ failed (HTTP 504)", "error log"),
         ("599", html(599, "Network Connect Timeout"), Again, "HQ failed (HTTP 599)", "error log"),
-        ("a gzip bomb", Fault::Bomb(65), TooMuch, "larger than 64 MiB", "one record is this large"),
+        ("a gzip bomb", Fault::Bomb(65), TooLarge, "larger than 64 MiB", "one record is this large"),
     ]);
 }
 
