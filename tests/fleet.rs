@@ -119,7 +119,7 @@ impl Seen {
 }
 
 fn mean(minutes: &[u32]) -> f64 {
-    f64::from(minutes.iter().sum::<u32>()) / minutes.len() as f64
+    f64::from(minutes.iter().sum::<u32>()) / f64::from(u32::try_from(minutes.len()).unwrap())
 }
 
 fn peak(minutes: &[u32]) -> u32 {
