@@ -37,6 +37,8 @@ mod disks;
 #[cfg(test)]
 mod fault_table;
 #[cfg(test)]
+mod fleet;
+#[cfg(test)]
 mod kills;
 #[cfg(test)]
 mod kind_to_hq;

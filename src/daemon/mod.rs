@@ -20,7 +20,7 @@ mod inbox;
 mod moments;
 mod outlet;
 mod report;
-mod retries;
+pub mod retries;
 mod rounds;
 pub mod schedule;
 mod shutdown;
