@@ -133,24 +133,32 @@ impl Retries {
     fn planned(&self, at: usize) -> Option<(DateTime<Utc>, DateTime<Utc>)> {
         let job = self.jobs.get(at)?;
         let Standing::Failed { at: failed_at, .. } = job.standing else { return None };
-        let due = self.due(at, &mut vec![false; self.jobs.len()])?;
+        let due = self.due(at, &mut vec![None; self.jobs.len()])?;
         let is_worth_it = job.schedule.next(failed_at).is_none_or(|tick| tick - failed_at > NEAR && due < tick);
         is_worth_it.then_some((due, failed_at))
     }
 
-    /// A job waits for those before it: it is tried when they are, and not while one of them needs a person.
-    fn due(&self, at: usize, seen: &mut [bool]) -> Option<DateTime<Utc>> {
-        // The configuration has no cycles; were there one, nobody would be tried before the tick.
-        if std::mem::replace(seen.get_mut(at)?, true) {
-            return None;
+    /// A job waits for those before it: it is tried when they are, and not while one of them needs a person. `known`
+    /// holds what has been worked out, as many jobs may wait for one.
+    fn due(&self, at: usize, known: &mut [Option<Option<DateTime<Utc>>>]) -> Option<DateTime<Utc>> {
+        if let Some(known) = known.get(at).copied().flatten() {
+            return known;
         }
+        // The configuration has no cycles; were there one, nobody would be tried before the tick.
+        *known.get_mut(at)? = Some(None);
+        let due = self.due_after(at, known);
+        *known.get_mut(at)? = Some(due);
+        due
+    }
+
+    fn due_after(&self, at: usize, known: &mut [Option<Option<DateTime<Utc>>>]) -> Option<DateTime<Utc>> {
         let job = self.jobs.get(at)?;
         let Standing::Failed { times, at: failed_at } = job.standing else { return None };
         let mut due = None;
         for before in &job.after {
             match self.jobs.get(*before).map(|before| before.standing) {
                 Some(Standing::Blocked) => return None,
-                Some(Standing::Failed { .. }) => due = due.max(Some(self.due(*before, &mut seen.to_vec())?)),
+                Some(Standing::Failed { .. }) => due = due.max(Some(self.due(*before, known)?)),
                 Some(Standing::Calm) | None => {}
             }
         }

@@ -266,6 +266,12 @@ impl Page {
         self
     }
 
+    /// The length of the answers that the records stand in.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.body.len()
+    }
+
     /// How many records the page holds.
     #[must_use]
     pub fn len(&self) -> usize {

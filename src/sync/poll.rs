@@ -9,6 +9,7 @@ use std::collections::HashSet;
 use super::Error;
 use super::page::Step;
 use super::run::{Work, unless_stopped};
+use super::whole::Batch;
 use crate::conflict::Care;
 use crate::record::{Mark, Page, Stamp};
 use crate::source;
@@ -47,6 +48,8 @@ pub(super) struct Fate {
     pub(super) missing: Vec<String>,
     /// Those that are larger than any answer milkrun takes.
     pub(super) too_large: Vec<String>,
+    /// How many of the names were asked for, from the first on.
+    pub(super) asked: usize,
 }
 
 impl Work<'_> {
@@ -87,14 +90,20 @@ impl Work<'_> {
     /// `--name`: reads these records again.
     pub(super) async fn names(&mut self, names: &[String]) -> Result<(), Error> {
         let wanted: Vec<&str> = names.iter().map(String::as_str).collect();
-        let Fate { page, outside, missing, too_large } = self.fetch_news(&wanted).await?;
-        let too_large: Vec<(String, Stamp)> = too_large.into_iter().map(|name| (name, Stamp::never())).collect();
-        self.park_oversized(&too_large).await?;
-        let step = Step { progress: self.progress.clone(), care: Care::Repair };
-        self.page(page, step).await?;
+        let (mut missing, mut outside) = (Vec::new(), Vec::new());
+        let mut rest = wanted.as_slice();
+        while !rest.is_empty() {
+            let fate = self.fetch_news(rest).await?;
+            let too_large = fate.too_large.into_iter().map(|name| (name, Stamp::never()));
+            self.park_oversized(&too_large.collect::<Vec<_>>()).await?;
+            let step = Step { progress: self.progress.clone(), care: Care::Repair };
+            self.page(fate.page, step).await?;
+            missing.extend(fate.missing);
+            outside.extend(fate.outside);
+            rest = rest.get(fate.asked..).unwrap_or_default();
+        }
         self.retire(&outside).await?;
-        let gone: Vec<&str> = outside.iter().chain(&missing).map(String::as_str).collect();
-        self.forget_parked(&gone).await?;
+        self.forget_parked(&outside.iter().map(String::as_str).collect::<Vec<_>>()).await?;
         match (missing.is_empty(), outside.is_empty()) {
             (false, _) => Err(Error::NotAtHq(missing)),
             (true, false) => Err(Error::OutsideFilters(outside)),
@@ -158,9 +167,9 @@ impl Work<'_> {
         let mut rest = news.as_slice();
         while !rest.is_empty() {
             self.go_on()?;
-            let (chunk, later) = rest.split_at(self.page_size.get().min(rest.len()));
-            self.apply_chunk(chunk, listing, care, leavers).await?;
-            rest = later;
+            let chunk = rest.get(..self.page_size.get()).unwrap_or(rest);
+            let applied = self.apply_chunk(chunk, listing, care, leavers).await?;
+            rest = rest.get(applied..).unwrap_or_default();
         }
         if let Some(last) = marks.last() {
             let watermark = self.progress.watermark.after(last, listing.read, self.hq_now(listing));
@@ -189,15 +198,17 @@ impl Work<'_> {
         Ok(news)
     }
 
+    /// Applies the first of the news, and gives their number.
     async fn apply_chunk(
         &mut self,
         chunk: &[News<'_>],
         listing: &Fetched,
         care: Care,
         leavers: &mut Vec<(String, Stamp)>,
-    ) -> Result<(), Error> {
+    ) -> Result<usize, Error> {
         let names: Vec<&str> = chunk.iter().map(|news| news.mark.name.as_str()).collect();
-        let Fate { page, outside, missing: _, too_large } = self.fetch_news(&names).await?;
+        let Fate { page, outside, missing: _, too_large, asked } = self.fetch_news(&names).await?;
+        let chunk = chunk.get(..asked).unwrap_or(chunk);
         if let (Some(name), true) = (outside.first(), self.job.filters.is_empty()) {
             let reason = format!("it lists {name:?} and does not send it");
             return Err(Error::source("reading changed records")(source::Error::Unreadable(reason)));
@@ -219,36 +230,43 @@ impl Work<'_> {
         leavers.extend(ours.into_iter().map(News::known));
         let strangers: Vec<(String, Stamp)> = strangers.into_iter().map(News::known).collect();
         self.forget_parked(&strangers.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>()).await?;
-        self.note_absent(&strangers).await
+        self.note_absent(&strangers).await?;
+        Ok(asked)
     }
 
-    /// The whole records of `names` under the job's filters, and what became of the others.
+    /// The whole records of the first of `names`, as many as memory should hold at once, under the job's filters, and what became of the others.
     ///
     /// That a record does not come proves little: an answer may be empty or short by a fault. So HQ is asked which
     /// of the absent it has at all, filters aside, and then for those once more.
     pub(super) async fn fetch_news(&mut self, names: &[&str]) -> Result<Fate, Error> {
-        let (page, mut too_large) = self.records_and_too_large(names).await?;
+        let Batch { page, mut too_large, asked } = self.some_records(names).await?;
+        let names = names.get(..asked).unwrap_or(names);
         let page = page.only(names);
         let mut absent = absent_from(&page, names);
         absent.retain(|name| !too_large.iter().any(|large| large == name));
         if absent.is_empty() {
-            return Ok(Fate { page, outside: Vec::new(), missing: Vec::new(), too_large });
+            return Ok(Fate { page, outside: Vec::new(), missing: Vec::new(), too_large, asked });
         }
         let living = self.living(&absent).await?;
         let (alive, missing): (Vec<&str>, Vec<&str>) = absent.into_iter().partition(|name| living.contains(*name));
         let page = match alive.as_slice() {
             [] => page,
             alive => {
-                let (more, too_large_now) = self.records_and_too_large(alive).await?;
-                too_large.extend(too_large_now);
-                page.joined(&more.only(alive))
+                let (mut page, mut rest) = (page, alive);
+                while !rest.is_empty() {
+                    let more = self.some_records(rest).await?;
+                    too_large.extend(more.too_large);
+                    page = page.joined(&more.page.only(rest));
+                    rest = rest.get(more.asked..).unwrap_or_default();
+                }
+                page
             }
         };
         let outside =
             absent_from(&page, &alive).into_iter().filter(|name| !too_large.iter().any(|large| large == name));
         let outside = outside.map(str::to_owned).collect();
         let owned = |names: Vec<&str>| names.into_iter().map(str::to_owned).collect();
-        Ok(Fate { outside, missing: owned(missing), too_large, page })
+        Ok(Fate { outside, missing: owned(missing), too_large, asked, page })
     }
 
     /// Counts the records of a page that are stamped ahead of HQ's clock.

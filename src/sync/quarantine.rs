@@ -64,9 +64,9 @@ impl Work<'_> {
         let mut rest = names;
         while !rest.is_empty() {
             self.go_on()?;
-            let (chunk, later) = rest.split_at(self.page_size.get().min(rest.len()));
-            rest = later;
-            let Fate { page, outside, missing, too_large } = self.fetch_news(chunk).await?;
+            let chunk = rest.get(..self.page_size.get()).unwrap_or(rest);
+            let Fate { page, outside, missing, too_large, asked } = self.fetch_news(chunk).await?;
+            rest = rest.get(asked..).unwrap_or_default();
             // The version that was refused may be the one that the ledger holds, where the mapping has changed since.
             let step = Step { progress: self.progress.clone(), care: Care::Repair };
             self.page(page, step).await?;

@@ -35,6 +35,20 @@ impl Whole {
     }
 }
 
+/// The records of the first of some names.
+#[derive(Debug)]
+pub(super) struct Batch {
+    /// Those that came.
+    pub(super) page: Page,
+    /// The names of those that are too large to be had even alone.
+    pub(super) too_large: Vec<String>,
+    /// How many of the names were asked for.
+    pub(super) asked: usize,
+}
+
+/// Answers are joined up to this many bytes: what had to be asked for in small pieces is not to be held as one.
+const AT_ONCE: usize = 8 << 20;
+
 impl Work<'_> {
     /// Reads the child rows of the records in `page` that `is_wanted`, and again what was saved meanwhile.
     pub(super) async fn whole(&mut self, page: Page, is_wanted: impl Fn(&str) -> bool) -> Result<Vec<Whole>, Error> {
@@ -64,20 +78,29 @@ impl Work<'_> {
 
     /// The whole records of these names that match the job's filters, in as many requests as HQ and the line need.
     pub(super) async fn records(&mut self, names: &[&str]) -> Result<Page, Error> {
-        let (page, too_large) = self.records_and_too_large(names).await?;
-        if too_large.is_empty() {
-            return Ok(page);
+        let mut joined = Page::empty(self.job.mapping.fields());
+        let mut rest = names;
+        while !rest.is_empty() {
+            let Batch { page, too_large, asked } = self.some_records(rest).await?;
+            if !too_large.is_empty() {
+                let cause = source::Error::TooLarge { limit: source::MAX_BODY };
+                return Err(Error::source("reading changed records")(cause));
+            }
+            joined = joined.joined(&page);
+            rest = rest.get(asked..).unwrap_or_default();
         }
-        let cause = source::Error::TooLarge { limit: source::MAX_BODY };
-        Err(Error::source("reading changed records")(cause))
+        Ok(joined)
     }
 
-    /// As [`Work::records`], and the names of those that are too large to be had even alone.
-    pub(super) async fn records_and_too_large(&mut self, names: &[&str]) -> Result<(Page, Vec<String>), Error> {
+    /// As [`Work::records`], of as many of the first names as memory should hold at once.
+    pub(super) async fn some_records(&mut self, names: &[&str]) -> Result<Batch, Error> {
         let mut joined: Option<Page> = None;
         let mut too_large = Vec::new();
         let mut rest = names;
         while let Some((first, others)) = rest.split_first() {
+            if joined.as_ref().is_some_and(|joined| joined.bytes() > AT_ONCE) {
+                break;
+            }
             let asking = self.engine.hq.records(self.job, rest, &mut self.page_size, self.meter);
             match unless_stopped(self.stop, async { Ok(asking.await) }).await? {
                 Ok(fetched) => {
@@ -92,7 +115,8 @@ impl Work<'_> {
                 Err(error) => return Err(Error::source("reading changed records")(error)),
             }
         }
-        Ok((joined.unwrap_or_else(|| Page::empty(self.job.mapping.fields())), too_large))
+        let page = joined.unwrap_or_else(|| Page::empty(self.job.mapping.fields()));
+        Ok(Batch { page, too_large, asked: names.len() - rest.len() })
     }
 
     async fn children_of(&mut self, page: &Page, is_wanted: &impl Fn(&str) -> bool) -> Result<Vec<Vec<Page>>, Error> {
