@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn hours_without_hq_cost_each_job_its_ticks_and_a_nightly_one_a_few_tries() {
+    async fn hours_without_hq_cost_each_job_its_ticks_and_a_rare_one_a_try_each_five_minutes() {
         let clock = clock_from(START);
         let diary = Arc::new(Mutex::new([0; 3]));
         let (written, ended, now) = (Arc::clone(&diary), Inbox::default(), clock.clone());
@@ -169,10 +169,11 @@ mod tests {
         let (kept, ()) = tokio::join!(outlet.keep(&stop), stopping);
         kept.unwrap();
         let [often, seldom, nightly] = *diary.lock().unwrap();
-        // The start, then a tick each five and ten minutes; between ten minutes a few tries fit.
+        // The start, then a tick each five and ten minutes; a rarer job's tries come no oftener
+        // than every five minutes on the mean, the first few aside.
         assert!((72..=74).contains(&often), "{often}");
-        assert!((36..=80).contains(&seldom), "{seldom}");
-        assert!((12..=40).contains(&nightly), "{nightly}");
+        assert!((36..=110).contains(&seldom), "{seldom}");
+        assert!((50..=95).contains(&nightly), "{nightly}");
     }
 
     #[tokio::test(start_paused = true)]
