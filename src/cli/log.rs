@@ -10,10 +10,10 @@ use super::{Format, Global};
 pub(super) fn start(global: &Global, is_daemon: bool) {
     let level = match (global.quiet, global.verbose, is_daemon) {
         (true, _, _) => "error",
-        (false, 0, false) => "warn",
-        // The libraries' own news are for who asks for everything.
-        (false, 0, true) | (false, 1, false) => "warn,milkrun=info",
-        (false, 1, true) | (false, 2, _) => "warn,milkrun=debug",
+        (false, 0, false) => "warn,sqlx::pool=error",
+        // The libraries' own news are for who asks for everything; who waits for a connection is milkrun's to tell.
+        (false, 0, true) | (false, 1, false) => "warn,sqlx::pool=error,milkrun=info",
+        (false, 1, true) | (false, 2, _) => "warn,sqlx::pool=error,milkrun=debug",
         (false, _, _) => "debug",
     };
     let filter = EnvFilter::try_from_env("MILKRUN_LOG").unwrap_or_else(|_unset| EnvFilter::new(level));

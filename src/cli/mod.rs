@@ -179,6 +179,24 @@ async fn open(config: &Arc<Config>, watcher: Watcher) -> anyhow::Result<Engine> 
     Ok(Engine::open(Arc::clone(config), Clock::system(), watcher).await?)
 }
 
+/// How long a page that is being written has to come to its end once milkrun is told to stop.
+const GRACE: std::time::Duration = std::time::Duration::from_secs(8);
+
+/// Waits for the runs, but not for ever once milkrun is told to stop: what is cut off then is rolled back.
+async fn in_time(
+    stop: &tokio_util::sync::CancellationToken,
+    runs: impl Future<Output = Result<Vec<crate::run::Run>, crate::sync::Error>>,
+) -> anyhow::Result<Vec<crate::run::Run>> {
+    let too_late = async {
+        stop.cancelled().await;
+        tokio::time::sleep(GRACE).await;
+    };
+    tokio::select! {
+        runs = Box::pin(runs) => Ok(runs?),
+        () = too_late => Err(crate::sync::Error::Stopped.into()),
+    }
+}
+
 /// The positions of the jobs of these names; all jobs where none is named.
 fn chosen(config: &Config, names: &[String]) -> anyhow::Result<Vec<usize>> {
     if names.is_empty() {

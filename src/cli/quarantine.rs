@@ -72,7 +72,7 @@ pub(super) async fn run(action: &Action, config: &Path, output: &Output) -> anyh
                 trigger: Trigger::Quarantine,
                 has_confirmed_deletes: false,
             };
-            let runs = engine.round(&order, &stop).await?;
+            let runs = super::in_time(&stop, engine.round(&order, &stop)).await?;
             engine.store().close().await;
             let exit = Exit::of(runs.iter().map(|run| run.status));
             output.result(&runs, || runs.iter().map(line).collect())?;

@@ -50,12 +50,12 @@ fn text(snapshot: &Snapshot) -> String {
     }
     let mut text = format!("{}\n\n{table}\n", snapshot.site);
     for job in &snapshot.jobs {
-        text.push_str(&trouble(job));
+        text.push_str(&trouble(job, snapshot));
     }
     text
 }
 
-fn trouble(job: &JobSnapshot) -> String {
+fn trouble(job: &JobSnapshot, snapshot: &Snapshot) -> String {
     let Some(run) = &job.last_run else { return String::new() };
     let mut text = String::new();
     let is_over = run.status == run::Status::Quarantine && job.parked == 0;
@@ -66,10 +66,15 @@ fn trouble(job: &JobSnapshot) -> String {
         }
     }
     if job.status == Status::Stale {
-        text.push_str(&format!(
-            "\n{}: no good run for too long\n  do: see whether `milkrun run` is running\n",
-            job.name
-        ));
+        let is_at_work =
+            |job: &&JobSnapshot| job.last_run.as_ref().is_some_and(|run| run.status == run::Status::Running);
+        let at_work: Vec<&str> = snapshot.jobs.iter().filter(is_at_work).map(|job| job.name.as_str()).collect();
+        let what = if at_work.is_empty() {
+            "see whether `milkrun run` is running, and what its log says".to_owned()
+        } else {
+            format!("nothing, as long as {} goes on: its turn comes after (`milkrun runs` tells)", at_work.join(", "))
+        };
+        text.push_str(&format!("\n{}: no good run for too long\n  do: {what}\n", job.name));
     }
     text
 }

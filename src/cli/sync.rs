@@ -40,7 +40,7 @@ pub(super) async fn run(options: &Options, config: &Path, output: &Output) -> an
     let stop = CancellationToken::new();
     daemon::stop_on_signals(&stop);
     let order = Order { jobs, mode, trigger, has_confirmed_deletes: options.confirm_deletes };
-    let runs = engine.round(&order, &stop).await?;
+    let runs = super::in_time(&stop, engine.round(&order, &stop)).await?;
     engine.store().close().await;
     let exit = Exit::of(runs.iter().map(|run| run.status));
     output.result(&runs, || runs.iter().map(line).collect())?;

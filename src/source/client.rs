@@ -149,6 +149,7 @@ impl Client {
         meter: &Meter,
     ) -> Result<T, Error> {
         let (mut failed, mut last) = (0, None);
+        let mut silent_since = None;
         loop {
             let is_probe = match (self.turn().await, last.take()) {
                 (Ok(is_probe), _) => is_probe,
@@ -158,6 +159,7 @@ impl Client {
             };
             let asked = size.get();
             let request = request(asked);
+            let sent = self.began.elapsed();
             let answer = Box::pin(self.attempt(&request, meter)).await;
             let error = match answer.and_then(|answer| read(answer, asked)) {
                 Ok(value) => {
@@ -166,6 +168,7 @@ impl Client {
                 }
                 Err(error) => error,
             };
+            silent_since = silent_since.or(Some(sent));
             let is_smaller = error.asks_for_less() && size.shrink();
             if !(is_smaller && error.is_too_large()) {
                 failed += 1;
@@ -173,13 +176,19 @@ impl Client {
             let may_repeat = is_smaller || (error.is_worth_repeating() && failed < self.backoff.max_attempts);
             if is_probe || !may_repeat {
                 Box::pin(self.give_up(&error, is_probe, meter)).await;
+                self.with_gate(|gate, _| gate.down_since(silent_since.unwrap_or(sent)));
                 return Err(error);
             }
             // A wait that HQ asked for is the gate's, which all jobs pass.
             let last_wait = self.backoff.max_attempts.saturating_sub(1);
             let wait = self.backoff.wait(failed.min(last_wait).max(1), None, rand::random()).unwrap_or_default();
             let (what, wait_ms) = (request.what, wait.as_millis());
-            tracing::debug!(what, failed, size = size.get(), wait_ms, %error, "asking HQ again");
+            // A silence of `hq.timeout` is long for who looks on; all else is over in a moment.
+            if error.is_silence() && failed == 1 {
+                tracing::warn!(what, %error, "HQ is silent; it is asked again, for less if it is much");
+            } else {
+                tracing::debug!(what, failed, size = size.get(), wait_ms, %error, "asking HQ again");
+            }
             meter.retries.fetch_add(1, Ordering::Relaxed);
             last = Some(error);
             tokio::time::sleep(wait).await;

@@ -291,6 +291,11 @@ impl Error {
         }
     }
 
+    /// Whether HQ was waited for in vain.
+    pub(super) fn is_silence(&self) -> bool {
+        matches!(self, Self::TimedOut { .. })
+    }
+
     /// Whether HQ itself has said this, so that it is up.
     pub(super) fn is_an_answer(&self) -> bool {
         match self {

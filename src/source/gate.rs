@@ -218,6 +218,13 @@ impl Gate {
         self.outage = Some(Outage { since: known.map_or(now, |outage| outage.since), failed, probe_at: now + wait });
     }
 
+    /// The outage that was just found began earlier: with the first of the attempts that found it.
+    pub fn down_since(&mut self, since: Duration) {
+        if let Some(outage) = self.outage.as_mut().filter(|outage| outage.failed == 1) {
+            outage.since = outage.since.min(since);
+        }
+    }
+
     /// When HQ was found to be down and when the next probe may go; `None` while it is up.
     #[must_use]
     pub fn outage(&self) -> Option<(Duration, Duration)> {
