@@ -57,7 +57,8 @@ impl Clocks {
             return Course::Steady;
         }
         // An outlet that woke up in 1970 and has found the time since has no idea how long that took.
-        let is_known = outlet > Duration::zero() && self.are_near() == then.are_near();
+        let is_believable = (hq - outlet).abs() <= PLAUSIBLE || self.are_near() == then.are_near();
+        let is_known = outlet > Duration::zero() && is_believable;
         match (hq < outlet, is_known, has_gone_back) {
             (true, true, _) => Course::Back(Some(self.hq - outlet)),
             (true, false, true) | (false, _, true) => Course::Back(None),
@@ -82,6 +83,17 @@ pub struct Zone {
 }
 
 impl Zone {
+    /// The same, as it was kept: HQ's clock may have gone below the moment of asking since.
+    pub(super) fn as_kept(self, kept: Option<Self>) -> Self {
+        let is_same = |kept: &Self| kept.tz == self.tz && kept.asked.outlet == self.asked.outlet;
+        kept.filter(is_same).map_or(self, |kept| self.asked_by(kept.asked.hq))
+    }
+
+    /// The same, asked for at or before a moment on HQ's clock.
+    pub(super) fn asked_by(self, hq: DateTime<Utc>) -> Self {
+        Self { asked: Clocks { hq: self.asked.hq.min(hq), ..self.asked }, ..self }
+    }
+
     /// HQ's wall clock at a moment.
     #[must_use]
     pub fn wall(self, at: DateTime<Utc>) -> NaiveDateTime {

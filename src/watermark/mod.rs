@@ -25,7 +25,7 @@ pub use clocks::{Clocks, Zone};
 
 use std::time::Duration;
 
-use chrono::NaiveDateTime;
+use chrono::{DateTime, NaiveDateTime};
 
 use self::clocks::{Course, TOLERANCE};
 use crate::record::{Mark, Stamp};
@@ -81,6 +81,7 @@ impl Watermark {
     /// where HQ's wall clock may have been since the last look. `None` there: from the beginning.
     #[must_use]
     pub fn resume(&self, now: Clocks, zone: Zone) -> Self {
+        let zone = zone.as_kept(self.zone);
         let mut resumed = Self { zone: Some(zone), ..self.clone() };
         let is_past = |seen: &Mark| zone.wall(now.hq) >= seen.modified.moment();
         let renewed = self.seen.as_ref().filter(|seen| is_past(seen)).map(|_| now);
@@ -90,13 +91,19 @@ impl Watermark {
         };
         let course = now.course_since(as_of);
         // A zone that HQ changed may have been in force ever since HQ was last asked.
-        let moved_since = self.zone.filter(|known| known.tz != zone.tz).map(|known| known.asked.hq.min(as_of.hq));
+        let old = self.zone.filter(|known| known.tz != zone.tz);
+        let moved_since = old.map(|old| old.asked.hq.min(as_of.hq));
         // Whatever brought it there: HQ stamps below it now.
         let present = zone.wall(now.hq) + FUTURE_SLACK;
         let is_ahead = self.settled.as_ref().is_some_and(|settled| settled.modified.moment() > present);
         let since = match course {
             Course::Steady | Course::Set => as_of.hq,
-            Course::Back(to) => to.unwrap_or(as_of.hq),
+            Course::Back(to) => {
+                // Whatever HQ's zone turns out to have been meanwhile, its clock showed this.
+                let to = to.unwrap_or(DateTime::UNIX_EPOCH);
+                resumed.zone = Some(zone.asked_by(to));
+                to
+            }
         };
         let since = moved_since.map_or(since, |moved| moved.min(since)).min(now.hq) - TOLERANCE;
         // Before it was set back, HQ's clock may have gone on as the outlet's did, over the end of summer time.
@@ -117,6 +124,10 @@ impl Watermark {
             resumed.settled = None;
         } else if has_gone_back {
             resumed.lower(zone.lowest(since, until));
+            // Until it was changed, the old zone may have had its end of summer time.
+            if let Some(old) = old {
+                resumed.lower(old.lowest(since, until));
+            }
         } else if let Some(fell_to) = fell_to {
             resumed.lower(fell_to);
         }

@@ -162,6 +162,15 @@ fn a_zone_that_hq_moved_west_has_the_start_go_back() {
     assert_eq!(settled.resume(at("2024-05-05T06:00:00Z"), told(Tz::Asia__Kolkata)).settled, settled.settled);
 }
 
+#[test]
+fn a_zone_that_was_left_after_the_end_of_its_summer_time_is_followed_through_both() {
+    let begun = autumn("2025-10-26T00:50:00Z");
+    let asked = Zone { asked: at("2025-10-26T00:50:00Z"), ..told(Tz::Europe__Berlin) };
+    let begun = Watermark { zone: Some(asked), ..begun };
+    let moved = begun.resume(at("2025-10-26T12:00:00Z"), told(Tz::Australia__Lord_Howe));
+    assert_eq!(moved.settled, Some(mark("2025-10-26 01:59:59", "")));
+}
+
 fn autumn(as_of: &str) -> Watermark {
     Watermark {
         seen: Some(mark("2025-10-26 02:59:59", "x")),
