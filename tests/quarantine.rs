@@ -92,8 +92,8 @@ fn bad_records_are_parked_the_others_land_and_each_leaves_by_itself_once_mended(
         assert!(shown.stdout.contains(word) && shown.stdout.contains(sent), "{name}\n{}", shown.stdout);
         assert!(shown.stdout.len() < 100_000, "{name}: {} bytes", shown.stdout.len());
     }
-    // The next run has nothing new to say and does not ask for them again.
-    shop.hq.forget_requests();
+    // The next run has nothing new to say and does not ask for them again. (A drawn wait may be next to nothing.)
+    shop.outlet.database.execute("update milkrun_quarantine set next_at = '2099-01-01 00:00:00.000000'");
     let idle = shop.outlet.run(&["--format", "json", "sync", "items"]);
     idle.expect_code(3);
     assert_eq!(idle.json()[0]["counts"]["fetched"], 0, "{idle}");

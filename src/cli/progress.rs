@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::run::{Counts, Run};
+use crate::run::Run;
 use crate::sync::{Event, Watcher};
 
 /// A spinner a running job, with what it did so far and how fast.
@@ -50,23 +50,9 @@ pub(super) fn watcher() -> Watcher {
 
 /// Whoever asked is shown the result; the log has it for who wants to hear more.
 fn log(run: &Run) {
-    let Counts { fetched, inserted, updated, unchanged, deleted, quarantined, requests, .. } = run.counts;
     let (job, id, status) = (&run.job, run.id, run.status);
     match run.error.as_ref().filter(|_| !run.status.is_done()) {
         Some(error) => tracing::info!(job, run = id, ?status, error, "run ended early"),
-        None => {
-            tracing::info!(
-                job,
-                run = id,
-                fetched,
-                inserted,
-                updated,
-                unchanged,
-                deleted,
-                quarantined,
-                requests,
-                "run ended well"
-            );
-        }
+        None => crate::daemon::ended_well(run),
     }
 }

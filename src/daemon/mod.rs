@@ -29,4 +29,5 @@ pub mod status;
 mod ticker;
 
 pub use engine::{Ends, read, run, run_until};
+pub use report::ended_well;
 pub use shutdown::stop_on_signals;

@@ -180,8 +180,26 @@ impl Outage {
     }
 }
 
-fn tell_of(run: &Run, word: &Word) {
+/// Logs a run that came to its end.
+pub fn ended_well(run: &Run) {
     let crate::run::Counts { fetched, inserted, updated, unchanged, deleted, quarantined, requests, .. } = run.counts;
+    let (job, id) = (&run.job, run.id);
+    tracing::info!(
+        job,
+        run = id,
+        fetched,
+        inserted,
+        updated,
+        unchanged,
+        deleted,
+        quarantined,
+        requests,
+        "run ended well"
+    );
+}
+
+fn tell_of(run: &Run, word: &Word) {
+    let crate::run::Counts { fetched, inserted, updated, unchanged, deleted, requests, .. } = run.counts;
     let (job, id, status) = (&run.job, run.id, run.status);
     // A run that is done says what is parked, which is no early end.
     let error = run.error.as_ref().filter(|_| !run.status.is_done());
@@ -217,34 +235,10 @@ fn tell_of(run: &Run, word: &Word) {
                 "run ended early"
             );
         }
-        (Word::Nothing | Word::Begins, None) => {
-            tracing::info!(
-                job,
-                run = id,
-                fetched,
-                inserted,
-                updated,
-                unchanged,
-                deleted,
-                quarantined,
-                requests,
-                "run ended well"
-            );
-        }
+        (Word::Nothing | Word::Begins, None) => ended_well(run),
         (Word::Quiet, None) => tracing::debug!(job, run = id, unchanged, requests, "run ended well, nothing new"),
         (Word::Over(outages), None) => {
-            tracing::info!(
-                job,
-                run = id,
-                fetched,
-                inserted,
-                updated,
-                unchanged,
-                deleted,
-                quarantined,
-                requests,
-                "run ended well"
-            );
+            ended_well(run);
             let now = run.ended_at.unwrap_or(run.started_at);
             for (concern, outage) in outages {
                 let (after, runs, jobs) = (length(now - outage.since), outage.runs, outage.named());

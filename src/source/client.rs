@@ -213,21 +213,19 @@ impl Client {
 
     /// Tells the gate what an error that ends a request means for all others.
     async fn give_up(&self, error: &Error, is_probe: bool, meter: &Meter) {
-        let is_down = match error.outage() {
-            Outage::No => false,
-            Outage::Surely => true,
+        let outage = match error.outage() {
             Outage::Perhaps => {
                 let ping = Request { path: PING.to_owned(), body: None, what: "ping".to_owned() };
-                let answer = self.attempt(&ping, meter).await;
-                answer.is_err_and(|error| error.outage() != Outage::No)
+                self.attempt(&ping, meter).await.err().map_or(Outage::No, |error| error.outage())
             }
+            told @ (Outage::No | Outage::Untold | Outage::Surely) => told,
         };
-        if !is_down {
-            // What broke off or was never understood proves nothing of HQ; the probe's own word counts.
-            if is_probe || error.is_an_answer() {
-                self.with_gate(|gate, _| gate.answered());
-            }
-            return;
+        match outage {
+            Outage::No => return self.with_gate(|gate, _| gate.answered()),
+            // Only of the probe it counts that HQ said anything at all.
+            Outage::Untold if is_probe => return self.with_gate(|gate, _| gate.answered()),
+            Outage::Untold => return,
+            Outage::Perhaps | Outage::Surely => {}
         }
         let least = match error.retry() {
             Retry::Later(after) => after,

@@ -36,8 +36,10 @@ impl fmt::Display for Stage {
 /// Whether an error tells that HQ is down altogether, or only that one question was not answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Outage {
-    /// HQ is up.
+    /// HQ itself has answered.
     No,
+    /// Nothing: the line broke off, or what answered was not understood.
+    Untold,
     /// One question too heavy for it looks the same; a `ping` tells.
     Perhaps,
     /// Nobody is served.
@@ -277,8 +279,8 @@ impl Error {
             | Self::WrongScheme { .. }
             | Self::TimedOut { .. }
             | Self::Down { .. }
-            | Self::NotYet { .. }
-            | Self::Busy { .. }
+            | Self::NotYet { .. } => Outage::Untold,
+            Self::Busy { .. }
             | Self::Broken { .. }
             | Self::TooLarge { .. }
             | Self::Unauthorized { .. }
@@ -294,32 +296,6 @@ impl Error {
     /// Whether HQ was waited for in vain.
     pub(super) fn is_silence(&self) -> bool {
         matches!(self, Self::TimedOut { .. })
-    }
-
-    /// Whether HQ itself has said this, so that it is up.
-    pub(super) fn is_an_answer(&self) -> bool {
-        match self {
-            Self::Unauthorized { .. }
-            | Self::Forbidden { .. }
-            | Self::Unknown { .. }
-            | Self::Refused { .. }
-            | Self::Redirected { .. }
-            | Self::Page(_)
-            | Self::Stuck { .. }
-            | Self::TooLarge { .. }
-            | Self::Busy { .. }
-            | Self::Broken { .. } => true,
-            Self::Unreachable { .. }
-            | Self::CutOff { .. }
-            | Self::Certificate { .. }
-            | Self::ClientCertificate { .. }
-            | Self::WrongScheme { .. }
-            | Self::TimedOut { .. }
-            | Self::Down { .. }
-            | Self::NotYet { .. }
-            | Self::Maintenance { .. }
-            | Self::Unreadable(_) => false,
-        }
     }
 
     /// The sentence with all its causes.

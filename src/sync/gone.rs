@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::Ordering;
 
 use super::run::{Work, unless_stopped};
-use super::{Engine, Error, lease};
+use super::{Engine, Error};
 use chrono::{DateTime, Utc};
 
 use crate::config::Deletes;
@@ -244,11 +244,8 @@ impl Work<'_> {
         for chunk in names.chunks(CHUNK) {
             let names: Vec<&str> = chunk.iter().map(String::as_str).collect();
             let writing = || Error::store(format!("removing rows from table {}", self.job.table));
-            let mut tx = self.engine.store.begin().await.map_err(writing())?;
+            let mut tx = self.engine.begin_held(&self.job.name).await?;
             let now = self.engine.clock.now();
-            tx.hold_lease(&self.job.name, self.engine.holder.text(), lease::until(now))
-                .await
-                .map_err(writing())?;
             let entries = tx.entries(&self.job.name, &names, &[]).await.map_err(writing())?;
             let keys: Vec<_> = entries.iter().filter_map(|entry| self.key(&entry.local_key)).collect();
             // A row may have been removed here, or stand under another key since the job's `key` was changed.
@@ -323,11 +320,8 @@ impl Work<'_> {
 
     async fn save_deletes(&self, progress: &Progress, done: &[(String, Stamp)]) -> Result<(), Error> {
         let saving = || Error::store("saving the watermark of the deletes");
-        let mut tx = self.engine.store.begin().await.map_err(saving())?;
+        let mut tx = self.engine.begin_held(&self.job.name).await?;
         let now = self.engine.clock.now();
-        tx.hold_lease(&self.job.name, self.engine.holder.text(), lease::until(now))
-            .await
-            .map_err(saving())?;
         tx.note_buried(&self.job.name, done, now).await.map_err(saving())?;
         if let Some(settled) = &progress.watermark.settled {
             tx.forget_buried_below(&self.job.name, &settled.modified).await.map_err(saving())?;

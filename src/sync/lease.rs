@@ -13,7 +13,7 @@ use super::error::{process, running_since};
 use super::{Engine, Error};
 use crate::crash::{self, Point};
 use crate::run::{Run, Status};
-use crate::store::{self, ABANDONED, Lease, Store};
+use crate::store::{self, ABANDONED, Lease, PageTx, Store};
 
 /// A lease lasts this long without being renewed: longer than a machine is expected to stall.
 const TERM: Duration = Duration::from_secs(60);
@@ -117,7 +117,7 @@ pub(super) struct Held {
 }
 
 /// Until when a lease taken or renewed now is good.
-pub(super) fn until(now: DateTime<Utc>) -> DateTime<Utc> {
+fn until(now: DateTime<Utc>) -> DateTime<Utc> {
     now + TERM
 }
 
@@ -254,6 +254,14 @@ impl Engine {
             .map_err(Error::store("looking through the local database after an unclean end"))?;
         let abandoned = self.store.abandon_runs(job, now).await;
         abandoned.map_err(Error::store("closing the runs of a process that died")).map(|_count| ())
+    }
+
+    /// Opens a transaction in which the job's lease is held, and kept from others until it ends.
+    pub(super) async fn begin_held(&self, job: &str) -> Result<PageTx, Error> {
+        let mut tx = self.store.begin().await.map_err(Error::store("opening a transaction"))?;
+        let held = tx.hold_lease(job, self.holder.text(), until(self.clock.now())).await;
+        held.map_err(Error::store("holding the job's lease"))?;
+        Ok(tx)
     }
 
     /// Gives a lease back.

@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 use super::landing::{Landing, Neighbours, Pains};
 use super::run::Work;
 use super::whole::Whole;
-use super::{Error, Event, lease};
+use super::{Error, Event};
 use crate::conflict::Care;
 use crate::crash::{self, Point};
 use crate::record::{Page, Record, Stamp};
@@ -136,11 +136,7 @@ impl Work<'_> {
     ) -> Result<Attempt, Error> {
         let step = Error::store;
         crash::point(Point::PageFetched);
-        let mut tx = self.engine.store.begin().await.map_err(step("opening a transaction"))?;
-        let now = self.engine.clock.now();
-        tx.hold_lease(&self.job.name, self.engine.holder.text(), lease::until(now))
-            .await
-            .map_err(step("holding the job's lease"))?;
+        let mut tx = self.engine.begin_held(&self.job.name).await?;
         let mut counts = Counts::default();
         let (mut incoming, mut refused) = (Vec::new(), Vec::new());
         if !records.is_empty() {
@@ -170,7 +166,7 @@ impl Work<'_> {
         let freed = self.free(&mut tx, records, &refused).await?;
         self.park(&mut tx, Some(whole), &refused).await?;
         if *progress != self.progress {
-            let saved = tx.save_progress(&self.job.name, Stream::Records, progress, now).await;
+            let saved = tx.save_progress(&self.job.name, Stream::Records, progress, self.engine.clock.now()).await;
             saved.map_err(step("saving the watermark"))?;
         }
         self.save_counts(&mut tx, &counts).await?;
@@ -201,21 +197,16 @@ impl Work<'_> {
 
     /// Saves the progress without a page.
     pub(super) async fn save_progress(&self) -> Result<(), Error> {
-        let store = Error::store;
-        let mut tx = self.engine.store.begin().await.map_err(store("opening a transaction"))?;
-        let now = self.engine.clock.now();
-        let until = lease::until(now);
-        tx.hold_lease(&self.job.name, self.engine.holder.text(), until)
-            .await
-            .map_err(store("holding the job's lease"))?;
-        let saved = tx.save_progress(&self.job.name, Stream::Records, &self.progress, now).await;
-        saved.map_err(store("saving the watermark"))?;
+        let step = Error::store;
+        let mut tx = self.engine.begin_held(&self.job.name).await?;
+        let saved = tx.save_progress(&self.job.name, Stream::Records, &self.progress, self.engine.clock.now()).await;
+        saved.map_err(step("saving the watermark"))?;
         if let Some(settled) = &self.progress.watermark.settled {
             // What lies below `settled` is not listed again, so it need not be remembered.
             let forgotten = tx.forget_absent_below(&self.job.name, &settled.modified).await;
-            forgotten.map_err(store("forgetting old tombstones"))?;
+            forgotten.map_err(step("forgetting old tombstones"))?;
         }
-        tx.commit().await.map_err(store("saving the watermark"))?;
+        tx.commit().await.map_err(step("saving the watermark"))?;
         crash::point(Point::WatermarkSaved);
         Ok(())
     }
@@ -225,16 +216,10 @@ impl Work<'_> {
         if strangers.is_empty() {
             return Ok(());
         }
-        let store = Error::store;
-        let mut tx = self.engine.store.begin().await.map_err(store("opening a transaction"))?;
-        let now = self.engine.clock.now();
-        tx.hold_lease(&self.job.name, self.engine.holder.text(), lease::until(now))
-            .await
-            .map_err(store("holding the job's lease"))?;
-        tx.note_absent(&self.job.name, strangers, now)
-            .await
-            .map_err(store("noting records outside the filters"))?;
+        let noting = || Error::store("noting records outside the filters");
+        let mut tx = self.engine.begin_held(&self.job.name).await?;
+        tx.note_absent(&self.job.name, strangers, self.engine.clock.now()).await.map_err(noting())?;
         crash::point(Point::AbsentNoted);
-        tx.commit().await.map_err(store("noting records outside the filters"))
+        tx.commit().await.map_err(noting())
     }
 }

@@ -12,7 +12,7 @@ use super::page::Step;
 use super::poll::Fate;
 use super::run::Work;
 use super::whole::Whole;
-use super::{Engine, Error, lease};
+use super::{Engine, Error};
 use crate::config::Job;
 use crate::conflict::Care;
 use crate::mapping::Wanted;
@@ -82,6 +82,10 @@ impl Work<'_> {
     /// HQ shows no record of these names. That proves little, as a permission may be lost for a while: a tombstone takes
     /// them out of quarantine, or that they are not there for many tries.
     async fn park_missing(&mut self, names: Vec<String>) -> Result<(), Error> {
+        if names.is_empty() {
+            return Ok(());
+        }
+        let names: HashSet<String> = names.into_iter().collect();
         let reading = Error::store("reading the quarantine");
         let parked = self.engine.store.parked(Some(&self.job.name)).await.map_err(reading)?;
         let (mut gone, mut open): (Vec<&str>, Vec<(String, Stamp)>) = (Vec::new(), Vec::new());
@@ -112,16 +116,14 @@ impl Work<'_> {
             return Ok(HashSet::new());
         }
         let looking = || Error::store("looking up local rows");
-        let mut tx = self.engine.store.begin().await.map_err(looking())?;
         let mut found: HashSet<(Option<usize>, usize, String)> = HashSet::new();
         for (child, lookups) in wanted {
             let wanted: Vec<Wanted> = lookups.into_iter().map(|(lookup, values)| Wanted { lookup, values }).collect();
-            let answers = tx.lookups(&self.table, child, &wanted).await.map_err(looking())?;
+            let answers = self.engine.store.lookups(&self.table, child, &wanted).await.map_err(looking())?;
             for (lookup, known) in answers.0.into_iter().enumerate() {
                 found.extend(known.into_keys().map(|value| (child, lookup, value)));
             }
         }
-        tx.rollback().await.map_err(looking())?;
         let has_arrived = |one: &&Parked| {
             one.awaits
                 .iter()
@@ -223,9 +225,7 @@ impl Work<'_> {
             })
             .collect();
         let parking = || Error::store("parking records");
-        let mut tx = self.engine.store.begin().await.map_err(parking())?;
-        let until = lease::until(self.engine.clock.now());
-        tx.hold_lease(&self.job.name, self.engine.holder.text(), until).await.map_err(parking())?;
+        let mut tx = self.engine.begin_held(&self.job.name).await?;
         self.park(&mut tx, None, &refused).await?;
         tx.commit().await.map_err(parking())?;
         self.counts.quarantined += refused.len() as u64;
@@ -240,9 +240,7 @@ impl Work<'_> {
             return Ok(());
         }
         let freeing = || Error::store("taking records out of quarantine");
-        let mut tx = self.engine.store.begin().await.map_err(freeing())?;
-        let until = lease::until(self.engine.clock.now());
-        tx.hold_lease(&self.job.name, self.engine.holder.text(), until).await.map_err(freeing())?;
+        let mut tx = self.engine.begin_held(&self.job.name).await?;
         tx.unpark(&self.job.name, &parked).await.map_err(freeing())?;
         tx.commit().await.map_err(freeing())?;
         for name in parked {
@@ -267,15 +265,13 @@ impl Engine {
 
     async fn give_up(&self, job: &str, names: &[String]) -> Result<(), Error> {
         let giving_up = || Error::store("giving up parked records");
-        let now = self.clock.now();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        let mut tx = self.store.begin().await.map_err(giving_up())?;
-        tx.hold_lease(job, self.holder.text(), lease::until(now)).await.map_err(giving_up())?;
+        let mut tx = self.begin_held(job).await?;
         let parked = tx.parked(job, &names).await.map_err(giving_up())?;
         let versions: Vec<(String, Stamp)> =
             parked.into_values().map(|parked| (parked.name, parked.modified)).collect();
         tx.unpark(job, &names).await.map_err(giving_up())?;
-        tx.note_absent(job, &versions, now).await.map_err(giving_up())?;
+        tx.note_absent(job, &versions, self.clock.now()).await.map_err(giving_up())?;
         tx.commit().await.map_err(giving_up())
     }
 }

@@ -1,6 +1,6 @@
 //! Moving a job's watermark by hand.
 
-use super::{Engine, Error, lease};
+use super::{Engine, Error};
 use crate::record::{Mark, Stamp};
 use crate::store::Stream;
 use crate::watermark::{Progress, Watermark, Zone};
@@ -41,8 +41,7 @@ impl Engine {
         // Without the mapping of the last pass the next run is a pass over everything; one that is under way goes on.
         let (pass, mapping) = if stamp.is_some() { (before.pass, before.mapping) } else { (None, None) };
         let progress = Progress { watermark, pass, mapping };
-        let mut tx = self.store.begin().await.map_err(Error::store(step))?;
-        tx.hold_lease(job, self.holder.text(), lease::until(now)).await.map_err(Error::store(step))?;
+        let mut tx = self.begin_held(job).await?;
         tx.save_progress(job, Stream::Records, &progress, now).await.map_err(Error::store(step))?;
         tx.commit().await.map_err(Error::store(step))
     }

@@ -1,9 +1,11 @@
 //! Database servers of a test's own, to be killed.
 
+use std::io::{BufRead as _, BufReader};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStderr, Command, Stdio};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -67,19 +69,19 @@ impl Server {
         if output.status.success() { Ok(()) } else { Err(format!("{command:?}: {told}")) }
     }
 
-    /// Starts it, again after it was killed, and waits until it answers.
+    /// Starts it, again after it was killed, and waits until it says that it is ready.
     pub(crate) fn run(&mut self) {
         let until = Instant::now() + PATIENCE;
         loop {
-            let child = self.child.get_or_insert_with(|| spawn(self.kind, self.folder.path(), self.port));
-            // What is left of a killed PostgreSQL may still hold its memory; then the new one ends at once.
-            if child.try_wait().unwrap().is_some() {
-                self.child = None;
-            } else if self.answers() {
+            let mut child = spawn(self.kind, self.folder.path(), self.port);
+            if is_ready(child.stderr.take().unwrap()) {
+                self.child = Some(child);
                 return;
             }
+            // What is left of a killed PostgreSQL may still hold its memory; then the new one ends at once.
+            child.kill().ok();
+            child.wait().unwrap();
             assert!(Instant::now() < until, "the {:?} server does not start", self.kind);
-            std::thread::sleep(Duration::from_millis(50));
         }
     }
 
@@ -95,17 +97,6 @@ impl Server {
         self.child.take().unwrap().wait().unwrap();
     }
 
-    fn answers(&self) -> bool {
-        use sqlx::Connection as _;
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            match self.kind {
-                Kind::Postgres => sqlx::PgConnection::connect(&format!("{}/postgres", self.url())).await.is_ok(),
-                Kind::Sqlite | Kind::Mysql => sqlx::MySqlConnection::connect(&self.url()).await.is_ok(),
-            }
-        })
-    }
-
     fn data(&self) -> PathBuf {
         self.folder.path().join("data")
     }
@@ -119,12 +110,41 @@ impl Drop for Server {
     }
 }
 
+/// Reads the server's log until it takes connections; `false` where it ends before. The rest is read over, so that the
+/// server never waits for a reader.
+fn is_ready(log: ChildStderr) -> bool {
+    let (told, ready) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut log = BufReader::new(log);
+        let mut line = String::new();
+        while log.read_line(&mut line).is_ok_and(|length| length > 0) {
+            if line.contains("ready to accept connections") || line.contains("ready for connections") {
+                told.send(()).ok();
+                break;
+            }
+            line.clear();
+        }
+        drop(told);
+        std::io::copy(&mut log, &mut std::io::sink()).ok();
+    });
+    ready.recv_timeout(PATIENCE).is_ok()
+}
+
 fn spawn(kind: Kind, folder: &Path, port: u16) -> Child {
     let (data, socket) = (folder.join("data"), folder.join("s"));
     let mut command = match kind {
         Kind::Postgres => {
             let mut command = as_postgres(&postgres("postgres").unwrap());
-            command.arg("-D").arg(&data).args(["-p", &port.to_string(), "-h", "127.0.0.1", "-k", ""]);
+            command.arg("-D").arg(&data).args([
+                "-c",
+                "lc_messages=C",
+                "-p",
+                &port.to_string(),
+                "-h",
+                "127.0.0.1",
+                "-k",
+                "",
+            ]);
             command
         }
         Kind::Sqlite | Kind::Mysql => {
@@ -138,7 +158,7 @@ fn spawn(kind: Kind, folder: &Path, port: u16) -> Child {
             command
         }
     };
-    command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
 fn as_postgres(program: &Path) -> Command {
