@@ -36,6 +36,7 @@ use std::time::Duration;
 use chrono_tz::Tz;
 use secrecy::ExposeSecret as _;
 
+use crate::conflict::Rules;
 use crate::mapping::Mapping;
 use crate::retry::Backoff;
 
@@ -187,6 +188,12 @@ pub struct Job {
     pub deletes: Deletes,
     /// Above both at once nothing is deleted and the operator is asked.
     pub delete_limit: DeleteLimit,
+    /// Who wins where both sides changed a record.
+    pub rules: Rules,
+    /// When all of HQ is compared with all of the ledger, in the site's zone; `None` for by hand only.
+    pub reconcile: Option<Cron>,
+    /// Requests that a reconcile may spend on comparing values.
+    pub reconcile_requests: u32,
     /// `[[job.test]]`.
     pub tests: Vec<Example>,
 }

@@ -11,6 +11,7 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Deserializer, de};
 
 use super::{Deletes, duration};
+use crate::conflict::Rule;
 use crate::mapping::{Literal, Owner};
 
 /// The whole file.
@@ -113,6 +114,10 @@ pub(super) struct RawJob {
     pub(super) deletes: Option<RawDeletes>,
     pub(super) delete_limit: RawDeleteLimit,
     pub(super) conflict: Option<RawConflict>,
+    pub(super) otherwise: Option<RawConflict>,
+    pub(super) local_modified: Option<String>,
+    pub(super) reconcile: Option<String>,
+    pub(super) reconcile_requests: Option<u32>,
     pub(super) fields: RawFields,
     pub(super) children: Vec<RawChild>,
     pub(super) test: Vec<RawTest>,
@@ -137,11 +142,27 @@ impl From<RawDeletes> for Deletes {
     }
 }
 
-/// `conflict`: the one rule there is so far.
+/// `conflict`, and `otherwise`.
 #[derive(Clone, Copy, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum RawConflict {
     HqWins,
+    LocalWins,
+    NewestWins,
+    Merge,
+    Manual,
+}
+
+impl From<RawConflict> for Rule {
+    fn from(raw: RawConflict) -> Self {
+        match raw {
+            RawConflict::HqWins => Self::HqWins,
+            RawConflict::LocalWins => Self::LocalWins,
+            RawConflict::NewestWins => Self::NewestWins,
+            RawConflict::Merge => Self::Merge,
+            RawConflict::Manual => Self::Manual,
+        }
+    }
 }
 
 /// `delete_limit`.
@@ -171,6 +192,7 @@ pub(super) struct RawField {
     pub(super) lookup: Option<RawLookup>,
     pub(super) owner: Option<RawOwner>,
     pub(super) private: bool,
+    pub(super) conflict: Option<RawConflict>,
 }
 
 /// A literal, under the name of its type.
@@ -200,6 +222,7 @@ impl From<RawLiteral> for Literal {
 pub(super) enum RawOwner {
     Hq,
     Once,
+    UntilEdited,
 }
 
 impl From<RawOwner> for Owner {
@@ -207,6 +230,7 @@ impl From<RawOwner> for Owner {
         match raw {
             RawOwner::Hq => Self::Hq,
             RawOwner::Once => Self::Once,
+            RawOwner::UntilEdited => Self::UntilEdited,
         }
     }
 }

@@ -4,10 +4,14 @@
 //! changed nothing that is mapped, and the local row is left alone, whoever edited it. Where HQ changed the record,
 //! HQ wins (`conflict = "hq_wins"`), and columns that the outlet owns are not compared.
 
+mod rule;
+
+pub use rule::{Rule, Rules};
+
 use std::collections::{HashMap, HashSet};
 
 use crate::ledger::Entry;
-use crate::mapping::{ChildRows, Column, Mapped, Owner};
+use crate::mapping::{ChildRows, Column, Mapped};
 use crate::record::Stamp;
 use crate::row::{Key, Row};
 
@@ -175,7 +179,7 @@ impl Plan {
 
 fn has_values(local: &LocalRow, row: &Row, columns: &[Column]) -> bool {
     let mut cells = local.row.iter().zip(row).zip(columns);
-    !local.is_marked && cells.all(|((have, want), column)| column.owner != Owner::Hq || have == want)
+    !local.is_marked && cells.all(|((have, want), column)| !column.owner.is_hqs() || have == want)
 }
 
 fn has_children(found: &[HashMap<String, ChildRows>], key: &str, children: &[ChildRows]) -> bool {

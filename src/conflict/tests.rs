@@ -1,3 +1,4 @@
+use crate::mapping::Owner;
 use std::collections::{HashMap, HashSet};
 
 use super::*;

@@ -61,7 +61,7 @@ impl Mapping {
             return Err(all);
         }
         // By name, so that a `sync.toml` put in another order changes no hash.
-        let mut hashed: Vec<usize> = positions(&built.columns, |column| column.owner == Owner::Hq);
+        let mut hashed: Vec<usize> = positions(&built.columns, |column| column.owner.is_hqs());
         hashed.sort_by_key(|at| built.columns.get(*at).map(|column| column.name.clone()));
         let fingerprint = fingerprint_of(&built, key, &children);
         let Built { columns, fields: compiled, lookups } = built;
@@ -96,9 +96,13 @@ fn key_positions(fields: &[FieldSpec], key: &[String], problems: &mut Problems<'
         if same.is_some() {
             problems.add(Some(column), same, "this is the same in every row and cannot be part of the key");
         }
-        if field.owner == Owner::Once {
-            problems.add(Some(column), Some("owner"), "the key is HQ's: a key column cannot have owner = \"once\"");
-        }
+        let word = match field.owner {
+            Owner::Hq => continue,
+            Owner::Once => "once",
+            Owner::UntilEdited => "until_edited",
+        };
+        let message = format!("the key is HQ's: a key column cannot have owner = {word:?}");
+        problems.add(Some(column), Some("owner"), message);
     }
     found
 }
@@ -138,10 +142,13 @@ fn child_tables(specs: Vec<ChildSpec>, key: &[String], zone: Tz, all: &mut Vec<P
                 let message = "this column holds the parent's key (parent_key) and cannot be filled a second time";
                 problems.add(Some(&field.column), Some("parent_key"), message);
             }
-            if field.owner == Owner::Once {
-                let message = "child rows are replaced with their parent: owner = \"once\" has no meaning here";
-                problems.add(Some(&field.column), Some("owner"), message);
-            }
+            let word = match field.owner {
+                Owner::Hq => continue,
+                Owner::Once => "once",
+                Owner::UntilEdited => "until_edited",
+            };
+            let message = format!("child rows are replaced with their parent: owner = {word:?} has no meaning here");
+            problems.add(Some(&field.column), Some("owner"), message);
         }
         let mut built = Built::of(spec.fields, zone, &mut problems);
         let fields = bind(&mut built.fields, &["parent", "idx"]);

@@ -103,6 +103,7 @@ impl Parts {
         self.text(match owner {
             Owner::Hq => "hq",
             Owner::Once => "once",
+            Owner::UntilEdited => "until_edited",
         });
         self.count(ROW);
     }

@@ -23,6 +23,19 @@ pub enum Owner {
     Hq,
     /// Written when the row is made, then the outlet's own.
     Once,
+    /// HQ's until the outlet changes it, and HQ's again once the outlet puts HQ's value back.
+    UntilEdited,
+}
+
+impl Owner {
+    /// Whether changes at HQ may be written to the column.
+    #[must_use]
+    pub fn is_hqs(self) -> bool {
+        match self {
+            Self::Hq | Self::UntilEdited => true,
+            Self::Once => false,
+        }
+    }
 }
 
 /// Where a column's value comes from.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use crate::config::{DatabaseKind, Deletes, Job};
-use crate::mapping::{Column, LookupSpec, Owner};
+use crate::mapping::{Column, LookupSpec};
 use crate::row::{Cell, Key, Row, Type};
 
 use super::bind::canonical;
@@ -328,10 +328,7 @@ fn table_columns(columns: &[Column], catalog: &Catalog) -> Vec<TableColumn> {
         name: column.name.clone(),
         ty: column.ty,
         stored: stored(catalog, &column.name),
-        is_hq: match column.owner {
-            Owner::Hq => true,
-            Owner::Once => false,
-        },
+        is_hq: column.owner.is_hqs(),
     });
     columns.collect()
 }

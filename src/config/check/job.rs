@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use chrono_tz::Tz;
 
+use super::rules::{self, Written};
 use super::{fields, filters};
 use crate::config::findings::Findings;
 use crate::config::path::Path;
-use crate::config::raw::{RawChild, RawConflict, RawDeleteLimit, RawJob, RawTest};
+use crate::config::raw::{RawChild, RawDeleteLimit, RawJob, RawTest};
 use crate::config::{DeleteLimit, Deletes, Example, Job, cron, words};
 use crate::mapping::{self, ChildSpec, FieldSpec, Mapping};
 
@@ -22,6 +23,9 @@ const DEFAULT_DELETE_ROWS: u64 = 20;
 
 /// See [`DEFAULT_DELETE_ROWS`].
 const DEFAULT_DELETE_PERCENT: f64 = 5.0;
+
+/// Some 200,000 records of a usual width in one night, and a share of more; an HQ of a thousand outlets wants less.
+const DEFAULT_RECONCILE_REQUESTS: u32 = 20;
 
 /// The column that `deletes = "mark"` sets.
 const MARK_COLUMN: &str = "deleted_at";
@@ -45,15 +49,15 @@ pub(super) fn job(
         .as_ref()
         .map_or_else(Vec::new, |value| filters::filters(&at.key("filters"), raw.doctype.as_deref(), value, findings));
     let deletes = raw.deletes.map_or_else(Deletes::default, Deletes::from);
+    let own_rules = rules::of_fields(&raw.fields);
     let columns = fields::fields(&at.key("fields"), raw.fields, findings);
+    let written = Written { conflict: raw.conflict, otherwise: raw.otherwise, local_modified: raw.local_modified };
+    let rules = rules::rules(&at, written, own_rules, &columns, raw.key.as_deref(), findings);
     if deletes == Deletes::Mark {
         mark_column_is_free(&at.key("fields"), &columns, findings);
     }
     let tests = tests(&at.key("test"), raw.test, &columns, findings);
     let mapping = mapping(&at, columns, raw.key, raw.children, hq_zone, findings);
-    match raw.conflict {
-        Some(RawConflict::HqWins) | None => {}
-    }
     let after = raw.after.iter().filter_map(|name| named(names.iter().map(Option::as_deref), name));
     Some(Job {
         name: raw.name?,
@@ -69,6 +73,10 @@ pub(super) fn job(
         create_table: raw.create_table.unwrap_or(false),
         deletes,
         delete_limit: delete_limit(&raw.delete_limit),
+        rules,
+        // As of `schedule`, its faults were reported by the walk.
+        reconcile: raw.reconcile.and_then(|pattern| cron::parse(&pattern).ok()),
+        reconcile_requests: raw.reconcile_requests.unwrap_or(DEFAULT_RECONCILE_REQUESTS),
         tests,
     })
 }
@@ -144,6 +152,10 @@ const STAND_IN: &str = " ";
 /// A missing part was reported; it stands in as a text that disturbs nothing else.
 fn child(at: &Path, index: usize, raw: RawChild, findings: &mut Findings<'_>) -> ChildSpec {
     let stand_in = || format!("{STAND_IN}{index}");
+    for (column, _) in raw.fields.iter().filter(|(_, field)| field.conflict.is_some()) {
+        let message = "child rows are replaced with their parent: they have no conflict of their own";
+        findings.at_key(&at.key("fields").key(column).key("conflict"), message);
+    }
     ChildSpec {
         fields: fields::fields(&at.key("fields"), raw.fields, findings),
         field: raw.field.unwrap_or_else(stand_in),

@@ -7,6 +7,7 @@ mod fields;
 mod filters;
 mod hq;
 mod job;
+mod rules;
 pub(super) mod tls;
 
 use std::path::Path as FilePath;

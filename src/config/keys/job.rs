@@ -26,17 +26,28 @@ pub(super) static JOB: Section = Section {
         may("deletes", Kind::Word(&DELETES), "What happens to the row of a record gone at HQ."),
         may("delete_limit", Kind::Table(&DELETE_LIMIT), "Above both at once nothing is deleted."),
         may("conflict", Kind::Word(&CONFLICT), "Who wins where both sides changed a record."),
+        may("otherwise", Kind::Word(&OTHERWISE), "What decides where merge finds a field that both sides changed."),
+        may("local_modified", Kind::Column, "The column that says when the outlet last edited the row, in UTC."),
+        may("reconcile", Kind::Cron, "When all of HQ is compared with all of the ledger, and repaired."),
+        may(
+            "reconcile_requests",
+            Kind::Integer { least: 0, most: 1_000_000 },
+            "Requests that a reconcile may spend on comparing values; names and stamps are compared in any case.",
+        ),
         must("fields", Kind::Fields, "local column = HQ field, or a table."),
         may("children", Kind::Tables(&CHILD), "A child table, replaced with its parent."),
         may("test", Kind::Tables(&TEST), "An example of the mapping."),
     ],
-    later: &["reconcile", "local_modified", "otherwise"],
+    later: &[],
 };
 
 static DELETES: Words = Words { what: "word for deletes", known: &["delete", "mark", "keep"], later: &[] };
 
 static CONFLICT: Words =
-    Words { what: "conflict rule", known: &["hq_wins"], later: &["local_wins", "newest_wins", "merge", "manual"] };
+    Words { what: "conflict rule", known: &["hq_wins", "local_wins", "newest_wins", "merge", "manual"], later: &[] };
+
+static OTHERWISE: Words =
+    Words { what: "rule for otherwise", known: &["hq_wins", "local_wins", "newest_wins", "manual"], later: &[] };
 
 static DELETE_LIMIT: Section = Section {
     title: "delete_limit",
@@ -63,8 +74,9 @@ pub(in crate::config) static FIELD: Section = Section {
         may("lookup", Kind::Table(&LOOKUP), "Replace the value by another local table's."),
         may("owner", Kind::Word(&OWNER), "Who owns the column once the row is made."),
         may("private", Kind::Bool, "The value is shown nowhere but in the column."),
+        may("conflict", Kind::Word(&CONFLICT), "Who wins where both sides changed this field."),
     ],
-    later: &["conflict"],
+    later: &[],
 };
 
 /// `type`.
@@ -74,7 +86,7 @@ pub(super) static TYPE: Words = Words {
     later: &[],
 };
 
-static OWNER: Words = Words { what: "owner", known: &["hq", "once"], later: &["until_edited"] };
+static OWNER: Words = Words { what: "owner", known: &["hq", "once", "until_edited"], later: &[] };
 
 static LOOKUP: Section = Section {
     title: "lookup",

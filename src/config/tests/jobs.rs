@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::config::Deletes;
+use crate::conflict::Rule;
 
 /// A second job, `b`, writing the table `b`.
 fn second(keys: &str) -> String {
@@ -47,23 +48,59 @@ fn every_scalar_of_a_job_refuses_what_it_cannot_use() {
 }
 
 #[test]
-fn what_is_planned_is_refused_as_not_supported_yet() {
-    for key in ["reconcile", "local_modified", "otherwise"] {
-        assert_wrong(&with_job(&format!("{key} = \"x\""), ""), key, &format!("\"{key}\" is not supported yet"));
+fn every_conflict_rule_is_read_for_the_job_and_for_a_field() {
+    for rule in Rule::ALL {
+        let word = rule.word();
+        let keys =
+            format!("conflict = {word:?}\n{}", if word == "newest_wins" { "local_modified = \"edited\"" } else { "" });
+        let job = &read(&with_job(&keys, "a = \"a\"")).unwrap().jobs[0];
+        assert_eq!((job.rules.job, job.rules.of(1), job.rules.keeps_base), (rule, rule, true));
+        let keys = if word == "newest_wins" { "local_modified = \"edited\"" } else { "" };
+        let job = &read(&with_job(keys, &format!("a = {{ from = \"a\", conflict = {word:?} }}"))).unwrap().jobs[0];
+        assert_eq!((job.rules.job, job.rules.of(0), job.rules.of(1)), (Rule::HqWins, Rule::HqWins, rule));
+        assert!(job.rules.keeps_base);
     }
-    for word in ["local_wins", "newest_wins", "merge", "manual"] {
-        let message = format!("the conflict rule \"{word}\" is not supported yet, only \"hq_wins\" is");
-        assert_wrong(&with_job(&format!("conflict = \"{word}\""), ""), &format!("\"{word}\""), &message);
-    }
+    let job = &read(&with_job("", "a = \"a\"")).unwrap().jobs[0];
+    assert_eq!((job.rules.job, job.rules.keeps_base), (Rule::HqWins, false));
+    let job = &read(&with_job("", "a = { from = \"a\", owner = \"until_edited\" }")).unwrap().jobs[0];
+    assert!(job.rules.keeps_base);
+    let job = &read(&with_job("conflict = \"merge\"\notherwise = \"manual\"", "")).unwrap().jobs[0];
+    assert_eq!((job.rules.of(0), job.rules.deciding(0)), (Rule::Merge, Rule::Manual));
+}
+
+#[test]
+fn conflict_rules_that_make_no_sense_are_refused() {
+    let near = "unknown conflict rule \"hq_win\", did you mean \"hq_wins\"?";
+    assert_wrong(&with_job("conflict = \"hq_win\"", ""), "\"hq_win\"", near);
     let near = "unknown conflict rule \"local_win\", did you mean \"local_wins\"?";
-    assert_wrong(&with_job("conflict = \"local_win\"", ""), "\"local_win\"", near);
-    assert_wrong(
-        &with_job("", "a = { from = \"a\", conflict = \"hq_wins\" }"),
-        "conflict",
-        "\"conflict\" is not supported yet",
-    );
-    let owner = "the owner \"until_edited\" is not supported yet, only \"hq\" or \"once\" is";
-    assert_wrong(&with_job("", "a = { from = \"a\", owner = \"until_edited\" }"), "\"until_edited\"", owner);
+    assert_wrong(&with_job("", "a = { from = \"a\", conflict = \"local_win\" }"), "\"local_win\"", near);
+    let newest =
+        "\"newest_wins\" needs local_modified = \"COLUMN\", the column that says when the outlet edited the row";
+    assert_wrong(&with_job("conflict = \"newest_wins\"", ""), "\"newest_wins\"", newest);
+    assert_wrong(&with_job("", "a = { from = \"a\", conflict = \"newest_wins\" }"), "\"newest_wins\"", newest);
+    let keys = "conflict = \"merge\"\notherwise = \"newest_wins\"";
+    assert_wrong(&with_job(keys, ""), "otherwise = |\"newest_wins\"", newest);
+    let otherwise = "only conflict = \"merge\" asks what is to be done otherwise";
+    assert_wrong(&with_job("otherwise = \"manual\"", ""), "otherwise", otherwise);
+    let circle =
+        "unknown rule for otherwise \"merge\"; expected \"hq_wins\", \"local_wins\", \"newest_wins\" or \"manual\"";
+    assert_wrong(&with_job("conflict = \"merge\"\notherwise = \"merge\"", ""), "otherwise = |\"merge\"", circle);
+    let unasked = "only \"newest_wins\" asks when the outlet edited the row";
+    assert_wrong(&with_job("local_modified = \"edited\"", ""), "local_modified", unasked);
+    let once = "with owner = \"once\" HQ changes the column no more";
+    let field = "a = { from = \"a\", owner = \"once\", conflict = \"merge\" }";
+    assert_wrong(&with_job("", field), "conflict", once);
+    let key = "the key tells the rows apart, so no two sides can have changed it";
+    let text =
+        with_job("", "").replace("item_code = \"name\"", "item_code = { from = \"name\", conflict = \"merge\" }");
+    assert_wrong(&text, "conflict", key);
+    let child = "child rows are replaced with their parent: they have no conflict of their own";
+    let text = "[[job.children]]\nfield = \"x\"\ntable = \"y\"\nparent_key = \"p\"\nfields = { b = { from = \"b\", conflict = \"merge\" } }";
+    assert_wrong(&format!("{}{text}\n", with_job("", "")), "conflict", child);
+    let owner = "the key is HQ's: a key column cannot have owner = \"until_edited\"";
+    let text =
+        with_job("", "").replace("item_code = \"name\"", "item_code = { from = \"name\", owner = \"until_edited\" }");
+    assert_wrong(&text, "owner = |\"until_edited\"", owner);
 }
 
 #[test]

@@ -57,7 +57,7 @@ c = {{ expr = "((${{S}}" }}
     assert!(problems.len() >= 20, "{problems}");
     for expected in [
         r#"unknown time zone "${S}"; expected"#,
-        r#"unknown conflict rule "${S}"; only "hq_wins" is supported yet"#,
+        r#"unknown conflict rule "${S}"; expected "hq_wins", "local_wins", "newest_wins", "merge" or "manual""#,
         r#""${EMPTY}" must not be empty"#,
         r#""${S}" is not a cron pattern"#,
     ] {
