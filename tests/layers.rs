@@ -12,6 +12,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("clock", &[]),
     ("run", &[]),
     ("quarantine", &["record", "retry"]),
+    ("change", &[]),
     ("crash", &[]),
     ("watermark", &["record"]),
     ("ledger", &["record", "row"]),
@@ -38,6 +39,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "sync",
         &[
+            "change",
             "source",
             "store",
             "config",
@@ -59,6 +61,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
+            "change",
             "daemon",
             "demo",
             "sync",

@@ -2,11 +2,9 @@
 
 use std::path::Path;
 
-use tokio_util::sync::CancellationToken;
-
+use super::changes::{self, Telling};
 use super::output::{self, Output, Usage};
-use super::{Exit, chosen, load, open, progress, stamp};
-use crate::daemon;
+use super::{Exit, chosen, load, stamp};
 use crate::run::{Run, Status, Trigger};
 use crate::sync::{Mode, Order};
 
@@ -27,6 +25,8 @@ pub(super) struct Options {
     /// Let rows go that are gone at HQ, even above the job's `delete_limit`, this once
     #[arg(long)]
     confirm_deletes: bool,
+    #[command(flatten)]
+    telling: Telling,
 }
 
 pub(super) async fn run(options: &Options, config: &Path, output: &Output) -> anyhow::Result<Exit> {
@@ -36,15 +36,8 @@ pub(super) async fn run(options: &Options, config: &Path, output: &Output) -> an
     if matches!(mode, Mode::Names(_)) && jobs.len() != 1 {
         return Err(Usage("--name needs exactly one job: names are of one DocType".to_owned()).into());
     }
-    let engine = open(&config, progress::watcher()).await?;
-    let stop = CancellationToken::new();
-    daemon::stop_on_signals(&stop);
     let order = Order { jobs, mode, trigger, has_confirmed_deletes: options.confirm_deletes };
-    let runs = super::in_time(&stop, engine.round(&order, &stop)).await?;
-    engine.store().close().await;
-    let exit = Exit::of(runs.iter().map(|run| run.status));
-    output.result(&runs, || runs.iter().map(line).collect())?;
-    Ok(exit)
+    changes::round(&config, &order, options.telling, output).await
 }
 
 fn mode(options: &Options) -> anyhow::Result<(Mode, Trigger)> {

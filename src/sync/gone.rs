@@ -11,6 +11,7 @@ use super::run::{Work, unless_stopped};
 use super::{Engine, Error};
 use chrono::{DateTime, Utc};
 
+use crate::change::Action;
 use crate::config::Deletes;
 use crate::crash::{self, Point};
 use crate::record::{Mark, Page, Stamp};
@@ -260,6 +261,13 @@ impl Work<'_> {
                     "not every record that is gone at HQ still had a row here"
                 );
             }
+            let told: Vec<(&str, &str)> =
+                entries.iter().map(|entry| (entry.hq_name.as_str(), entry.local_key.as_str())).collect();
+            let changes = match self.job.deletes {
+                Deletes::Delete => self.going(&told, &found, Action::Delete),
+                Deletes::Mark => self.going(&told, &found, Action::Mark),
+                Deletes::Keep => Vec::new(),
+            };
             // A trigger may quote the row.
             let hushed = |cause| self.without_private(writing()(cause), &[]);
             match self.job.deletes {
@@ -274,6 +282,7 @@ impl Work<'_> {
             tx.commit().await.map_err(writing())?;
             crash::point(Point::RowsRetired);
             self.counts.deleted += deleted;
+            self.tell_changes(changes);
         }
         Ok(())
     }

@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use super::Error;
 use super::incoming::Refusal;
 use super::run::Work;
+use crate::change::Change;
 use crate::conflict::{self, Care, Held, Incoming, LocalRow, Plan};
 use crate::crash::{self, Point};
 use crate::mapping::ChildRows;
@@ -42,6 +43,8 @@ pub(super) enum Landing {
         counts: Counts,
         /// What was not.
         refused: Vec<Refusal>,
+        /// What was done to rows, where that is to be told.
+        changes: Vec<Change>,
     },
     /// HQ is to be asked whether it has these records, as others claim their rows.
     Doubts(Vec<String>),
@@ -64,6 +67,7 @@ impl Work<'_> {
         }
         let mut counts = Counts::default();
         let mut refused = Vec::new();
+        let mut changes = Vec::new();
         let mut waiting = vec![incoming];
         while let Some(part) = waiting.pop() {
             if part.is_empty() {
@@ -76,6 +80,7 @@ impl Work<'_> {
             if !doubts.is_empty() {
                 return Ok(Landing::Doubts(doubts));
             }
+            let planned = self.planned(tx, part, &held, &plan).await?;
             if is_careful {
                 tx.mark().await.map_err(Error::store("marking a place in the transaction"))?;
             }
@@ -86,6 +91,7 @@ impl Work<'_> {
             }
             match (applied, part) {
                 (Ok(()), _) => {
+                    changes.extend(planned);
                     counts.add(&counted(&plan, part.len()));
                     refused.extend(plan.clashes.iter().map(|clash| self.clashed(clash, part)));
                 }
@@ -104,7 +110,7 @@ impl Work<'_> {
                 (Err(error), _) => return Err(error),
             }
         }
-        Ok(Landing::Landed { counts, refused })
+        Ok(Landing::Landed { counts, refused, changes })
     }
 
     async fn hold(

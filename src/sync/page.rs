@@ -9,6 +9,7 @@ use super::landing::{Landing, Neighbours, Pains};
 use super::run::Work;
 use super::whole::Whole;
 use super::{Error, Event};
+use crate::change::Change;
 use crate::conflict::Care;
 use crate::crash::{self, Point};
 use crate::record::{Page, Record, Stamp};
@@ -38,6 +39,8 @@ enum Attempt {
         parked: Vec<(String, Stamp)>,
         /// Records that left it.
         freed: Vec<String>,
+        /// What was done to rows, where that is to be told.
+        changes: Vec<Change>,
     },
     /// Taken back: rows are held by these records, and HQ is to be asked whether it still has them.
     Doubts(Vec<String>),
@@ -99,7 +102,8 @@ impl Work<'_> {
         let (mut pains, mut repeated) = (Pains::None, 0);
         loop {
             match self.try_commit(whole, records, progress, (care, pains), &known).await {
-                Ok(Attempt::Committed { counts, parked, freed }) => {
+                Ok(Attempt::Committed { counts, parked, freed, changes }) => {
+                    self.tell_changes(changes);
                     for name in &freed {
                         self.parked.remove(name);
                     }
@@ -138,15 +142,15 @@ impl Work<'_> {
         crash::point(Point::PageFetched);
         let mut tx = self.engine.begin_held(&self.job.name).await?;
         let mut counts = Counts::default();
-        let (mut incoming, mut refused) = (Vec::new(), Vec::new());
+        let (mut incoming, mut refused, mut changes) = (Vec::new(), Vec::new(), Vec::new());
         if !records.is_empty() {
             let judged = self.judge(&mut tx, whole, records).await;
             let judged = judged.map_err(|error| self.without_private(error, &[]))?;
             (incoming, refused) = (judged.incoming, judged.refused);
             let landing = self.land(&mut tx, &incoming, (care, pains), known).await;
             match landing.map_err(|error| self.without_private(error, &incoming))? {
-                Landing::Landed { counts: landed, refused: more } => {
-                    counts = landed;
+                Landing::Landed { counts: landed, refused: more, changes: done } => {
+                    (counts, changes) = (landed, done);
                     refused.extend(more);
                 }
                 Landing::Doubts(holders) => {
@@ -182,8 +186,9 @@ impl Work<'_> {
             }
         }
         crash::point(Point::PageCommitted);
+        let changes = self.in_order_of(records, changes, &refused);
         let parked = refused.into_iter().map(|refusal| (refusal.name, refusal.modified)).collect();
-        Ok(Attempt::Committed { counts, parked, freed })
+        Ok(Attempt::Committed { counts, parked, freed, changes })
     }
 
     /// Logs what the run comes to with this transaction.
