@@ -64,6 +64,8 @@ pub enum Action {
     Delete,
     /// It is marked as deleted; the values stay.
     Mark,
+    /// It stays as it is here, by the rule for what both sides changed.
+    Keep,
     /// The record is put into quarantine.
     Park,
     /// The record waits for a person's decision.
@@ -82,6 +84,7 @@ impl Action {
             Self::Children => "children",
             Self::Delete => "delete",
             Self::Mark => "mark",
+            Self::Keep => "keep",
             Self::Park => "park",
             Self::Conflict => "conflict",
         }
@@ -94,6 +97,7 @@ impl Action {
             Self::Insert => '+',
             Self::Update | Self::Move | Self::Restore | Self::Children => '~',
             Self::Delete | Self::Mark => '-',
+            Self::Keep => '=',
             Self::Park | Self::Conflict => '!',
         }
     }

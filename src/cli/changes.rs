@@ -201,7 +201,8 @@ fn line(change: &Change) -> String {
     if let Some(key) = key.as_ref().filter(|key| *key != name) {
         write!(text, " (row {key})").unwrap_or_default();
     }
-    if matches!(action, Action::Move | Action::Restore | Action::Mark | Action::Park | Action::Conflict) {
+    if matches!(action, Action::Move | Action::Restore | Action::Mark | Action::Keep | Action::Park | Action::Conflict)
+    {
         write!(text, "  {}", action.word()).unwrap_or_default();
     }
     let is_whole = matches!(action, Action::Insert | Action::Delete);

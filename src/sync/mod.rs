@@ -2,6 +2,8 @@
 //!
 //! | file | what is in it |
 //! | --- | --- |
+//! | `bases.rs` | what the ledger keeps of a row, and what both sides changed since |
+//! | `conflicts.rs` | the log of conflicts, and the records that wait for an operator |
 //! | `clocks.rs` | HQ's zone and clock, and saying where they are wrong |
 //! | `round.rs` | several jobs one after another, and the tombstones they share |
 //! | `run.rs` | one run of one job: lease, run log, outcome |
@@ -12,12 +14,17 @@
 //! | `incoming.rs` | its records through the mapping |
 //! | `landing.rs` | the mapped ones into their tables |
 //! | `quarantine.rs` | those that could not be mapped or written |
+//! | `reconsider.rs` | records that wait for an operator, once something has changed |
 //! | `gone.rs` | records that are gone at HQ |
 //! | `telling.rs` | what is done to rows, for who wants to be told |
+//! | `retire.rs` | letting their rows go, unless they were edited here |
+//! | `why.rs` | what HQ, the ledger and the table have of one record |
 //! | `said.rs` | what was said already and is still so |
 //! | `tidy.rs` | keeping the run log short |
 
+mod bases;
 pub mod clocks;
+mod conflicts;
 mod error;
 mod gone;
 mod incoming;
@@ -28,6 +35,8 @@ mod pass;
 mod poll;
 mod private;
 mod quarantine;
+mod reconsider;
+mod retire;
 mod rewind;
 mod round;
 mod run;
@@ -35,10 +44,12 @@ mod said;
 mod telling;
 mod tidy;
 mod whole;
+mod why;
 
 pub use error::{Concern, Error};
 pub use lease::tell_the_dead;
 pub use round::Order;
+pub use why::{Why, WhyColumn};
 
 use std::fmt;
 use std::sync::Arc;

@@ -5,6 +5,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::conflicts::Log;
 use super::landing::{Landing, Neighbours, Pains};
 use super::run::Work;
 use super::whole::Whole;
@@ -41,6 +42,8 @@ enum Attempt {
         freed: Vec<String>,
         /// What was done to rows, where that is to be told.
         changes: Vec<Change>,
+        /// What was decided between HQ and the outlet.
+        log: Log,
     },
     /// Taken back: rows are held by these records, and HQ is to be asked whether it still has them.
     Doubts(Vec<String>),
@@ -102,7 +105,8 @@ impl Work<'_> {
         let (mut pains, mut repeated) = (Pains::None, 0);
         loop {
             match self.try_commit(whole, records, progress, (care, pains), &known).await {
-                Ok(Attempt::Committed { counts, parked, freed, changes }) => {
+                Ok(Attempt::Committed { counts, parked, freed, changes, log }) => {
+                    self.remember_log(log);
                     self.tell_changes(changes);
                     for name in &freed {
                         self.parked.remove(name);
@@ -142,15 +146,16 @@ impl Work<'_> {
         crash::point(Point::PageFetched);
         let mut tx = self.engine.begin_held(&self.job.name).await?;
         let mut counts = Counts::default();
-        let (mut incoming, mut refused, mut changes) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut incoming, mut refused) = (Vec::new(), Vec::new());
+        let (mut changes, mut log) = (Vec::new(), Log::default());
         if !records.is_empty() {
             let judged = self.judge(&mut tx, whole, records).await;
             let judged = judged.map_err(|error| self.without_private(error, &[]))?;
             (incoming, refused) = (judged.incoming, judged.refused);
             let landing = self.land(&mut tx, &incoming, (care, pains), known).await;
             match landing.map_err(|error| self.without_private(error, &incoming))? {
-                Landing::Landed { counts: landed, refused: more, changes: done } => {
-                    (counts, changes) = (landed, done);
+                Landing::Landed { counts: landed, refused: more, changes: done, log: decided } => {
+                    (counts, changes, log) = (landed, done, decided);
                     refused.extend(more);
                 }
                 Landing::Doubts(holders) => {
@@ -169,6 +174,7 @@ impl Work<'_> {
         counts.quarantined = refused.len() as u64;
         let freed = self.free(&mut tx, records, &refused).await?;
         self.park(&mut tx, Some(whole), &refused).await?;
+        self.write_log(&mut tx, &log).await?;
         if *progress != self.progress {
             let saved = tx.save_progress(&self.job.name, Stream::Records, progress, self.engine.clock.now()).await;
             saved.map_err(step("saving the watermark"))?;
@@ -186,9 +192,9 @@ impl Work<'_> {
             }
         }
         crash::point(Point::PageCommitted);
-        let changes = self.in_order_of(records, changes, &refused);
+        let changes = self.in_order_of(records, changes, &refused, &log);
         let parked = refused.into_iter().map(|refusal| (refusal.name, refusal.modified)).collect();
-        Ok(Attempt::Committed { counts, parked, freed, changes })
+        Ok(Attempt::Committed { counts, parked, freed, changes, log })
     }
 
     /// Logs what the run comes to with this transaction.

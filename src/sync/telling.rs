@@ -3,16 +3,20 @@
 use std::collections::{HashMap, HashSet};
 
 use indexmap::IndexMap;
+use serde_json::{Map, Value};
 
+use super::conflicts::Log;
 use super::incoming::Refusal;
 use super::run::Work;
 use super::{Error, Event};
 use crate::change::{Action, Change, PRIVATE, Sides, Text, TextRow};
-use crate::conflict::{Held, Incoming, Plan};
+use crate::config::Deletes;
+use crate::conflict::{Conflict, Held, Incoming, LocalRow, Plan, Resolution, Update};
+use crate::ledger::Entry;
 use crate::mapping::{ChildRows, Column};
 use crate::record::Record;
 use crate::row::{Cell, Key, Row};
-use crate::store::{HeldRow, PageTx};
+use crate::store::PageTx;
 
 impl Work<'_> {
     /// Tells what is committed.
@@ -34,8 +38,9 @@ impl Work<'_> {
             return Ok(Vec::new());
         }
         let moves: HashMap<String, &str> = plan.rekeys.iter().map(|(from, to)| (to.text(), from.as_str())).collect();
-        let [inserts, updates, replaced] =
-            [&plan.inserts, &plan.updates, &plan.children].map(|places| places.iter().copied().collect::<HashSet<_>>());
+        let inserts: HashSet<usize> = plan.inserts.iter().copied().collect();
+        let replaced: HashSet<usize> = plan.children.iter().copied().collect();
+        let updates: HashMap<usize, &Update> = plan.updates.iter().map(|update| (update.at, update)).collect();
         let mut changes: Vec<Change> = Vec::with_capacity(inserts.len() + updates.len());
         let mut parents: Vec<Parent<'_>> = Vec::with_capacity(replaced.len());
         for (at, record) in incoming.iter().enumerate() {
@@ -43,19 +48,23 @@ impl Work<'_> {
             let from = moves.get(&key).copied();
             let local = held.rows.get(from.unwrap_or(&key));
             let is_marked = local.is_some_and(|local| local.is_marked);
-            let action = match (inserts.contains(&at), updates.contains(&at), replaced.contains(&at)) {
+            let update = updates.get(&at);
+            let action = match (inserts.contains(&at), update, replaced.contains(&at)) {
                 (true, _, _) => Action::Insert,
-                (false, true, _) if from.is_some() => Action::Move,
-                (false, true, _) if is_marked => Action::Restore,
-                (false, true, _) => Action::Update,
-                (false, false, true) => Action::Children,
-                (false, false, false) => continue,
+                (false, Some(_), _) if from.is_some() => Action::Move,
+                (false, Some(_), _) if is_marked => Action::Restore,
+                (false, Some(_), _) => Action::Update,
+                (false, None, true) => Action::Children,
+                (false, None, false) => continue,
             };
             let mut change = self.change(&record.hq_name, &key, action);
-            let before = local.map(|local| &local.row);
-            let after = before.map_or_else(|| record.mapped.row.clone(), |row| self.written(row, &record.mapped.row));
-            if action != Action::Children {
-                change.columns = self.columns(before, Some(&after));
+            let after = match (local, update) {
+                (None, _) => Some(record.mapped.row.clone()),
+                (Some(local), Some(update)) => Some(self.written(&local.row, &record.mapped.row, update)),
+                (Some(_), None) => None,
+            };
+            if let Some(after) = after.filter(|_| action != Action::Children) {
+                change.columns = self.sides(local.map(|local| &local.row), Some(&after));
             }
             if replaced.contains(&at) {
                 let key = from.and_then(|from| self.key(from)).unwrap_or_else(|| record.mapped.key.clone());
@@ -67,11 +76,16 @@ impl Work<'_> {
         Ok(changes)
     }
 
-    /// HQ's columns of a row over the local ones: what an update leaves.
-    fn written(&self, local: &Row, hq: &Row) -> Row {
-        let columns = self.job.mapping.columns().iter().zip(local.iter().zip(hq));
-        columns
-            .map(|(column, (local, hq))| if column.owner.is_hqs() { hq } else { local }.clone())
+    /// What an update leaves of a row: HQ's value in the columns that are written, and its key.
+    fn written(&self, local: &Row, hq: &Row, update: &Update) -> Row {
+        let mapping = &self.job.mapping;
+        let is_written = |at: usize| match &update.columns {
+            Some(columns) => columns.contains(&at),
+            None => mapping.columns().get(at).is_some_and(|column| column.owner.is_hqs()),
+        };
+        let cells = local.iter().zip(hq).enumerate();
+        cells
+            .map(|(at, (local, hq))| if is_written(at) || mapping.key().contains(&at) { hq } else { local }.clone())
             .collect()
     }
 
@@ -93,28 +107,59 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// The rows that go, by HQ's names and their keys' texts.
-    pub(super) fn going(&self, names: &[(&str, &str)], rows: &HashMap<String, HeldRow>, action: Action) -> Vec<Change> {
-        if !self.engine.tells_changes {
-            return Vec::new();
-        }
-        let gone = |(name, key): &(&str, &str)| {
-            let row = rows.get(*key)?;
-            let mut change = self.change(name, key, action);
-            if action == Action::Delete {
-                change.columns = self.columns(Some(&row.row), None);
-            }
-            Some(change)
+    /// The row of a record that is gone at HQ, as it goes.
+    pub(super) fn going(&self, entry: &Entry, local: &LocalRow) -> Option<Change> {
+        let action = match self.job.deletes {
+            Deletes::Delete => Action::Delete,
+            Deletes::Mark => Action::Mark,
+            Deletes::Keep => return None,
         };
-        names.iter().filter_map(gone).collect()
+        self.engine.tells_changes.then(|| {
+            let mut change = self.change(&entry.hq_name, &entry.local_key, action);
+            if action == Action::Delete {
+                change.columns = self.sides(Some(&local.row), None);
+            }
+            change
+        })
     }
 
-    /// A page's changes and what it parked, in the order of its records: the same wherever the page began.
-    pub(super) fn in_order_of(&self, records: &[Record<'_>], changes: Vec<Change>, refused: &[Refusal]) -> Vec<Change> {
-        let mut changes: Vec<Change> = changes.into_iter().chain(self.parked_changes(refused)).collect();
+    /// A page's changes, what it parked and what was decided, in the order of its records: the same wherever the page
+    /// began.
+    pub(super) fn in_order_of(
+        &self,
+        records: &[Record<'_>],
+        changes: Vec<Change>,
+        refused: &[Refusal],
+        log: &Log,
+    ) -> Vec<Change> {
+        let mut changes = self.with_decisions(changes, log);
+        changes.extend(self.parked_changes(refused));
         if !changes.is_empty() {
             let places: HashMap<&str, usize> = records.iter().map(|record| record.name()).zip(0..).collect();
             changes.sort_by_key(|change| places.get(change.name.as_str()).copied());
+        }
+        changes
+    }
+
+    /// Adds what was decided between HQ and the outlet: to the change that comes of it, or as one of its own.
+    pub(super) fn with_decisions(&self, mut changes: Vec<Change>, log: &Log) -> Vec<Change> {
+        if !self.engine.tells_changes || log.lines.is_empty() {
+            return changes;
+        }
+        let mut places: HashMap<String, usize> = changes.iter().map(|change| change.name.clone()).zip(0..).collect();
+        for line in &log.lines {
+            let place = *places.entry(line.name.clone()).or_insert_with(|| {
+                let action = if line.resolution.is_none() { Action::Conflict } else { Action::Keep };
+                changes.push(self.change(&line.name, &line.local_key, action));
+                changes.len() - 1
+            });
+            if let Some(change) = changes.get_mut(place) {
+                let why = decision(line);
+                change.reason = Some(match change.reason.take() {
+                    Some(reason) => format!("{reason}; {why}"),
+                    None => why,
+                });
+            }
         }
         changes
     }
@@ -137,7 +182,7 @@ impl Work<'_> {
     }
 
     /// The columns whose values differ; all of them where one side has no row.
-    fn columns(&self, before: Option<&Row>, after: Option<&Row>) -> IndexMap<String, Sides<Text>> {
+    fn sides(&self, before: Option<&Row>, after: Option<&Row>) -> IndexMap<String, Sides<Text>> {
         let cell = |row: Option<&Row>, at: usize| row.and_then(|row| row.get(at)).cloned().unwrap_or(Cell::Null);
         let columns = self.job.mapping.columns().iter().enumerate().filter_map(|(at, column)| {
             let (before_cell, after_cell) = (cell(before, at), cell(after, at));
@@ -149,6 +194,15 @@ impl Work<'_> {
         });
         columns.collect()
     }
+}
+
+/// `edit of price, title: hq, by newest_wins`.
+fn decision(line: &Conflict) -> String {
+    let side = line.local.as_ref().or(line.hq.as_ref());
+    let columns: Map<String, Value> = side.and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default();
+    let columns: Vec<&str> = columns.keys().map(String::as_str).collect();
+    let end = line.resolution.map_or("waits for a decision", Resolution::word);
+    format!("{} of {}: {end}, by {}", line.kind.word(), columns.join(", "), line.rule.word())
 }
 
 /// A record whose child rows are replaced.

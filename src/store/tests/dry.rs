@@ -39,7 +39,7 @@ async fn what_is_written_is_read_by_the_dry_run_and_by_nobody_else(world: &World
     let table = dry.prepare_wish(&items().wish()).await.unwrap();
     let mut tx = dry.begin().await.unwrap();
     tx.insert(&table, &[&item("a", 1), &item("b", 2)]).await.unwrap();
-    tx.update(&table, &[&item("b", 3)]).await.unwrap();
+    tx.update(&table, &[&item("b", 3)], None).await.unwrap();
     tx.commit().await.unwrap();
     // The second preparation finds the table that the first made.
     let again = dry.prepare_wish(&items().wish()).await.unwrap();
