@@ -50,14 +50,15 @@ pub(super) async fn round(
     output: &Output,
 ) -> anyhow::Result<Exit> {
     let stop = CancellationToken::new();
-    daemon::stop_on_signals(&stop);
     if !telling.is_wanted() {
         let engine = open(config, progress::watcher()).await?;
+        daemon::stop_on_signals(&stop);
         let runs = in_time(&stop, engine.round(order, &stop)).await?;
         engine.store().close().await;
         output.result(&runs, || runs.iter().map(sync::line).collect())?;
         return Ok(Exit::of(runs.iter().map(|run| run.status)));
     }
+    daemon::stop_on_signals(&stop);
     let list = List::new(*output);
     let done = told(config, order, telling, &list, &stop).await;
     list.end(done, telling)
