@@ -246,13 +246,21 @@ fn a_row_removed_here_is_made_again_only_where_the_rule_gives_it_to_hq() {
 }
 
 #[test]
-fn when_a_row_was_edited_is_read_as_the_databases_print_it() {
-    for text in
-        ["2024-05-05 10:00:00", "2024-05-05T10:00:00Z", "2024-05-05 10:00:00.000000+00", " 2024-05-05 10:00:00 "]
-    {
-        assert!(matches!(Edited::read(Some(text)), Edited::At(_)), "{text}");
+fn when_a_row_was_edited_is_read_as_the_outlets_programs_write_it() {
+    let ten = Edited::At(Stamp::parse("2024-05-05 10:00:00").unwrap().moment());
+    for text in [
+        "2024-05-05 10:00:00",
+        "2024-05-05T10:00:00Z",
+        "2024-05-05 10:00:00.000000+00",
+        " 2024-05-05 10:00:00 ",
+        "2024-05-05 15:30:00+05:30",
+        "2024-05-05T15:30:00.000+0530",
+        "1714903200",
+        "1714903200000",
+    ] {
+        assert_eq!(Edited::read(Some(text)), ten, "{text}");
     }
     assert!(matches!(Edited::read(Some("2024-05-05")), Edited::At(_)));
     assert_eq!([Edited::read(None), Edited::read(Some(" "))], [Edited::Never, Edited::Never]);
-    assert_eq!(Edited::read(Some("1714903200")), Edited::Unreadable("1714903200".to_owned()));
+    assert_eq!(Edited::read(Some("yesterday")), Edited::Unreadable("yesterday".to_owned()));
 }
