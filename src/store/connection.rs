@@ -281,9 +281,7 @@ impl Connection {
     /// Opens a transaction. On SQLite it takes the write lock at once, as one that asks for it later is refused
     /// without waiting.
     pub(super) async fn begin(&mut self) -> Result<(), Error> {
-        if let Some(turns) = self.turns.clone()
-            && let Driver::Sqlite(connection) = self.driver()
-        {
+        if let (Some(turns), Hold::Own(Driver::Sqlite(connection))) = (&self.turns, &mut self.hold) {
             turns.wait().await;
             turns.bound_wal(connection).await?;
         }

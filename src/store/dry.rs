@@ -148,8 +148,9 @@ impl Dry {
 const BEGIN_POSTGRES: [&str; 2] = ["SET idle_in_transaction_session_timeout = '1h'", "BEGIN"];
 
 /// Without autocommit, what follows a transaction that was lost in a deadlock is not kept either.
-const BEGIN_MYSQL: [&str; 3] = [
+const BEGIN_MYSQL: [&str; 4] = [
     "SET SESSION autocommit = 0",
+    "SET SESSION wait_timeout = GREATEST(@@SESSION.wait_timeout, 3600)",
     "SET @milkrun_dry_run = 1 /*M!100300 , SESSION idle_transaction_timeout = 3600 */",
     "START TRANSACTION",
 ];
