@@ -264,3 +264,15 @@ fn when_a_row_was_edited_is_read_as_the_outlets_programs_write_it() {
     assert_eq!([Edited::read(None), Edited::read(Some(" "))], [Edited::Never, Edited::Never]);
     assert_eq!(Edited::read(Some("yesterday")), Edited::Unreadable("yesterday".to_owned()));
 }
+
+#[test]
+fn other_child_rows_alone_are_no_child_rows_of_a_row_that_was_removed_here() {
+    let record = Incoming { children: vec![vec![vec![Cell::Int(1)]]], children_hash: 8, ..incoming("A", 1, 80) };
+    let base = Entry { children_hash: 7, ..entry("A", 1, 80) };
+    for (rule, inserts, children) in [(Rule::HqWins, vec![0], vec![0]), (Rule::LocalWins, vec![], vec![])] {
+        let (columns, rules) = (columns(), Rules { job: rule, ..Rules::default() });
+        let terms = Terms { columns: &columns, key: &[0], rules: &rules, care: Care::News };
+        let planned = super::plan(std::slice::from_ref(&record), &held(std::slice::from_ref(&base), &[]), &terms);
+        assert_eq!((planned.inserts, planned.children), (inserts, children), "{rule:?}");
+    }
+}
