@@ -10,6 +10,7 @@ mod log;
 mod output;
 mod progress;
 mod quarantine;
+mod reconcile;
 mod run;
 mod runs;
 mod status;
@@ -78,6 +79,8 @@ enum Command {
     Run,
     /// Sync now: all jobs, or those named
     Sync(sync::Options),
+    /// Compare all of HQ with all of the outlet, and repair
+    Reconcile(reconcile::Options),
     /// Show how the jobs stand
     Status,
     /// Show the run log
@@ -156,6 +159,7 @@ async fn dispatch(command: &Command, global: &Global, output: &Output) -> anyhow
         Command::Check(options) => check::run(options, &global.config, output).await,
         Command::Run => run::run(&global.config).await,
         Command::Sync(options) => sync::run(options, &global.config, output).await,
+        Command::Reconcile(options) => reconcile::run(options, &global.config, output).await,
         Command::Status => status::run(&global.config, output).await,
         Command::Runs(options) => runs::run(options, &global.config, output).await,
         Command::Quarantine(action) => quarantine::run(action, &global.config, output).await,

@@ -156,6 +156,7 @@ async fn kept(engine: &Arc<Engine>, look: Look, ends: Ends, stop: &CancellationT
     let (running, report, told_to_stop) = (Arc::clone(engine), ends.report, stop.clone());
     let outlet = Outlet {
         schedules: Schedule::all(engine.config()),
+        reconciles: Schedule::reconciles(engine.config()),
         retries: look.retries,
         snapshot: look.snapshot,
         round: move |jobs, trigger| {
@@ -214,7 +215,8 @@ async fn look(config: &Config, store: &Store, now: DateTime<Utc>) -> Result<Look
     let mut retries = Retries::of(config);
     let parked = store.count_parked().await.map_err(trouble("counting the quarantine"))?;
     let mut jobs = Vec::with_capacity(config.jobs.len());
-    for (at, (job, schedule)) in config.jobs.iter().zip(Schedule::all(config)).enumerate() {
+    let schedules = Schedule::all(config).into_iter().zip(Schedule::reconciles(config));
+    for (at, (job, (schedule, reconcile))) in config.jobs.iter().zip(schedules).enumerate() {
         let last = store.last_runs(&job.name).await.map_err(trouble("reading the run log"))?;
         let (last_run, last_ok) = match last {
             Some(LastRuns { mut latest, good }) => {
@@ -228,17 +230,24 @@ async fn look(config: &Config, store: &Store, now: DateTime<Utc>) -> Result<Look
         }
         let parked = parked.get(&job.name).copied().unwrap_or_default();
         let rows = store.count_entries(&job.name).await.map_err(trouble("counting the ledger"))?;
+        let reconciled = store.reconciled(&job.name).await.map_err(trouble("reading what reconciles came to"))?;
+        let zone = config.site.time_zone;
+        let sentence = reconciled.as_ref().map(|reconciled| reconciled.sentence(&job.name, zone, now));
+        let status = Status::of(last_run.as_ref(), last_ok, parked, &schedule, now);
         jobs.push(JobSnapshot {
             name: job.name.clone(),
             doctype: job.doctype.clone(),
             table: job.table.clone(),
             schedule: job.schedule.text.clone(),
-            status: Status::of(last_run.as_ref(), last_ok, parked, &schedule, now),
+            status: status.after(reconciled.as_ref()),
             last_run,
             last_ok,
             next_run: schedule.next(now),
             rows: Some(rows),
             parked,
+            next_reconcile: reconcile.and_then(|schedule| schedule.next(now)),
+            reconciled,
+            sentence,
         });
     }
     for (at, job) in jobs.iter_mut().enumerate() {
@@ -281,7 +290,18 @@ async fn round(
     trigger: Trigger,
     stop: CancellationToken,
 ) -> Outcome {
-    let order = Order { jobs, mode: Mode::Changes, trigger, has_confirmed_deletes: false };
+    let mode = match trigger {
+        Trigger::Reconcile => Mode::Reconcile { all_values: false, has_confirmed_restore: false },
+        Trigger::Schedule
+        | Trigger::Start
+        | Trigger::Retry
+        | Trigger::Sync
+        | Trigger::Full
+        | Trigger::Since
+        | Trigger::Name
+        | Trigger::Quarantine => Mode::Changes,
+    };
+    let order = Order { jobs, mode, trigger, has_confirmed_deletes: false };
     let Err(error) = engine.round(&order, &stop).await else { return Outcome::Calm };
     let (concern, status) = (error.concern(), error.status());
     let config = engine.config();

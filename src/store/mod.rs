@@ -23,7 +23,9 @@ mod lookups;
 mod migrate;
 mod mysql;
 mod postgres;
+mod presence;
 mod quarantine;
+mod reconciles;
 mod rows;
 mod runs;
 mod sql;
@@ -40,6 +42,7 @@ mod tests;
 
 pub use error::Error;
 pub use lease::Lease;
+pub use reconciles::{Standing, Trace};
 pub use rows::HeldRow;
 pub use runs::{ABANDONED, Keep, LastRuns};
 pub use table::Table;

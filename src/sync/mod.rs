@@ -13,6 +13,7 @@
 //! | `landing.rs` | the mapped ones into their tables |
 //! | `quarantine.rs` | those that could not be mapped or written |
 //! | `gone.rs` | records that are gone at HQ |
+//! | `reconcile/` | all of HQ compared with all of the outlet, and repaired |
 //! | `said.rs` | what was said already and is still so |
 //! | `tidy.rs` | keeping the run log short |
 
@@ -27,6 +28,7 @@ mod pass;
 mod poll;
 mod private;
 mod quarantine;
+mod reconcile;
 mod rewind;
 mod round;
 mod run;
@@ -62,6 +64,13 @@ pub enum Mode {
     Names(Vec<String>),
     /// These records of the quarantine, tried again.
     Parked(Vec<String>),
+    /// What changed since the watermark; then all of HQ is compared with all of the outlet, and repaired.
+    Reconcile {
+        /// Compare all values, whatever number of requests that takes.
+        all_values: bool,
+        /// HQ went back in time, and is to be taken as it is now.
+        has_confirmed_restore: bool,
+    },
 }
 
 /// What may interest whoever watches a run.

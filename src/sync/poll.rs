@@ -14,7 +14,7 @@ use crate::conflict::Care;
 use crate::record::{Mark, Page, Stamp};
 use crate::source;
 use crate::source::frappe::Fetched;
-use crate::watermark::Watermark;
+use crate::watermark::{Clocks, Watermark};
 
 /// Names and stamps asked for in one request, at least and at most: up to 3 MB, 10 seconds on a line of 2 Mbit/s.
 pub(super) const LISTING_SIZE: (usize, usize) = (100, 50_000);
@@ -52,8 +52,37 @@ pub(super) struct Fate {
     pub(super) asked: usize,
 }
 
+/// A poll that has read everything, and let go of nothing yet.
+#[derive(Debug)]
+pub(super) struct Read {
+    /// The watermark it began with.
+    begun: Watermark,
+    started: Clocks,
+    /// A stamp that HQ had given out when the first answer came.
+    newest: Option<Stamp>,
+    /// Records that the ledger holds and that no longer match the filters.
+    leavers: Vec<(String, Stamp)>,
+}
+
 impl Work<'_> {
     pub(super) async fn poll(&mut self) -> Result<(), Error> {
+        let mut read = self.read_changes().await?;
+        self.retire_leavers(std::mem::take(&mut read.leavers)).await?;
+        self.end_poll(&read).await
+    }
+
+    /// Lets the watermark settle after a poll whose leavers were seen to.
+    pub(super) async fn end_poll(&mut self, read: &Read) -> Result<(), Error> {
+        let Read { begun, started, newest, leavers: _ } = read;
+        self.progress.watermark = self.progress.watermark.settle(begun, *started, newest.as_ref(), self.job.overlap);
+        if self.from_the_future > 0 {
+            self.doubt_zone();
+        }
+        self.save_progress().await
+    }
+
+    /// Applies all that changed since the watermark.
+    pub(super) async fn read_changes(&mut self) -> Result<Read, Error> {
         let at_start = self.progress.watermark.clone();
         let mut first = self.listing(at_start.settled.as_ref()).await?;
         self.engine.say_apart(first.read);
@@ -67,12 +96,7 @@ impl Work<'_> {
         self.progress.watermark = begun.clone();
         let mut leavers = Vec::new();
         let newest = self.read_from(begun.settled.clone(), first, Care::News, &mut leavers).await?;
-        self.retire_leavers(leavers).await?;
-        self.progress.watermark = self.progress.watermark.settle(&begun, started, newest.as_ref(), self.job.overlap);
-        if self.from_the_future > 0 {
-            self.doubt_zone();
-        }
-        self.save_progress().await
+        Ok(Read { begun, started, newest, leavers })
     }
 
     /// `--since`: reads again what HQ stamped at or after `stamp`. The watermark keeps its claim.
@@ -112,7 +136,7 @@ impl Work<'_> {
     }
 
     /// Lets the rows of records go that left the filters, and remembers that they are outside at this stamp.
-    async fn retire_leavers(&mut self, leavers: Vec<(String, Stamp)>) -> Result<(), Error> {
+    pub(super) async fn retire_leavers(&mut self, leavers: Vec<(String, Stamp)>) -> Result<(), Error> {
         let names: Vec<String> = leavers.iter().map(|(name, _)| name.clone()).collect();
         self.retire(&names).await?;
         self.forget_parked(&names.iter().map(String::as_str).collect::<Vec<_>>()).await?;
@@ -163,7 +187,11 @@ impl Work<'_> {
         leavers: &mut Vec<(String, Stamp)>,
     ) -> Result<(), Error> {
         let marks = listing.page.marks();
-        let news = self.news_among(marks, care).await?;
+        let mut news = self.news_among(marks, care).await?;
+        let unknown: Vec<&Mark> = news.iter().filter(|news| !news.is_ours).map(|news| news.mark).collect();
+        if self.recognise_renamed(&unknown, marks).await? {
+            news = self.news_among(marks, care).await?;
+        }
         let mut rest = news.as_slice();
         while !rest.is_empty() {
             self.go_on()?;
@@ -190,7 +218,9 @@ impl Work<'_> {
                 let is_ours = known.is_some_and(|known| known.present.is_some());
                 let is_parked = self.parked.get(&mark.name) == Some(&mark.modified);
                 let is_old = is_parked || known.is_some_and(|known| known.covers(&mark.modified));
-                if care == Care::Repair || !is_old {
+                // What is new here and may have been renamed is the reconcile's own to see to.
+                let is_left = self.is_reconcile && !is_ours;
+                if (care == Care::Repair || !is_old) && !is_left {
                     news.push(News { mark, is_ours });
                 }
             }
@@ -300,6 +330,6 @@ fn absent_from<'n>(page: &Page, names: &[&'n str]) -> Vec<&'n str> {
 
 /// Whether a list may have been cut by a server or proxy with a page limit of its own: such limits are round numbers.
 /// One more request then tells; a list of another length has come to its end.
-fn may_be_cut(len: usize) -> bool {
+pub(super) fn may_be_cut(len: usize) -> bool {
     len >= 20 && len.is_multiple_of(10)
 }

@@ -30,7 +30,8 @@ impl Work<'_> {
             | Error::Shared(_)
             | Error::TooManyParked { .. }
             | Error::TooManyGone { .. }
-            | Error::Vanished(_)
+            | Error::Hidden { .. }
+            | Error::Vanished { .. }
             | Error::NotAtHq(_)
             | Error::OutsideFilters(_)
             | Error::AheadOfHq(_)

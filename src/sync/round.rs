@@ -32,7 +32,9 @@ impl Engine {
         let jobs = self.in_order(&order.jobs);
         let meter = Meter::default();
         let tombstones = match order.mode {
-            Mode::Changes | Mode::Full => unless_stopped(stop, self.tombstones(&jobs, &meter)).await,
+            Mode::Changes | Mode::Full | Mode::Reconcile { .. } => {
+                unless_stopped(stop, self.tombstones(&jobs, &meter)).await
+            }
             Mode::Since(_) | Mode::Names(_) | Mode::Parked(_) => Ok(Tombstones::none()),
         };
         // HQ's trouble with the tombstones is every job's trouble; each says so in its own run.

@@ -32,6 +32,8 @@ pub(super) struct Work<'e> {
     pub(super) stop: &'e CancellationToken,
     pub(super) started: DateTime<Utc>,
     pub(super) has_confirmed_deletes: bool,
+    /// All of HQ is compared with all of the outlet.
+    pub(super) is_reconcile: bool,
     /// How far the job has come; what is saved with each page.
     pub(super) progress: Progress,
     pub(super) counts: Counts,
@@ -136,7 +138,7 @@ impl Engine {
         // need it; they may even be what lets the deletes go through.
         let is_refused = |error: &Error| matches!(error, Error::Store { cause: store::Error::Refused { .. }, .. });
         let is_complete = match &outcome {
-            Ok(()) | Err(Error::TooManyGone { .. }) => true,
+            Ok(()) | Err(Error::TooManyGone { .. } | Error::Hidden { .. }) => true,
             Err(error) => is_refused(error),
         };
         Ok((run, is_complete))
@@ -173,6 +175,7 @@ impl Engine {
             stop,
             started: self.clock.now(),
             has_confirmed_deletes: order.has_confirmed_deletes,
+            is_reconcile: matches!(order.mode, Mode::Reconcile { .. }),
             progress,
             counts: Counts::default(),
             parked: HashMap::new(),
@@ -227,12 +230,13 @@ impl Work<'_> {
                 self.poll_after_pass().await?;
                 undecided
             }
+            Mode::Reconcile { all_values, .. } => Box::pin(self.reconcile(*all_values, tombstones, parked)).await,
             Mode::Changes => {
                 self.learn_zone().await?;
                 let buried = self.bury(tombstones).await;
                 let undecided = undecided(buried)?;
                 self.retry_due(parked).await?;
-                if self.progress.pass.is_none() && self.progress.mapping == Some(self.fingerprint()) {
+                if self.is_loaded() {
                     self.poll().await?;
                 } else {
                     self.pass(false).await?;
@@ -241,6 +245,11 @@ impl Work<'_> {
                 undecided
             }
         }
+    }
+
+    /// Whether everything has been read once, by the mapping in force.
+    pub(super) fn is_loaded(&self) -> bool {
+        self.progress.pass.is_none() && self.progress.mapping == Some(self.fingerprint())
     }
 
     /// With filters a pass is blind to what left them; a poll from where the last one settled is not.

@@ -3,8 +3,11 @@
 //! Every list names its order, as Frappe has none by itself (recording 101), and goes by keyset, never by offset
 //! (recordings 301-304).
 
+mod compare;
 mod decode;
 mod query;
+
+pub use compare::Remark;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
