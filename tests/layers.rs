@@ -68,6 +68,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "source",
             "store",
             "config",
+            "conflict",
             "mapping",
             "clock",
             "quarantine",

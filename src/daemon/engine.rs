@@ -1,5 +1,6 @@
 //! The daemon's side of the engine: it is opened, rounds are run by it, the jobs' state is read from its database.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -165,7 +166,7 @@ async fn kept(engine: &Arc<Engine>, look: Look, ends: Ends, stop: &CancellationT
         ended: ends.ended,
         clock: engine.clock().clone(),
     };
-    outlet.keep(stop).await
+    Box::pin(outlet.keep(stop)).await
 }
 
 /// What the status page shows: the engine, or why there is none yet.
@@ -214,6 +215,7 @@ struct Look {
 async fn look(config: &Config, store: &Store, now: DateTime<Utc>) -> Result<Look, Error> {
     let mut retries = Retries::of(config);
     let parked = store.count_parked().await.map_err(trouble("counting the quarantine"))?;
+    let conflicts = store.count_conflicts().await.map_err(trouble("counting the conflicts"))?;
     let mut jobs = Vec::with_capacity(config.jobs.len());
     let schedules = Schedule::all(config).into_iter().zip(Schedule::reconciles(config));
     for (at, (job, (schedule, reconcile))) in config.jobs.iter().zip(schedules).enumerate() {
@@ -228,12 +230,13 @@ async fn look(config: &Config, store: &Store, now: DateTime<Utc>) -> Result<Look
         if let Some(last_run) = &last_run {
             retries.stands(at, standing(last_run, store).await?);
         }
-        let parked = parked.get(&job.name).copied().unwrap_or_default();
+        let count = |counts: &HashMap<String, u64>| counts.get(&job.name).copied().unwrap_or_default();
+        let (parked, conflicts) = (count(&parked), count(&conflicts));
         let rows = store.count_entries(&job.name).await.map_err(trouble("counting the ledger"))?;
         let reconciled = store.reconciled(&job.name).await.map_err(trouble("reading what reconciles came to"))?;
         let zone = config.site.time_zone;
         let sentence = reconciled.as_ref().map(|reconciled| reconciled.sentence(&job.name, zone, now));
-        let status = Status::of(last_run.as_ref(), last_ok, parked, &schedule, now);
+        let status = Status::of(last_run.as_ref(), last_ok, (parked, conflicts), &schedule, now);
         jobs.push(JobSnapshot {
             name: job.name.clone(),
             doctype: job.doctype.clone(),
@@ -248,6 +251,7 @@ async fn look(config: &Config, store: &Store, now: DateTime<Utc>) -> Result<Look
             next_reconcile: reconcile.and_then(|schedule| schedule.next(now)),
             reconciled,
             sentence,
+            conflicts,
         });
     }
     for (at, job) in jobs.iter_mut().enumerate() {

@@ -148,6 +148,7 @@ mod tests {
             next_reconcile: None,
             reconciled: None,
             sentence: None,
+            conflicts: 0,
         }
     }
 

@@ -210,7 +210,7 @@ impl Board {
             return (Vec::new(), Trigger::Schedule);
         }
         let free = self.due.iter().filter(|(job, _)| !self.is_running(**job));
-        let (reconciles, mut free): (Vec<(usize, Due)>, Vec<(usize, Due)>) =
+        let (reconciles, mut free): (Vec<_>, Vec<_>) =
             free.map(|(job, why)| (*job, *why)).partition(|(_, why)| *why == Due::Reconcile);
         // Runs that are due go first, and reconciles one by one.
         if free.is_empty() && self.reconciling.is_none() {

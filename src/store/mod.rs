@@ -12,6 +12,7 @@ mod bind;
 mod catalog;
 mod check;
 mod children;
+mod conflicts;
 mod connection;
 mod create;
 mod declared;
@@ -28,6 +29,7 @@ mod quarantine;
 mod reconciles;
 mod rows;
 mod runs;
+mod spelling;
 mod sql;
 mod sqlite;
 mod table;
@@ -40,6 +42,7 @@ mod watermarks;
 #[cfg(test)]
 mod tests;
 
+pub use conflicts::Wanted as WantedConflicts;
 pub use error::Error;
 pub use lease::Lease;
 pub use reconciles::{Standing, Trace};

@@ -174,7 +174,7 @@ impl PageTx {
         save(&mut self.connection, job, &["report"], &[Some(&report)]).await
     }
 
-    /// Gives records of the ledger another name, as HQ renamed them; each keeps the key of its row, and will be news at
+    /// Gives records of the ledger, and what waits for a decision, another name, as HQ renamed them; each keeps the key of its row, and will be news at
     /// any stamp until it is read under its new name.
     ///
     /// # Errors
@@ -189,6 +189,11 @@ impl PageTx {
             let binds = vec![Bind::text(never.as_str()), Bind::text(job), Bind::text(old)];
             self.connection.execute(sql, binds).await?;
             let sql = self.connection.sql("UPDATE milkrun_ledger SET hq_name = ? WHERE job = ? AND hq_name = ?");
+            let binds = vec![Bind::text(new), Bind::text(job), Bind::text(old)];
+            self.connection.execute(sql, binds).await?;
+            let sql = self
+                .connection
+                .sql("UPDATE milkrun_conflicts SET hq_name = ? WHERE job = ? AND hq_name = ? AND resolved_at IS NULL");
             let binds = vec![Bind::text(new), Bind::text(job), Bind::text(old)];
             self.connection.execute(sql, binds).await?;
         }

@@ -143,6 +143,7 @@ mod tests {
             reconciled: None,
             sentence: None,
             parked: 3,
+            conflicts: 2,
         };
         let refused = Run {
             error: Some("no permission for <script>alert(1)</script>".to_owned()),
@@ -160,6 +161,7 @@ mod tests {
             reconciled: None,
             sentence: None,
             parked: 0,
+            conflicts: 0,
             ..items.clone()
         };
         let now = at("2027-01-01T00:02:00Z");

@@ -26,6 +26,7 @@ use self::missing::Missing;
 use self::walk::Walk;
 use super::gone::{Burial, Tombstones};
 use super::page::Step;
+use super::retire::Gone;
 use super::run::Work;
 use super::{Error, poll};
 use crate::conflict::Care;
@@ -52,6 +53,7 @@ impl Work<'_> {
         // All ways in which a row can go are judged together: nothing is let go of before the end.
         let burial = self.read_tombstones(tombstones).await?;
         self.retry_due(parked).await?;
+        self.reconsider().await?;
         if !self.is_loaded() {
             self.pass(false).await?;
         }
@@ -84,12 +86,16 @@ impl Work<'_> {
         if let Some(error) = unproven {
             return Err((lost, error));
         }
-        let names: Vec<String> = gone.into_iter().chain(outside.iter().map(|(name, _)| name.clone())).collect();
-        let undecided = names.len() as u64;
+        let told = |name: &String| burial.as_ref().and_then(|burial| burial.gone.get(name).cloned());
+        let gone = gone.into_iter().map(|name| Gone { at: told(&name), name });
+        let left = outside.iter().map(|(name, at)| Gone { name: name.clone(), at: Some(at.clone()) });
+        let gone: Vec<Gone> = gone.chain(left).collect();
+        let names: Vec<&str> = gone.iter().map(|gone| gone.name.as_str()).collect();
+        let undecided = gone.len() as u64;
         let letting_go = async {
-            self.retire(&names).await?;
+            self.retire(&gone).await?;
             walk.repaired.gone += undecided;
-            self.forget_parked(&names.iter().map(String::as_str).collect::<Vec<_>>()).await?;
+            self.forget_parked(&names).await?;
             self.note_absent(&outside).await?;
             if let Some(burial) = burial {
                 self.end_burial(burial).await?;
@@ -153,12 +159,16 @@ impl Work<'_> {
         let entries = self.engine.store.count_entries(&self.job.name).await.map_err(reading())?;
         let parked: Vec<&str> = self.parked.keys().map(String::as_str).collect();
         let known = self.engine.store.known(&self.job.name, &parked).await.map_err(reading())?;
+        // Of those that wait for a decision the ledger may hold none: an insert beside HQ's.
+        let open: Vec<&str> = self.open.keys().map(String::as_str).collect();
+        let opened = self.engine.store.known(&self.job.name, &open).await.map_err(reading())?;
+        let waiting = opened.values().filter(|known| known.present.is_some()).count() as u64;
         let older = known.values().filter(|known| known.present.is_some()).count() as u64;
         let reconciled = Reconciled {
             checked_at: self.engine.clock.now(),
             run: self.run,
-            matching: entries.saturating_sub(undecided + older),
-            total: entries + parked.len() as u64 - older,
+            matching: entries.saturating_sub(undecided + older + waiting),
+            total: entries + (parked.len() as u64 - older) + (open.len() as u64 - waiting),
             // A record that was saved during the walk was compared twice.
             compared: walk.compared.min(entries),
             repaired: walk.repaired,

@@ -10,6 +10,7 @@ use std::collections::{HashMap, HashSet};
 use super::missing::Missing;
 use super::walk::Walk;
 use super::{ASKED_AT_ONCE, Error};
+use crate::conflict::Conflict;
 use crate::record::{Mark, Stamp};
 use crate::row::{Cell, Row};
 use crate::source;
@@ -121,14 +122,20 @@ impl Work<'_> {
         Ok(())
     }
 
-    async fn move_entries(&self, renames: &[Rename]) -> Result<(), Error> {
+    async fn move_entries(&mut self, renames: &[Rename]) -> Result<(), Error> {
         if renames.is_empty() {
             return Ok(());
         }
         let moving = || Error::store("moving the ledger's entries of renamed records");
         let mut tx = self.engine.begin_held(&self.job.name).await?;
         tx.rename_entries(&self.job.name, renames).await.map_err(moving())?;
-        tx.commit().await.map_err(moving())
+        tx.commit().await.map_err(moving())?;
+        for (old, new) in renames {
+            if let Some(conflict) = self.open.remove(old) {
+                self.open.insert(new.clone(), Conflict { name: new.clone(), ..conflict });
+            }
+        }
+        Ok(())
     }
 
     /// The renames that HQ remarked on, back through other names to one that is gone.

@@ -47,7 +47,7 @@ impl Work<'_> {
         let (before, _, _) = self.meter.so_far();
         let children = self.children_of(page, &|_| true).await?;
         walk.spent += self.meter.so_far().0.saturating_sub(before);
-        let differing = self.differing(page, &children).await?;
+        let differing = self.of_other_values(page, &children).await?;
         drop(children);
         walk.compared += page.len() as u64;
         walk.repaired.silent += differing.len() as u64;
@@ -56,7 +56,7 @@ impl Work<'_> {
         self.take(&differing, Care::Repair).await
     }
 
-    async fn differing(&self, page: &Page, children: &[Vec<Page>]) -> Result<Vec<String>, Error> {
+    async fn of_other_values(&self, page: &Page, children: &[Vec<Page>]) -> Result<Vec<String>, Error> {
         let looking = || Error::store("looking up local rows");
         let mapping = &self.job.mapping;
         let lookups = self.engine.store.lookups(&self.table, None, &mapping.wanted(page)).await;

@@ -156,7 +156,8 @@ impl Work<'_> {
             let known = known.map_err(Error::store("reading the ledger"))?;
             for mark in some {
                 let taken = known.get(&mark.name).and_then(|known| known.present.as_ref());
-                let is_parked = self.parked.get(&mark.name) == Some(&mark.modified);
+                let is_parked =
+                    self.parked.get(&mark.name) == Some(&mark.modified) || self.is_waiting(&mark.name, &mark.modified);
                 match taken {
                     Some(stamp) => {
                         walk.digest.add(&mark.name);
