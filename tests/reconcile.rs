@@ -311,3 +311,145 @@ impl Shop {
             .fold(User::new("outlet@hq.example", key, secret), |user, doctype| user.may_read(doctype))
     }
 }
+
+/// The stamp of an item at HQ.
+fn stamp(shop: &Shop, name: &str) -> String {
+    shop.hq.get("Item", name).unwrap()["modified"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn an_hq_that_was_restored_from_a_backup_is_taken_back_only_on_an_operators_word() {
+    let shop = read_shop(Kind::Sqlite, 60);
+    let names: Vec<String> = (0..10).map(|n| format!("ICE-{n:04}")).collect();
+    let stamps: Vec<String> = names.iter().map(|name| stamp(&shop, name)).collect();
+    for name in &names {
+        shop.hq.update("Item", name, json!({"standard_rate": 9})).unwrap();
+    }
+    shop.item("LATER", json!({}));
+    shop.outlet.sync_well(&[]);
+    shop.hq.delete_without_trace("Item", "LATER").unwrap();
+    for (name, stamp) in names.iter().zip(&stamps) {
+        shop.hq.update_with_modified("Item", name, json!({"standard_rate": 80.5}), Some(stamp)).unwrap();
+    }
+    let before = shop.outlet.database.rows("items", &["item_code", "price"], "item_code");
+    for command in ["sync", "reconcile"] {
+        let outcome = shop.outlet.run(&[command, "items"]);
+        let words = ["HQ went back in time", "10 of 11 records", "milkrun reconcile items --confirm-restore"];
+        assert_blocked(&outcome, &words);
+        assert_eq!(shop.outlet.database.rows("items", &["item_code", "price"], "item_code"), before);
+    }
+    let run = reconcile(&shop, &["--confirm-restore"]);
+    assert_eq!(run["reconciled"]["repaired"]["gone"], 1, "{run:#}");
+    shop.assert_in_step();
+    shop.hq.update("Item", "ICE-0001", json!({"standard_rate": 7})).unwrap();
+    shop.outlet.sync_well(&[]);
+    shop.assert_in_step();
+    reconcile(&shop, &[]);
+}
+
+#[test]
+fn stamps_that_were_all_shifted_are_told_by_how_much() {
+    let shop = read_shop(Kind::Sqlite, 20);
+    for name in shop.hq.names("Item") {
+        let moment = chrono::NaiveDateTime::parse_from_str(&stamp(&shop, &name), "%Y-%m-%d %H:%M:%S%.f").unwrap();
+        let shifted = (moment - chrono::TimeDelta::minutes(330)).format("%Y-%m-%d %H:%M:%S%.6f").to_string();
+        shop.hq.update_with_modified("Item", &name, json!({}), Some(&shifted)).unwrap();
+    }
+    let outcome = shop.outlet.run(&["sync", "items"]);
+    assert_blocked(&outcome, &["all stamps were shifted by -05:30", "--confirm-restore"]);
+    reconcile(&shop, &["--confirm-restore"]);
+    shop.assert_in_step();
+    shop.outlet.sync_well(&[]);
+}
+
+#[test]
+fn a_newest_record_that_was_deleted_or_set_back_by_hand_is_no_restore() {
+    let shop = read_shop(Kind::Sqlite, 23);
+    shop.item("LATER", json!({}));
+    shop.outlet.sync_well(&[]);
+    shop.hq.delete_without_trace("Item", "LATER").unwrap();
+    shop.outlet.sync_well(&["items"]);
+    // Asked about once: from then on a poll is one small request again.
+    let idle = shop.outlet.sync_well(&["items"]);
+    assert_eq!(requests(&idle[0]), 2, "tombstones, which are refused, and the poll: {idle:#?}");
+    shop.hq.update("Item", "ICE-0003", json!({"standard_rate": 9})).unwrap();
+    shop.outlet.sync_well(&[]);
+    shop.hq
+        .update_with_modified("Item", "ICE-0003", json!({"standard_rate": 8}), Some("2024-05-05 10:00:00"))
+        .unwrap();
+    shop.outlet.sync_well(&[]);
+    reconcile(&shop, &[]);
+    shop.assert_in_step();
+}
+
+/// Copies the outlet's SQLite file from one name to another.
+fn copy(shop: &Shop, from: &str, to: &str) {
+    for end in ["", "-wal", "-shm"] {
+        std::fs::remove_file(shop.outlet.path(&format!("{to}{end}"))).ok();
+    }
+    std::fs::copy(shop.outlet.path(from), shop.outlet.path(to)).unwrap();
+}
+
+/// The name of the outlet's SQLite file.
+fn file_of(shop: &Shop) -> String {
+    let url = &shop.outlet.database.url;
+    url.rsplit('/').next().unwrap().split('?').next().unwrap().to_owned()
+}
+
+#[test]
+fn an_outlets_database_that_was_restored_from_a_backup_runs_only_on_an_operators_word() {
+    let shop = read_shop(Kind::Sqlite, 30);
+    let file = file_of(&shop);
+    copy(&shop, &file, "backup.db");
+    shop.hq.update("Item", "ICE-0003", json!({"standard_rate": 9})).unwrap();
+    shop.outlet.sync_well(&[]);
+    shop.hq.update_silently("Item", "ICE-0004", json!({"standard_rate": 9})).unwrap();
+    copy(&shop, "backup.db", &file);
+    shop.hq.forget_requests();
+    for command in ["sync", "reconcile"] {
+        let outcome = shop.outlet.run(&[command]);
+        assert_blocked(&outcome, &["restored from a backup", "milkrun sync --confirm-database"]);
+    }
+    assert!(shop.hq.requests().is_empty(), "HQ was asked");
+    shop.outlet.sync_well(&["--confirm-database"]);
+    shop.assert_in_step();
+    shop.outlet.sync_well(&[]);
+}
+
+#[test]
+fn a_copy_of_another_outlets_database_is_recognised_and_a_new_machine_is_not() {
+    let shop = read_shop(Kind::Sqlite, 30);
+    let note = format!("{}.milkrun", file_of(&shop));
+    std::fs::remove_file(shop.outlet.path(&note)).unwrap();
+    shop.outlet.sync_well(&[]);
+    assert!(shop.outlet.path(&note).exists());
+    let config = shop.outlet.config();
+    // The same database under another name is a site that was renamed.
+    shop.outlet.write_config(&config.replace("outlet-042", "outlet-043"));
+    shop.outlet.sync_well(&[]);
+    std::fs::remove_file(shop.outlet.path(&note)).unwrap();
+    shop.outlet.write_config(&config);
+    let outcome = shop.outlet.run(&["sync"]);
+    assert_blocked(&outcome, &["that of site \"outlet-043\"", "milkrun sync --confirm-database"]);
+    shop.outlet.sync_well(&["--confirm-database"]);
+    shop.outlet.sync_well(&[]);
+    shop.assert_in_step();
+}
+
+#[test]
+fn a_process_that_dies_or_a_folder_that_takes_no_file_raises_no_alarm() {
+    let shop = read_shop(Kind::Sqlite, 250);
+    for point in ["lease_taken:1", "run_done:1", "run_ended:2"] {
+        assert_eq!(shop.outlet.run_with(&[("MILKRUN_CRASH_AT", point)], &["sync"]).code, -1);
+    }
+    shop.outlet.sync_well(&[]);
+    // A note that is no file, and one that no process can read.
+    let note = shop.outlet.path(&format!("{}.milkrun", file_of(&shop)));
+    std::fs::write(&note, "{").unwrap();
+    shop.outlet.sync_well(&[]);
+    std::fs::remove_file(&note).unwrap();
+    std::fs::create_dir(&note).unwrap();
+    let outcome = shop.outlet.run(&["sync"]);
+    assert_eq!(outcome.code, 0, "{outcome}");
+    assert_eq!(outcome.stderr.matches("cannot be kept here").count(), 1, "{outcome}");
+}

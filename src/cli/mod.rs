@@ -188,6 +188,11 @@ async fn open(config: &Arc<Config>, watcher: Watcher) -> anyhow::Result<Engine> 
     Ok(Engine::open(Arc::clone(config), Clock::system(), watcher).await?)
 }
 
+/// As [`open`], by a process that runs jobs: it looks whether the database is the one of last time.
+async fn open_to_run(config: &Arc<Config>, path: &Path, watcher: Watcher) -> anyhow::Result<Engine> {
+    Ok(open(config, watcher).await?.guarded(path))
+}
+
 /// How long a page that is being written has to come to its end once milkrun is told to stop.
 const GRACE: std::time::Duration = std::time::Duration::from_secs(8);
 

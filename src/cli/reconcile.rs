@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::output::Output;
 use super::sync::line;
-use super::{Exit, chosen, load, open, progress};
+use super::{Exit, chosen, load, open_to_run, progress};
 use crate::daemon;
 use crate::reconciled::Reconciled;
 use crate::run::{Run, Trigger};
@@ -39,9 +39,10 @@ struct Told {
 }
 
 pub(super) async fn run(options: &Options, config: &Path, output: &Output) -> anyhow::Result<Exit> {
-    let config = load(config)?;
+    let path = config;
+    let config = load(path)?;
     let jobs = chosen(&config, &options.jobs)?;
-    let engine = open(&config, progress::watcher()).await?;
+    let engine = open_to_run(&config, path, progress::watcher()).await?;
     let stop = CancellationToken::new();
     daemon::stop_on_signals(&stop);
     let mode = Mode::Reconcile { all_values: options.values, has_confirmed_restore: options.confirm_restore };

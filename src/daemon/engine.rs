@@ -1,6 +1,7 @@
 //! The daemon's side of the engine: it is opened, rounds are run by it, the jobs' state is read from its database.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -74,19 +75,22 @@ fn outcome(status: run::Status, concern: Option<Concern>) -> Outcome {
     }
 }
 
-/// The daemon: waits for the local database where it must, and keeps the outlet in step until SIGTERM or SIGINT.
+/// The daemon of the configuration in the file `path`: waits for the local database where it must, and keeps the outlet in step until SIGTERM or SIGINT.
 ///
 /// # Errors
 /// The status page's address is taken, or the local database needs a person. What goes wrong later is logged.
-pub async fn run(config: Arc<Config>) -> anyhow::Result<()> {
+pub async fn run(config: Arc<Config>, path: &Path) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     stop_on_signals(&stop);
     let (watcher, ends) = Ends::heard(&config, Arc::new(|_event| {}));
     let clock = Clock::system();
     let shown = Shown::default();
     let page = Page::open(config.daemon.listen, shown.read(), Arc::clone(&ends.totals), &stop).await?;
-    let opening = || Engine::open(Arc::clone(&config), clock.clone(), Arc::clone(&watcher));
-    match opened(opening, &shown, &stop).await {
+    let opening = || async {
+        let opened = Engine::open(Arc::clone(&config), clock.clone(), Arc::clone(&watcher)).await;
+        opened.map(|engine| engine.guarded(path))
+    };
+    match Box::pin(opened(opening, &shown, &stop)).await {
         Ok(Some((engine, look))) => {
             kept(&engine, look, ends, &stop).await?;
             page.close().await;
@@ -109,7 +113,7 @@ pub async fn run_until(engine: Arc<Engine>, ends: Ends, stop: CancellationToken)
     shown.set(Ok(Arc::clone(&engine)));
     let page = Page::open(engine.config().daemon.listen, shown.read(), Arc::clone(&ends.totals), &stop).await?;
     let look = look(engine.config(), engine.store(), engine.clock().now()).await?;
-    kept(&engine, look, ends, &stop).await?;
+    Box::pin(kept(&engine, look, ends, &stop)).await?;
     page.close().await;
     Ok(())
 }

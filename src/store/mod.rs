@@ -17,6 +17,7 @@ mod connection;
 mod create;
 mod declared;
 mod error;
+mod instance;
 mod lease;
 mod ledger;
 mod line;
@@ -44,6 +45,7 @@ mod tests;
 
 pub use conflicts::Wanted as WantedConflicts;
 pub use error::Error;
+pub use instance::{Instance, file_of};
 pub use lease::Lease;
 pub use reconciles::{Standing, Trace};
 pub use rows::HeldRow;

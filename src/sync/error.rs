@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
+use super::instance::Foreign;
+use super::restored::Setback;
 use crate::quarantine::LIMIT;
 use crate::record::Stamp;
 use crate::retry::Retry;
@@ -76,6 +78,12 @@ pub enum Error {
         /// The job.
         job: String,
     },
+    /// HQ's newest stamp is lower than what was seen, and HQ shows older versions than were taken.
+    #[error(transparent)]
+    WentBack(Box<Setback>),
+    /// The outlet's database is not the one of last time.
+    #[error(transparent)]
+    Foreign(Foreign),
     /// A whole reading met no record although rows came from HQ before: a fault or a lost permission, more likely than
     /// an HQ that was emptied without a trace.
     #[error("HQ shows none of the {entries} records that it gave before; nothing was deleted")]
@@ -177,9 +185,12 @@ impl Error {
             Self::Source { cause, .. } => by_retry(cause.retry()),
             Self::Store { cause, .. } => by_retry(cause.retry()),
             Self::Shared(error) => error.status(),
-            Self::TooManyParked { .. } | Self::TooManyGone { .. } | Self::Hidden { .. } | Self::Vanished { .. } => {
-                Status::Blocked
-            }
+            Self::TooManyParked { .. }
+            | Self::TooManyGone { .. }
+            | Self::Hidden { .. }
+            | Self::WentBack(_)
+            | Self::Foreign(_)
+            | Self::Vanished { .. } => Status::Blocked,
             Self::NotAtHq(_)
             | Self::OutsideFilters(_)
             | Self::AheadOfHq(_)
@@ -224,11 +235,13 @@ impl Error {
                 store::Error::Schema(_) | store::Error::Refused { .. } | store::Error::Lost { .. } => Concern::Job,
             },
             Self::Shared(error) => error.concern(),
+            Self::Foreign(_) => Concern::Database,
             Self::Waits(_) => Concern::Predecessor,
             Self::Stopped => Concern::Stop,
             Self::TooManyParked { .. }
             | Self::TooManyGone { .. }
             | Self::Hidden { .. }
+            | Self::WentBack(_)
             | Self::Vanished { .. }
             | Self::NotAtHq(_)
             | Self::OutsideFilters(_)
@@ -258,6 +271,16 @@ impl Error {
             Self::Hidden { job, .. } => format!(
                 "give the user back what it may no longer see (roles, User Permissions); if the rows are to go all the \
                  same, say so: `milkrun reconcile {job} --confirm-deletes`"
+            ),
+            Self::Foreign(_) => {
+                "see that local.url names this outlet's own database; if it is to be this outlet's from \
+                                 now on, say so: `milkrun sync --confirm-database`, which reads everything again"
+                    .to_owned()
+            }
+            Self::WentBack(setback) => format!(
+                "see whether HQ was restored from a backup, or hq.url is another site; if it is to be taken as it is now, \
+                 say so: `milkrun reconcile {} --confirm-restore`",
+                setback.job
             ),
             Self::Vanished { job, .. } => format!(
                 "see whether hq.url is your HQ and the user may still read the DocType; if HQ was really emptied, say \

@@ -18,6 +18,8 @@
 //! | `gone.rs` | records that are gone at HQ |
 //! | `reconcile/` | all of HQ compared with all of the outlet, and repaired |
 //! | `retire.rs` | letting their rows go, unless they were edited here |
+//! | `restored.rs` | an HQ that went back in time |
+//! | `instance.rs` | a database that went back in time, or is another's |
 //! | `said.rs` | what was said already and is still so |
 //! | `tidy.rs` | keeping the run log short |
 
@@ -27,6 +29,7 @@ mod conflicts;
 mod error;
 mod gone;
 mod incoming;
+mod instance;
 mod landing;
 mod lease;
 mod page;
@@ -36,6 +39,7 @@ mod private;
 mod quarantine;
 mod reconcile;
 mod reconsider;
+mod restored;
 mod retire;
 mod rewind;
 mod round;
@@ -45,7 +49,9 @@ mod tidy;
 mod whole;
 
 pub use error::{Concern, Error};
+pub use instance::Foreign;
 pub use lease::tell_the_dead;
+pub use restored::Setback;
 pub use round::Order;
 
 use std::fmt;
@@ -118,6 +124,8 @@ pub struct Engine {
     has_said_no_tombstones: AtomicBool,
     said: said::Said,
     tidied: tidy::Tidied,
+    /// What looks after the database; nothing in tests and demos.
+    guard: Option<instance::Guard>,
 }
 
 impl fmt::Debug for Engine {
@@ -138,7 +146,7 @@ impl Engine {
         let known = clocks::Known::default();
         let (has_said_no_tombstones, said, tidied) =
             (AtomicBool::new(false), said::Said::default(), tidy::Tidied::default());
-        Ok(Self { config, store, hq, clock, watcher, holder, known, has_said_no_tombstones, said, tidied })
+        Ok(Self { config, store, hq, clock, watcher, holder, known, has_said_no_tombstones, said, tidied, guard: None })
     }
 
     /// The configuration in force.

@@ -38,6 +38,15 @@ impl News<'_> {
     }
 }
 
+/// Where a list begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Start {
+    /// With the record of the mark itself.
+    With,
+    /// After it.
+    After,
+}
+
 /// What became of records that were asked for by name.
 #[derive(Debug)]
 pub(super) struct Fate {
@@ -85,30 +94,31 @@ impl Work<'_> {
     /// Applies all that changed since the watermark.
     pub(super) async fn read_changes(&mut self) -> Result<Read, Error> {
         let at_start = self.progress.watermark.clone();
-        let mut first = self.listing(at_start.settled.as_ref()).await?;
+        let mut first = self.listing(at_start.settled.as_ref(), Start::With).await?;
         self.engine.say_apart(first.read);
         let started = first.read.back_to(self.started);
-        let begun = at_start.resume(started, self.zone);
+        let mut begun = at_start.resume(started, self.zone);
         // Only the answer tells HQ's clock; where that has gone back, the start goes back with it.
         if begun.settled != at_start.settled {
             self.say_going_back(&begun);
-            first = self.listing(begun.settled.as_ref()).await?;
+            first = self.listing(begun.settled.as_ref(), Start::With).await?;
         }
+        first = self.notice_going_back(&mut begun, first).await?;
         self.progress.watermark = begun.clone();
         let mut leavers = Vec::new();
-        let newest = self.read_from(begun.settled.clone(), first, Care::News, &mut leavers).await?;
+        let newest = self.read_from(first, Care::News, &mut leavers).await?;
         Ok(Read { begun, started, newest, leavers })
     }
 
     /// `--since`: reads again what HQ stamped at or after `stamp`. The watermark keeps its claim.
     pub(super) async fn since(&mut self, stamp: &Stamp) -> Result<(), Error> {
         let start = Mark { modified: stamp.clone(), name: String::new() };
-        let first = self.listing(Some(&start)).await?;
+        let first = self.listing(Some(&start), Start::With).await?;
         if self.is_ahead(stamp, &first) {
             return Err(Error::AheadOfHq(stamp.clone()));
         }
         let mut leavers = Vec::new();
-        self.read_from(Some(start), first, Care::Repair, &mut leavers).await?;
+        self.read_from(first, Care::Repair, &mut leavers).await?;
         self.retire_leavers(leavers).await
     }
 
@@ -145,16 +155,15 @@ impl Work<'_> {
         self.note_absent(&leavers).await
     }
 
-    /// Applies all news above `start`, whose `first` listing has come; returns a stamp that HQ had given out when that
+    /// Applies all news of the list, whose `first` page has come; returns a stamp that HQ had given out when that
     /// answer came. Records that the ledger holds and that no longer match the filters are added to `leavers`.
     async fn read_from(
         &mut self,
-        start: Option<Mark>,
         first: Fetched,
         care: Care,
         leavers: &mut Vec<(String, Stamp)>,
     ) -> Result<Option<Stamp>, Error> {
-        let mut cursor = start;
+        let mut cursor: Option<Mark> = None;
         let mut newest = None;
         let mut listing = first;
         while let Some(last) = listing.page.marks().last().cloned() {
@@ -170,14 +179,15 @@ impl Work<'_> {
                 break;
             }
             self.go_on()?;
-            listing = self.listing(Some(&last)).await?;
+            listing = self.listing(Some(&last), Start::After).await?;
             cursor = Some(last);
         }
         Ok(newest)
     }
 
-    async fn listing(&mut self, cursor: Option<&Mark>) -> Result<Fetched, Error> {
-        let asking = self.engine.hq.changes(self.job, cursor, &mut self.listing_size, self.meter);
+    pub(super) async fn listing(&mut self, cursor: Option<&Mark>, start: Start) -> Result<Fetched, Error> {
+        let is_with = start == Start::With;
+        let asking = self.engine.hq.changes(self.job, cursor, is_with, &mut self.listing_size, self.meter);
         let asking = async { asking.await.map_err(Error::source("asking HQ what changed")) };
         unless_stopped(self.stop, asking).await
     }
@@ -309,7 +319,7 @@ impl Work<'_> {
     }
 
     /// The highest stamp of a page that is not ahead of HQ's clock.
-    fn highest_present(&self, fetched: &Fetched) -> Option<Stamp> {
+    pub(super) fn highest_present(&self, fetched: &Fetched) -> Option<Stamp> {
         let now = self.hq_now(fetched);
         let mut marks = fetched.page.marks().iter().rev();
         marks.find(|mark| mark.modified.moment() <= now).map(|mark| mark.modified.clone())

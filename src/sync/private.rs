@@ -31,6 +31,8 @@ impl Work<'_> {
             | Error::TooManyParked { .. }
             | Error::TooManyGone { .. }
             | Error::Hidden { .. }
+            | Error::WentBack(_)
+            | Error::Foreign(_)
             | Error::Vanished { .. }
             | Error::NotAtHq(_)
             | Error::OutsideFilters(_)

@@ -34,6 +34,8 @@ pub(super) struct Work<'e> {
     pub(super) stop: &'e CancellationToken,
     pub(super) started: DateTime<Utc>,
     pub(super) has_confirmed_deletes: bool,
+    /// The operator has said that HQ went back in time, and is to be taken as it is.
+    pub(super) has_confirmed_restore: bool,
     /// All of HQ is compared with all of the outlet.
     pub(super) is_reconcile: bool,
     /// How far the job has come; what is saved with each page.
@@ -163,6 +165,7 @@ impl Engine {
             stop,
             started: self.clock.now(),
             has_confirmed_deletes: order.has_confirmed_deletes,
+            has_confirmed_restore: matches!(order.mode, Mode::Reconcile { has_confirmed_restore: true, .. }),
             is_reconcile: matches!(order.mode, Mode::Reconcile { .. }),
             progress,
             counts: Counts::default(),

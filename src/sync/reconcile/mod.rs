@@ -106,7 +106,7 @@ impl Work<'_> {
     }
 
     /// Fetches these records and applies them; those that HQ does not show are left to who asked.
-    async fn take(&mut self, names: &[String], care: Care) -> Result<(), Error> {
+    pub(super) async fn take(&mut self, names: &[String], care: Care) -> Result<(), Error> {
         let wanted: Vec<&str> = names.iter().map(String::as_str).collect();
         let mut rest = wanted.as_slice();
         while !rest.is_empty() {
