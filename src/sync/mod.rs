@@ -20,6 +20,7 @@
 //! | `retire.rs` | letting their rows go, unless they were edited here |
 //! | `restored.rs` | an HQ that went back in time |
 //! | `instance.rs` | a database that went back in time, or is another's |
+//! | `why.rs` | what HQ, the ledger and the table have of one record |
 //! | `said.rs` | what was said already and is still so |
 //! | `tidy.rs` | keeping the run log short |
 
@@ -47,12 +48,14 @@ mod run;
 mod said;
 mod tidy;
 mod whole;
+mod why;
 
 pub use error::{Concern, Error};
 pub use instance::Foreign;
 pub use lease::tell_the_dead;
 pub use restored::Setback;
 pub use round::Order;
+pub use why::{Why, WhyColumn};
 
 use std::fmt;
 use std::sync::Arc;
