@@ -5,6 +5,7 @@ use milkrun::demo::data::READER;
 use milkrun::demo::{Fault, When};
 use serde_json::{Value, json};
 
+use crate::support::daemon::Daemon;
 use crate::support::shop::JOBS;
 use crate::support::{Kind, Outcome, Shop};
 
@@ -452,4 +453,29 @@ fn a_process_that_dies_or_a_folder_that_takes_no_file_raises_no_alarm() {
     let outcome = shop.outlet.run(&["sync"]);
     assert_eq!(outcome.code, 0, "{outcome}");
     assert_eq!(outcome.stderr.matches("cannot be kept here").count(), 1, "{outcome}");
+}
+
+#[test]
+fn the_daemon_reconciles_on_its_schedule_and_status_tells_what_it_came_to() {
+    let shop = Shop::empty(Kind::Sqlite);
+    shop.items(30);
+    let jobs = JOBS.replace("overlap = \"30m\"\n", "overlap = \"30m\"\nreconcile = \"*/2 * * * * *\"\n");
+    shop.as_reader(&jobs);
+    shop.outlet.sync_well(&[]);
+    shop.hq.update_silently("Item", "ICE-0004", json!({"standard_rate": 9})).unwrap();
+    let mut daemon = Daemon::start(&shop.outlet, &[]);
+    daemon.wait_for(&["items: 30 of 30 match", "repaired: 1 changed without a new stamp"]);
+    daemon.signal("-TERM");
+    let (code, log) = daemon.end();
+    assert_eq!(code, Some(0), "{log}");
+    shop.assert_in_step();
+    let status = shop.outlet.run(&["status"]);
+    assert!(
+        status.stdout.contains("items: 30 of 30 match, checked ") && status.stdout.contains("next reconcile"),
+        "{status}"
+    );
+    let told = shop.outlet.run(&["--format", "json", "status"]).json();
+    assert_eq!(told["jobs"][1]["reconciled"]["matching"], 30, "{told:#}");
+    let runs = shop.outlet.run(&["--format", "json", "runs", "items"]).json();
+    assert!(runs.as_array().unwrap().iter().any(|run| run["trigger"] == "reconcile"), "{runs:#}");
 }

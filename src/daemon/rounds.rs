@@ -328,6 +328,37 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn reconciles_go_one_by_one_after_the_runs_that_are_due() {
+        let yard = Yard::open(vec![], seconds(5));
+        yard.due.put(0, Due::Reconcile);
+        yard.due.put(1, Due::Reconcile);
+        yard.due(&[2]);
+        sleep(seconds(30)).await;
+        let (diary, _) = yard.close().await;
+        assert_eq!(diary, ["1 Schedule [2]", "6 Reconcile [0]", "11 Reconcile [1]"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reconcile_that_failed_goes_on_when_a_run_of_its_job_has_ended_well() {
+        let rounds = Arc::new(Mutex::new(0));
+        let yard = Yard::with(vec![], move || {
+            let mut count = rounds.lock().unwrap();
+            *count += 1;
+            let outcome = if *count == 1 { Outcome::Failed } else { Outcome::Calm };
+            async move {
+                sleep(seconds(5)).await;
+                outcome
+            }
+        });
+        yard.due.put(3, Due::Reconcile);
+        sleep(seconds(60)).await;
+        yard.due.put(3, Due::Retry);
+        sleep(seconds(60)).await;
+        let (diary, _) = yard.close().await;
+        assert_eq!(diary, ["1 Reconcile [3]", "61 Retry [3]", "66 Reconcile [3]"]);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn jobs_of_the_same_tick_make_one_round() {
         let yard = Yard::open(vec![], seconds(1));
         yard.due(&[2, 0]);
