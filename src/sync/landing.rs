@@ -88,7 +88,7 @@ impl Work<'_> {
             if is_careful {
                 tx.mark().await.map_err(Error::store("marking a place in the transaction"))?;
             }
-            let mut applied = self.apply(tx, part, &mut plan, &held).await;
+            let mut applied = self.apply(tx, part, &mut plan, &held, care).await;
             if pains == Pains::Deferred && applied.is_ok() {
                 let checked = tx.check_deferred(&self.table).await;
                 applied = checked.map_err(Error::store("looking at deferred constraints"));
@@ -196,7 +196,14 @@ impl Work<'_> {
         }
     }
 
-    async fn apply(&self, tx: &mut PageTx, incoming: &[Incoming], plan: &mut Plan, held: &Held) -> Result<(), Error> {
+    async fn apply(
+        &self,
+        tx: &mut PageTx,
+        incoming: &[Incoming],
+        plan: &mut Plan,
+        held: &Held,
+        care: Care,
+    ) -> Result<(), Error> {
         let writing = || Error::store(format!("writing to table {}", self.job.table));
         let rows =
             |at: &[usize]| at.iter().filter_map(|at| incoming.get(*at)).map(|record| &record.mapped.row).collect();
@@ -227,7 +234,7 @@ impl Work<'_> {
             let replaced = tx.replace_children(&self.table, at, &rows).await;
             replaced.map_err(Error::store(format!("writing to table {}", child.table)))?;
         }
-        self.mend_bases(tx, incoming, plan, held).await?;
+        self.mend_bases(tx, incoming, plan, held, care).await?;
         crash::point(Point::RowsWritten);
         tx.upsert_entries(&self.job.name, &plan.entries).await.map_err(Error::store("writing the ledger"))
     }

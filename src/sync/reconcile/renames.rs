@@ -44,6 +44,7 @@ impl Work<'_> {
         let moved: HashSet<&str> = renames.iter().map(|(old, _)| old.as_str()).collect();
         missing.gone.retain(|name| !moved.contains(name.as_str()));
         missing.rowless.retain(|name| !moved.contains(name.as_str()));
+        missing.edited.retain(|name| !moved.contains(name.as_str()));
         Ok(())
     }
 
