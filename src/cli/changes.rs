@@ -4,6 +4,7 @@
 //! outlet that stand still, it is the same to the byte.
 
 use std::fmt::Write as _;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
@@ -11,7 +12,7 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::output::{Output, shortened};
-use super::{Exit, Format, in_time, open, progress, sync};
+use super::{Exit, Format, in_time, open_to_run, progress, sync};
 use crate::change::{Action, Change, Sides, Text, TextRow};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -37,21 +38,22 @@ pub(super) struct Telling {
 }
 
 impl Telling {
-    fn is_wanted(self) -> bool {
+    /// Whether there is anything to tell.
+    pub(super) fn is_wanted(self) -> bool {
         self.dry_run || self.changes
     }
 }
 
 /// Runs what was ordered and prints how it went: runs, or changes and runs where they are asked for.
 pub(super) async fn round(
-    config: &Arc<Config>,
+    (config, path): (&Arc<Config>, &Path),
     order: &Order,
     telling: Telling,
     output: &Output,
 ) -> anyhow::Result<Exit> {
     let stop = CancellationToken::new();
     if !telling.is_wanted() {
-        let engine = open(config, progress::watcher()).await?;
+        let engine = open_to_run(config, path, progress::watcher()).await?;
         daemon::stop_on_signals(&stop);
         let runs = in_time(&stop, engine.round(order, &stop)).await?;
         engine.store().close().await;
@@ -60,12 +62,12 @@ pub(super) async fn round(
     }
     daemon::stop_on_signals(&stop);
     let list = List::new(*output);
-    let done = told(config, order, telling, &list, &stop).await;
+    let done = told((config, path), order, telling, &list, &stop).await;
     list.end(done, telling)
 }
 
 async fn told(
-    config: &Arc<Config>,
+    (config, path): (&Arc<Config>, &Path),
     order: &Order,
     telling: Telling,
     list: &List,
@@ -77,7 +79,7 @@ async fn told(
             return Engine::open_dry_run(Arc::clone(config), Clock::system(), watcher).await;
         }
         let engine = Engine::open(Arc::clone(config), Clock::system(), watcher).await?;
-        Ok(engine.telling_changes())
+        Ok(engine.guarded(path).telling_changes())
     };
     let engine = tokio::select! {
         biased;

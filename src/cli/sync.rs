@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::changes::{self, Telling};
 use super::output::{self, Output, Usage};
-use super::{Exit, chosen, load, stamp};
+use super::{Exit, chosen, load, open_to_run, progress, stamp};
 use crate::run::{Run, Status, Trigger};
 use crate::sync::{Mode, Order};
 
@@ -27,17 +27,26 @@ pub(super) struct Options {
     confirm_deletes: bool,
     #[command(flatten)]
     telling: Telling,
+    /// The local database was restored or copied: take it for this outlet's, and read everything again
+    #[arg(long, conflicts_with_all = ["since", "name", "dry_run"])]
+    confirm_database: bool,
 }
 
 pub(super) async fn run(options: &Options, config: &Path, output: &Output) -> anyhow::Result<Exit> {
-    let config = load(config)?;
+    let path = config;
+    let config = load(path)?;
     let (mode, trigger) = mode(options)?;
     let jobs = chosen(&config, &options.jobs)?;
     if matches!(mode, Mode::Names(_)) && jobs.len() != 1 {
         return Err(Usage("--name needs exactly one job: names are of one DocType".to_owned()).into());
     }
+    if options.confirm_database {
+        let engine = open_to_run(&config, path, progress::watcher()).await?;
+        engine.confirm_database().await?;
+        engine.store().close().await;
+    }
     let order = Order { jobs, mode, trigger, has_confirmed_deletes: options.confirm_deletes };
-    changes::round(&config, &order, options.telling, output).await
+    changes::round((&config, path), &order, options.telling, output).await
 }
 
 fn mode(options: &Options) -> anyhow::Result<(Mode, Trigger)> {

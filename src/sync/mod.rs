@@ -17,7 +17,10 @@
 //! | `reconsider.rs` | records that wait for an operator, once something has changed |
 //! | `gone.rs` | records that are gone at HQ |
 //! | `telling.rs` | what is done to rows, for who wants to be told |
+//! | `reconcile/` | all of HQ compared with all of the outlet, and repaired |
 //! | `retire.rs` | letting their rows go, unless they were edited here |
+//! | `restored.rs` | an HQ that went back in time |
+//! | `instance.rs` | a database that went back in time, or is another's |
 //! | `why.rs` | what HQ, the ledger and the table have of one record |
 //! | `said.rs` | what was said already and is still so |
 //! | `tidy.rs` | keeping the run log short |
@@ -28,6 +31,7 @@ mod conflicts;
 mod error;
 mod gone;
 mod incoming;
+mod instance;
 mod landing;
 mod lease;
 mod page;
@@ -35,7 +39,9 @@ mod pass;
 mod poll;
 mod private;
 mod quarantine;
+mod reconcile;
 mod reconsider;
+mod restored;
 mod retire;
 mod rewind;
 mod round;
@@ -47,7 +53,9 @@ mod whole;
 mod why;
 
 pub use error::{Concern, Error};
+pub use instance::Foreign;
 pub use lease::tell_the_dead;
+pub use restored::Setback;
 pub use round::Order;
 pub use why::{Why, WhyColumn};
 
@@ -76,6 +84,13 @@ pub enum Mode {
     Names(Vec<String>),
     /// These records of the quarantine, tried again.
     Parked(Vec<String>),
+    /// What changed since the watermark; then all of HQ is compared with all of the outlet, and repaired.
+    Reconcile {
+        /// Compare all values, whatever number of requests that takes.
+        all_values: bool,
+        /// HQ went back in time, and is to be taken as it is now.
+        has_confirmed_restore: bool,
+    },
 }
 
 /// What may interest whoever watches a run.
@@ -120,6 +135,8 @@ pub struct Engine {
     tidied: tidy::Tidied,
     /// Whether every change of a row is told.
     tells_changes: bool,
+    /// What looks after the database; nothing in tests and demos.
+    guard: Option<instance::Guard>,
 }
 
 impl fmt::Debug for Engine {
@@ -173,6 +190,7 @@ impl Engine {
             said,
             tidied,
             tells_changes,
+            guard: None,
         })
     }
 
