@@ -12,6 +12,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("clock", &[]),
     ("run", &[]),
     ("quarantine", &["record", "retry"]),
+    ("change", &[]),
     ("reconciled", &[]),
     ("crash", &[]),
     ("watermark", &["record"]),
@@ -40,6 +41,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "sync",
         &[
+            "change",
             "source",
             "store",
             "config",
@@ -62,6 +64,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
+            "change",
             "daemon",
             "demo",
             "sync",

@@ -2,6 +2,7 @@
 //!
 //! Results go to stdout through `output.rs`, logs to stderr.
 
+mod changes;
 mod check;
 mod completions;
 mod conflicts;

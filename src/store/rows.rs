@@ -10,6 +10,7 @@ use crate::row::{Cell, Key, Row};
 
 use super::batch::{self, Batch, among};
 use super::bind::{Bind, canonical};
+use super::connection::Connection;
 use super::declared;
 use super::error::Error;
 use super::sql::Sql;
@@ -48,7 +49,7 @@ impl PageTx {
             }
             sql.push(" FROM ").name(&table.name).push(" WHERE ");
             among(&mut sql, &named, rows);
-            sql.push(lock(sql.kind()));
+            sql.push(lock(&self.connection));
             for line in self.connection.fetch(sql, binds).await? {
                 let row = row_of(&table.columns, &line, 0);
                 let width = table.columns.len();
@@ -170,11 +171,12 @@ impl PageTx {
     }
 }
 
-/// The clause that keeps local writers from the rows; SQLite's transaction does that by itself.
-pub(super) fn lock(kind: DatabaseKind) -> &'static str {
-    match kind {
-        DatabaseKind::Sqlite => "",
-        DatabaseKind::Postgres | DatabaseKind::Mysql => " FOR UPDATE",
+/// The clause that keeps local writers from the rows; SQLite's transaction does that by itself, and a dry run is to
+/// keep nobody from rows that it does not change.
+pub(super) fn lock(connection: &Connection) -> &'static str {
+    match connection.kind() {
+        DatabaseKind::Postgres | DatabaseKind::Mysql if !connection.is_dry() => " FOR UPDATE",
+        DatabaseKind::Sqlite | DatabaseKind::Postgres | DatabaseKind::Mysql => "",
     }
 }
 

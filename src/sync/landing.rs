@@ -7,6 +7,7 @@ use super::Error;
 use super::conflicts::Log;
 use super::incoming::Refusal;
 use super::run::Work;
+use crate::change::Change;
 use crate::conflict::{self, Care, Held, Incoming, LocalRow, Plan, Terms};
 use crate::crash::{self, Point};
 use crate::mapping::ChildRows;
@@ -43,6 +44,8 @@ pub(super) enum Landing {
         counts: Counts,
         /// What was not.
         refused: Vec<Refusal>,
+        /// What was done to rows, where that is to be told.
+        changes: Vec<Change>,
         /// What was decided between HQ and the outlet.
         log: Log,
     },
@@ -67,6 +70,7 @@ impl Work<'_> {
         }
         let mut counts = Counts::default();
         let mut refused = Vec::new();
+        let mut changes = Vec::new();
         let mut log = Log::default();
         let mut waiting = vec![incoming];
         while let Some(part) = waiting.pop() {
@@ -80,6 +84,7 @@ impl Work<'_> {
             if !doubts.is_empty() {
                 return Ok(Landing::Doubts(doubts));
             }
+            let planned = self.planned(tx, part, &held, &plan).await?;
             if is_careful {
                 tx.mark().await.map_err(Error::store("marking a place in the transaction"))?;
             }
@@ -90,6 +95,7 @@ impl Work<'_> {
             }
             match (applied, part) {
                 (Ok(()), _) => {
+                    changes.extend(planned);
                     counts.add(&counted(&plan, part.len()));
                     refused.extend(plan.clashes.iter().map(|clash| self.clashed(clash, part)));
                     let undecidable = |(at, why): &(usize, String)| Some(Refusal::of(part.get(*at)?, why.clone()));
@@ -111,7 +117,7 @@ impl Work<'_> {
                 (Err(error), _) => return Err(error),
             }
         }
-        Ok(Landing::Landed { counts, refused, log })
+        Ok(Landing::Landed { counts, refused, changes, log })
     }
 
     /// The terms under which the job's records are judged.
