@@ -103,7 +103,7 @@ impl Work<'_> {
             self.say_going_back(&begun);
             first = self.listing(begun.settled.as_ref(), Start::With).await?;
         }
-        first = self.notice_going_back(&mut begun, first).await?;
+        first = self.notice_going_back(&mut begun, (&at_start, started), first).await?;
         self.progress.watermark = begun.clone();
         let mut leavers = Vec::new();
         let newest = self.read_from(first, Care::News, &mut leavers).await?;

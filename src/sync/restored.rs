@@ -11,7 +11,7 @@ use super::run::{Work, unless_stopped};
 use super::{Error, poll};
 use crate::record::{Mark, Stamp};
 use crate::source::frappe::Fetched;
-use crate::watermark::Watermark;
+use crate::watermark::{Clocks, Watermark};
 
 /// Records asked about.
 const SAMPLE: usize = 100;
@@ -21,6 +21,14 @@ const FEW: usize = 3;
 
 /// HQ's wall clock falls back by itself, and stamps with it, for an hour; what was stamped in it is read within a few.
 const UNSTEADY: TimeDelta = TimeDelta::hours(3);
+
+/// What HQ shows of the records above its newest stamp.
+enum Older {
+    /// These at older stamps than the ledger's.
+    Shown(Vec<String>),
+    /// HQ stamps in another zone than before, which explains it.
+    Elsewhere,
+}
 
 /// How far HQ went back in time, and how that was seen.
 #[derive(Debug, thiserror::Error)]
@@ -53,7 +61,12 @@ fn shifted(shift: Option<TimeDelta>) -> String {
 
 impl Work<'_> {
     /// Whether the list, or HQ's newest record, comes up to what was seen; gives the list to go on with.
-    pub(super) async fn notice_going_back(&mut self, begun: &mut Watermark, first: Fetched) -> Result<Fetched, Error> {
+    pub(super) async fn notice_going_back(
+        &mut self,
+        begun: &mut Watermark,
+        (at_start, started): (&Watermark, Clocks),
+        first: Fetched,
+    ) -> Result<Fetched, Error> {
         let Some(seen) = begun.seen.clone().filter(|_| self.is_steady(begun, &first)) else { return Ok(first) };
         let is_whole = first.page.len() < first.asked;
         if !is_whole || self.highest_present(&first).is_some_and(|highest| highest >= seen.modified) {
@@ -68,7 +81,13 @@ impl Work<'_> {
             // The list was short by a fault, or came a moment too early.
             return self.listing(begun.settled.as_ref(), poll::Start::With).await;
         }
-        let older = self.older_than_ours(&newest.modified, &seen.modified).await?;
+        let older = match self.older_than_ours(&newest.modified, &seen.modified).await? {
+            Older::Shown(older) => older,
+            Older::Elsewhere => {
+                *begun = at_start.resume(started, self.zone);
+                return self.listing(begun.settled.as_ref(), poll::Start::With).await;
+            }
+        };
         if begun.settled.as_ref().is_some_and(|settled| settled.modified >= newest.modified) {
             begun.settled = Some(newest.clone());
         }
@@ -85,11 +104,11 @@ impl Work<'_> {
     }
 
     /// The few records that HQ shows at older stamps than the ledger's above HQ's newest.
-    async fn older_than_ours(&self, newest: &Stamp, seen: &Stamp) -> Result<Vec<String>, Error> {
+    async fn older_than_ours(&mut self, newest: &Stamp, seen: &Stamp) -> Result<Older, Error> {
         let sample = self.engine.store.traces_above(&self.job.name, newest, SAMPLE).await;
         let sample = sample.map_err(Error::store("reading the ledger"))?;
         if sample.is_empty() {
-            return Ok(Vec::new());
+            return Ok(Older::Shown(Vec::new()));
         }
         let names: Vec<&str> = sample.iter().map(|trace| trace.hq_name.as_str()).collect();
         let asking = self.engine.hq.shown(&self.job.doctype, &[], &names, self.meter);
@@ -103,6 +122,10 @@ impl Work<'_> {
                 (shift < TimeDelta::zero()).then_some((trace.hq_name.as_str(), shift))
             })
             .collect();
+        // HQ's zone was moved west: its stamps are lower since.
+        if !set_back.is_empty() && self.has_moved_zone().await? {
+            return Ok(Older::Elsewhere);
+        }
         let is_proof = !set_back.is_empty() && sample.len() > FEW;
         if is_proof && !self.has_confirmed_restore {
             let first = set_back.first().map(|(_, shift)| *shift);
@@ -116,6 +139,6 @@ impl Work<'_> {
                 job: self.job.name.clone(),
             })));
         }
-        Ok(set_back.into_iter().map(|(name, _)| name.to_owned()).collect())
+        Ok(Older::Shown(set_back.into_iter().map(|(name, _)| name.to_owned()).collect()))
     }
 }
