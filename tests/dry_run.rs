@@ -20,6 +20,7 @@ on_each_database! {
     a_table_that_the_outlet_made_is_told_and_left_as_it_is
     deletes_beyond_the_limit_are_foretold
     a_job_that_is_being_run_is_not_rehearsed
+    what_a_reconcile_repairs_is_foretold
 }
 
 const DRY: [&str; 4] = ["--format", "json", "sync", "--dry-run"];
@@ -28,12 +29,19 @@ const REAL: [&str; 4] = ["--format", "json", "sync", "--changes"];
 /// A dry run, which must leave nothing behind, and the run after it, which must print the same to the byte.
 #[track_caller]
 fn rehearsed(shop: &Shop, more: &[&str]) -> Outcome {
+    rehearsed_as(shop, &[&["sync"], more].concat())
+}
+
+/// As [`rehearsed`], of any command that tells changes.
+#[track_caller]
+fn rehearsed_as(shop: &Shop, command: &[&str]) -> Outcome {
     let before = shop.outlet.database.dump();
     let files = files(&shop.outlet);
-    let dry = shop.outlet.run(&[&DRY, more].concat());
+    let json = &["--format", "json"];
+    let dry = shop.outlet.run(&[json, command, &["--dry-run"]].concat());
     assert!(shop.outlet.database.dump() == before, "the dry run left something behind\n{dry}");
     assert_eq!(self::files(&shop.outlet), files, "{dry}");
-    let real = shop.outlet.run(&[&REAL, more].concat());
+    let real = shop.outlet.run(&[json, command, &["--changes"]].concat());
     assert!(dry.stdout == real.stdout, "they differ\n{dry}\n{real}");
     assert_eq!(dry.code, real.code);
     dry
@@ -276,6 +284,28 @@ fn deletes_beyond_the_limit_are_foretold(kind: Kind) {
     let confirmed = rehearsed(&shop, &["--confirm-deletes"]);
     assert_eq!(told(&confirmed).len(), 30, "{confirmed}");
     shop.assert_in_step();
+}
+
+fn what_a_reconcile_repairs_is_foretold(kind: Kind) {
+    let shop = Shop::empty(kind);
+    shop.items(60);
+    shop.as_reader(JOBS);
+    shop.outlet.sync_well(&[]);
+    for n in 0..5 {
+        shop.hq.rename("Item", &format!("ICE-{n:04}"), &format!("NEW-{n:04}")).unwrap();
+        shop.hq.update_silently("Item", &format!("ICE-{:04}", 10 + n), json!({"standard_rate": 7})).unwrap();
+        shop.hq.delete_without_trace("Item", &format!("ICE-{:04}", 20 + n)).unwrap();
+        shop.hq.merge("Item", &format!("ICE-{:04}", 30 + n), "ICE-0040").unwrap();
+    }
+    shop.outlet.database.execute("delete from items where item_code = 'ICE-0050'");
+    shop.outlet.database.execute("update items set price = '1.25' where item_code = 'ICE-0051'");
+    let outcome = rehearsed_as(&shop, &["reconcile", "items"]);
+    outcome.expect_code(0);
+    let count = |action: &str| told(&outcome).iter().filter(|[_, _, told]| told == action).count();
+    assert_eq!([count("move"), count("delete"), count("insert")], [5, 10, 1], "{outcome}");
+    shop.assert_in_step();
+    let idle = rehearsed_as(&shop, &["reconcile"]);
+    assert_eq!(idle.json()["changes"], json!([]), "{idle}");
 }
 
 fn a_job_that_is_being_run_is_not_rehearsed(kind: Kind) {

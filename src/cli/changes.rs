@@ -76,7 +76,8 @@ async fn told(
     let watcher = list.watcher(progress::without_bars());
     let opening = async {
         if telling.dry_run {
-            return Engine::open_dry_run(Arc::clone(config), Clock::system(), watcher).await;
+            let engine = Engine::open_dry_run(Arc::clone(config), Clock::system(), watcher).await?;
+            return Ok(engine.guarded(path));
         }
         let engine = Engine::open(Arc::clone(config), Clock::system(), watcher).await?;
         Ok(engine.guarded(path).telling_changes())
