@@ -40,6 +40,10 @@ pub struct Trace {
     pub children_hash: i64,
 }
 
+/// The stamp of a record that was renamed and has not been read under its new name yet: no record's, also not of one
+/// without a stamp.
+const RENAMED: &str = "0001-01-01 00:00:00.000001";
+
 const TRACE: [&str; 5] = ["hq_name", "local_key", "hq_modified", "row_hash", "children_hash"];
 
 impl Store {
@@ -174,19 +178,18 @@ impl PageTx {
         save(&mut self.connection, job, &["report"], &[Some(&report)]).await
     }
 
-    /// Gives records of the ledger, and what waits for a decision, another name, as HQ renamed them; each keeps the key of its row, and will be news at
-    /// any stamp until it is read under its new name.
+    /// Gives records of the ledger, and what waits for a decision, another name, as HQ renamed them; each keeps the key of
+    /// its row, and is news at any stamp, or none, until it is read under its new name.
     ///
     /// # Errors
     /// The database's trouble.
     pub async fn rename_entries(&mut self, job: &str, renames: &[(String, String)]) -> Result<(), Error> {
-        let never = Stamp::never();
         for (old, new) in renames {
             let sql = self.connection.sql(
                 "UPDATE milkrun_ledger SET local_key = COALESCE(local_key, hq_name), hq_modified = ? \
                  WHERE job = ? AND hq_name = ?",
             );
-            let binds = vec![Bind::text(never.as_str()), Bind::text(job), Bind::text(old)];
+            let binds = vec![Bind::text(RENAMED), Bind::text(job), Bind::text(old)];
             self.connection.execute(sql, binds).await?;
             let sql = self.connection.sql("UPDATE milkrun_ledger SET hq_name = ? WHERE job = ? AND hq_name = ?");
             let binds = vec![Bind::text(new), Bind::text(job), Bind::text(old)];
