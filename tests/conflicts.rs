@@ -17,6 +17,8 @@ on_each_database! {
     values_that_a_trigger_changes_are_no_edits
     hq_wins_without_a_base_says_what_it_wrote_over
     a_reconcile_gives_hq_back_what_is_hqs_and_leaves_the_rest
+    a_newly_mapped_column_is_filled_from_hq_under_every_rule
+    what_a_trigger_does_to_repaired_values_is_repaired_once
 }
 
 /// A job named `name` that takes `Item` into the table `name`.
@@ -507,6 +509,105 @@ fn a_reconcile_gives_hq_back_what_is_hqs_and_leaves_the_rest(kind: Kind) {
     for run in again.expect_code(0).json().as_array().unwrap() {
         assert_eq!((&run["counts"]["inserted"], &run["counts"]["updated"]), (&json!(0), &json!(0)), "{again}");
     }
+}
+
+fn a_newly_mapped_column_is_filled_from_hq_under_every_rule(kind: Kind) {
+    let keys = |name: &str| match name {
+        "newest_wins" => "conflict = \"newest_wins\"\nlocal_modified = \"edited\"".to_owned(),
+        other => format!("conflict = \"{other}\""),
+    };
+    let rules = ["hq_wins", "local_wins", "newest_wins", "merge", "manual"];
+    let jobs: String = rules.iter().map(|rule| job(&format!("t_{rule}"), &keys(rule), "")).collect();
+    let shop = Shop::with_jobs(kind, &jobs.replace("title = \"item_name\"\n", ""));
+    shop.item("A", json!({"standard_rate": 80, "item_name": "Cone"}));
+    shop.outlet.sync_well(&[]);
+    for rule in rules {
+        shop.outlet
+            .database
+            .execute(&format!("alter table t_{rule} add column title varchar(140) not null default 'none'"));
+    }
+    shop.outlet.configure(&shop.url(), milkrun::demo::data::MANAGER, &jobs);
+    shop.outlet.sync_well(&[]);
+    for rule in rules {
+        let title = shop.outlet.database.rows(&format!("t_{rule}"), &["title"], "1")[0][0].clone();
+        assert_eq!(title.as_deref(), Some("Cone"), "{rule}");
+    }
+}
+
+/// A trigger that comes later makes something else of what is written: that is told and repaired once, not each night.
+fn what_a_trigger_does_to_repaired_values_is_repaired_once(kind: Kind) {
+    let shop = Shop::with_jobs(kind, &[job("kept", "conflict = \"hq_wins\"", ""), job("hashed", "", "")].concat());
+    shop.item("A", json!({"item_name": "cone"}));
+    shop.outlet.sync_well(&[]);
+    for table in ["kept", "hashed"] {
+        let trigger = match kind {
+            Kind::Sqlite => format!(
+                "create trigger loud_{table} after update of title on {table} when new.title <> upper(new.title) begin \
+                 update {table} set title = upper(new.title) where item_code = new.item_code; end"
+            ),
+            Kind::Postgres => format!(
+                "create function loud_{table}() returns trigger as $$ begin new.title := upper(new.title); return new; end $$ \
+                 language plpgsql; create trigger loud before update on {table} for each row execute function loud_{table}()"
+            ),
+            Kind::Mysql => format!(
+                "create trigger loud_{table} before update on {table} for each row set new.title = upper(new.title)"
+            ),
+        };
+        shop.outlet.database.execute(&trigger);
+        shop.outlet.database.execute(&format!("update {table} set title = 'mine'"));
+    }
+    shop.outlet.run(&["reconcile"]).expect_code(0);
+    let told = shop.outlet.database.count("milkrun_conflicts");
+    for _ in 0..2 {
+        let again = shop.outlet.run(&["--format", "json", "reconcile"]);
+        for run in again.expect_code(0).json().as_array().unwrap() {
+            assert_eq!(run["counts"]["updated"], 0, "{again}");
+        }
+    }
+    assert_eq!(shop.outlet.database.count("milkrun_conflicts"), told);
+    // And it is no edit that would keep HQ's next value away.
+    shop.hq.update("Item", "A", json!({"item_name": "cup"})).unwrap();
+    shop.outlet.sync_well(&[]);
+    for table in ["kept", "hashed"] {
+        let title = shop.outlet.database.rows(table, &["title"], "1")[0][0].clone();
+        assert_eq!(title.as_deref(), Some("CUP"), "{table}");
+    }
+}
+
+#[test]
+fn a_conflict_that_a_repair_found_is_decided_by_the_next_run() {
+    let shop = Shop::with_jobs(Kind::Sqlite, &job("items", "conflict = \"manual\"", ""));
+    for code in ["A", "B"] {
+        shop.item(code, json!({"standard_rate": 80}));
+    }
+    shop.outlet.sync_well(&[]);
+    shop.outlet.database.execute("update items set price = '70.00'");
+    for code in ["A", "B"] {
+        shop.hq.update_silently("Item", code, json!({"standard_rate": 85})).unwrap();
+    }
+    assert_eq!(shop.outlet.sync(&["items", "--full"])[0]["status"], "conflict");
+    let open = shop.outlet.run(&["--format", "json", "conflicts", "list"]).json();
+    for (code, take) in [("A", "hq"), ("B", "local")] {
+        let one = open.as_array().unwrap().iter().find(|one| one["name"] == code).unwrap();
+        shop.outlet.run(&["conflicts", "resolve", &one["id"].to_string(), "--take", take]).expect_code(0);
+    }
+    shop.outlet.sync_well(&[]);
+    let rows = shop.outlet.database.rows("items", &["price"], "item_code");
+    assert_eq!(rows, [[Some("85.00".to_owned())], [Some("70.00".to_owned())]]);
+}
+
+#[test]
+fn what_waits_is_decided_by_another_rule_that_the_job_is_given() {
+    let shop = Shop::with_jobs(Kind::Sqlite, &job("items", "conflict = \"manual\"", ""));
+    shop.item("A", json!({"standard_rate": 80}));
+    shop.outlet.sync_well(&[]);
+    shop.outlet.database.execute("update items set price = '70.00'");
+    shop.hq.update("Item", "A", json!({"standard_rate": 85})).unwrap();
+    assert_eq!(shop.outlet.sync(&[])[0]["status"], "conflict");
+    shop.outlet
+        .configure(&shop.url(), milkrun::demo::data::MANAGER, &job("items", "conflict = \"hq_wins\"", ""));
+    shop.outlet.sync_well(&[]);
+    assert_eq!(shop.outlet.database.rows("items", &["price"], "1"), [[Some("85.00".to_owned())]]);
 }
 
 #[test]

@@ -6,6 +6,9 @@ use super::rule::Rule;
 use super::state::{Kind, Side};
 use crate::record::Stamp;
 
+/// Conflicts of a job that wait, at most: nobody decides more than that one by one.
+pub const LIMIT: usize = 10_000;
+
 /// How a conflict ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Resolution {

@@ -8,7 +8,7 @@ mod log;
 mod rule;
 mod state;
 
-pub use log::{Conflict, Resolution};
+pub use log::{Conflict, LIMIT, Resolution};
 pub use rule::{Rule, Rules};
 pub use state::{Changed, Edited, Kind, Ruling, Side, Sides, Terms, Verdict};
 

@@ -68,6 +68,13 @@ impl Rules {
         self.resolved(self.job)
     }
 
+    /// Whether anything waits for an operator under these rules.
+    #[must_use]
+    pub fn has_manual(&self) -> bool {
+        let has = |rule| self.resolved(rule) == Rule::Manual;
+        has(self.job) || self.fields.iter().flatten().any(|rule| has(*rule))
+    }
+
     fn resolved(&self, rule: Rule) -> Rule {
         if rule == Rule::Merge { self.otherwise } else { rule }
     }

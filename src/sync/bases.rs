@@ -1,6 +1,6 @@
 //! What the ledger keeps of a row, and what both sides changed since.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use chrono::{NaiveDateTime, TimeZone as _, Utc};
 use xxhash_rust::xxh3::xxh3_64;
@@ -79,9 +79,9 @@ impl Work<'_> {
             match (base.get(&column.name), whose) {
                 (Some(base), Whose::Hqs) => base.hq != self.spelt(*at, cell),
                 (Some(base), Whose::Ours) => *base.here() != self.spelt(*at, cell),
-                // A column that is newly mapped: new from HQ, and the outlet's own as far as it holds something.
+                // A column that is newly mapped is filled from HQ, whatever default it was made with.
                 (None, Whose::Hqs) => true,
-                (None, Whose::Ours) => !cell.is_null(),
+                (None, Whose::Ours) => false,
             }
         };
         self.job.mapping.synced().iter().copied().filter(differs).collect()
@@ -141,7 +141,11 @@ impl Work<'_> {
             return Ok(());
         }
         let columns = self.job.mapping.columns();
-        for entry in &mut plan.entries {
+        // Where nothing but what the database makes of a value has changed, the ledger holds all but that already.
+        let known: HashSet<String> = plan.entries.iter().map(|entry| entry.hq_name.clone()).collect();
+        let others = written.iter().filter(|(name, _)| !known.contains(**name)).map(|(_, (record, _))| record.entry());
+        let mut others: Vec<Entry> = others.collect();
+        for entry in plan.entries.iter_mut().chain(&mut others) {
             let Base::Values(values) = &mut entry.base else { continue };
             let before = held.entries.get(&entry.hq_name).map(|entry| &entry.base);
             let row = written
@@ -163,6 +167,8 @@ impl Work<'_> {
                 values.set(name, hq, here);
             }
         }
+        others.retain(|entry| held.entries.get(&entry.hq_name).is_none_or(|before| before.base != entry.base));
+        plan.entries.extend(others);
         Ok(())
     }
 }

@@ -1,12 +1,13 @@
 //! The log of conflicts: lines of what was decided, and the records that wait for an operator.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value};
 
 use super::run::Work;
+use super::tidy::DECIDED;
 use super::{Engine, Error};
-use crate::conflict::{Conflict, Held, Incoming, Kind, LocalRow, Plan, Resolution, Rule, Ruling, Side, Told};
+use crate::conflict::{Conflict, Held, Incoming, Kind, LIMIT, LocalRow, Plan, Resolution, Rule, Ruling, Side, Told};
 use crate::ledger::{Base, Entry};
 use crate::mapping::Column;
 use crate::record::Stamp;
@@ -15,6 +16,9 @@ use crate::store::{PageTx, WantedConflicts};
 
 /// Stands for a value that is shown nowhere.
 const PRIVATE: &str = "(private)";
+
+/// Records that a run names in the log as they come to wait; the list has them all.
+const SAID: usize = 5;
 
 /// A value in the log is cut to this many characters: it is to be read by a person.
 const SHOWN: usize = 1_000;
@@ -93,17 +97,18 @@ impl Work<'_> {
             };
             self.note(&mut log, ruling, facts);
         }
-        let waiting: Vec<&str> =
+        let waiting: HashSet<&str> =
             plan.waiting.iter().filter_map(|at| incoming.get(*at)).map(|r| r.hq_name.as_str()).collect();
-        let refused = |name: &str| {
-            let at = incoming.iter().position(|record| record.hq_name == name);
-            at.is_some_and(|at| plan.undecidable.iter().any(|(refused, _)| *refused == at))
-                || plan.clashes.iter().any(|clash| clash.claimant == name)
-        };
-        for record in incoming.iter().filter(|record| !waiting.contains(&record.hq_name.as_str())) {
-            if let Some(one) = self.open.get(&record.hq_name).filter(|_| !refused(&record.hq_name)) {
+        if self.open.is_empty() {
+            return log;
+        }
+        let told = self.told();
+        let undecidable = plan.undecidable.iter().filter_map(|(at, _)| incoming.get(*at)).map(|r| r.hq_name.as_str());
+        let refused: HashSet<&str> =
+            undecidable.chain(plan.clashes.iter().map(|clash| clash.claimant.as_str())).collect();
+        for record in incoming.iter().filter(|record| !waiting.contains(record.hq_name.as_str())) {
+            if let Some(one) = self.open.get(&record.hq_name).filter(|_| !refused.contains(record.hq_name.as_str())) {
                 let version = local_of(record, held).map_or(0, |local| local.version);
-                let told = self.told();
                 let side = Told::of(told.get(&record.hq_name), record.mapped.hash, version);
                 let how = side.map_or(Resolution::Lapsed, Resolution::Taken);
                 log.closed.push((one.id, record.hq_name.clone(), how));
@@ -124,7 +129,7 @@ impl Work<'_> {
         let open = self.open.get(facts.name);
         match (ruling.taken, open) {
             // The line that waited is closed instead.
-            (Some(_), Some(_)) if by_operator => {}
+            (Some(side), Some(open)) if by_operator && open.told == Some(side) => {}
             (None, Some(open))
                 if open.hq_version == facts.hq_version
                     && open.local_version == facts.local_version
@@ -189,23 +194,50 @@ impl Work<'_> {
         for (id, _, how) in &log.closed {
             tx.close_conflict(*id, *how, self.engine.clock.now()).await.map_err(writing())?;
         }
-        tx.log_conflicts(&log.lines).await.map_err(writing())
+        let open = log.lines.iter().filter(|line| line.resolved_at.is_none());
+        let waiting = self.open.len() + open.clone().filter(|line| !self.open.contains_key(&line.name)).count();
+        if let (true, Some(last)) = (waiting > LIMIT, open.last()) {
+            return Err(Error::TooManyWaiting { hq_name: last.name.clone(), job: self.job.name.clone() });
+        }
+        let room = DECIDED.saturating_sub(self.decided);
+        let mut decided = 0;
+        let is_kept = |line: &&Conflict| {
+            decided += usize::from(line.resolved_at.is_some());
+            line.resolved_at.is_none() || decided <= room
+        };
+        let lines: Vec<Conflict> = log.lines.iter().filter(is_kept).cloned().collect();
+        tx.log_conflicts(&lines).await.map_err(writing())
     }
 
     /// Takes note of what was committed.
-    pub(super) fn remember_log(&mut self, log: Log) {
+    pub(super) async fn remember_log(&mut self, log: Log) -> Result<(), Error> {
         for (_, name, _) in &log.closed {
             self.open.remove(name);
         }
-        for line in log.lines.into_iter().filter(|line| line.resolved_at.is_none()) {
+        let (open, decided): (Vec<Conflict>, Vec<Conflict>) =
+            log.lines.into_iter().partition(|line| line.resolved_at.is_none());
+        let before = self.decided;
+        self.decided += decided.len();
+        if before <= DECIDED && self.decided > DECIDED {
+            tracing::warn!(
+                job = self.job.name,
+                "one run decided more than {DECIDED} conflicts; the log keeps the first, milkrun does the others without"
+            );
+        }
+        if open.is_empty() {
+            return Ok(());
+        }
+        let new = open.iter().filter(|line| !self.open.contains_key(&line.name));
+        for line in new.take(SAID.saturating_sub(self.open.len())) {
             tracing::warn!(
                 job = line.job,
                 name = line.name,
                 kind = line.kind.word(),
                 "both sides changed the record; it waits for an operator: `milkrun conflicts list`"
             );
-            self.open.insert(line.name.clone(), line);
         }
+        // The database has numbered them.
+        self.load_conflicts().await
     }
 }
 

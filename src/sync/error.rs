@@ -44,6 +44,14 @@ pub enum Error {
         /// Why it cannot be taken.
         reason: String,
     },
+    /// So many records wait for a decision that nobody will make them one by one.
+    #[error("more than {} records wait for a decision, the last of them {hq_name:?}", crate::conflict::LIMIT)]
+    TooManyWaiting {
+        /// HQ's `name` of one of them.
+        hq_name: String,
+        /// The job.
+        job: String,
+    },
     /// More rows would go than the operator allows unasked.
     #[error(
         "{gone} of {rows} rows are gone at HQ, more than delete_limit allows ({} rows and {} %); {}",
@@ -186,6 +194,7 @@ impl Error {
             Self::Store { cause, .. } => by_retry(cause.retry()),
             Self::Shared(error) => error.status(),
             Self::TooManyParked { .. }
+            | Self::TooManyWaiting { .. }
             | Self::TooManyGone { .. }
             | Self::Hidden { .. }
             | Self::WentBack(_)
@@ -239,6 +248,7 @@ impl Error {
             Self::Waits(_) => Concern::Predecessor,
             Self::Stopped => Concern::Stop,
             Self::TooManyParked { .. }
+            | Self::TooManyWaiting { .. }
             | Self::TooManyGone { .. }
             | Self::Hidden { .. }
             | Self::WentBack(_)
@@ -261,6 +271,10 @@ impl Error {
                 (None, Retry::ByPerson) => "do what it says; `milkrun check` tells when it fits".to_owned(),
             },
             Self::Shared(error) => error.remedy(),
+            Self::TooManyWaiting { job, .. } => format!(
+                "give the job another rule than \"manual\" for now, or decide: `milkrun conflicts list {job}`, then \
+                 `milkrun conflicts resolve ID… --take hq|local`"
+            ),
             Self::TooManyParked { .. } => {
                 "let the mapping take them (`default`, another `type`, another `key`); the run goes on from this page"
                     .to_owned()

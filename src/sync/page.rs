@@ -89,9 +89,8 @@ impl Work<'_> {
         };
         let taken = |record: &Record<'_>| known.get(record.name()).and_then(|known| known.present.as_ref());
         // What waits for a decision may have been found by a repair, in a version of the stamp that the ledger holds.
-        let is_news = |record: &Record<'_>| {
-            taken(record) != Some(record.modified()) || self.open.contains_key(record.name())
-        };
+        let is_news =
+            |record: &Record<'_>| taken(record) != Some(record.modified()) || self.open.contains_key(record.name());
         Ok(page.records().filter(is_news).map(|record| record.name().to_owned()).collect())
     }
 
@@ -109,7 +108,7 @@ impl Work<'_> {
         loop {
             match self.try_commit(whole, records, progress, (care, pains), &known).await {
                 Ok(Attempt::Committed { counts, parked, freed, changes, log }) => {
-                    self.remember_log(log);
+                    self.remember_log(log).await?;
                     self.tell_changes(changes);
                     for name in &freed {
                         self.parked.remove(name);

@@ -29,6 +29,7 @@ impl Work<'_> {
             other @ (Error::Source { .. }
             | Error::Shared(_)
             | Error::TooManyParked { .. }
+            | Error::TooManyWaiting { .. }
             | Error::TooManyGone { .. }
             | Error::Hidden { .. }
             | Error::WentBack(_)

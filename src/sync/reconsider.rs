@@ -19,7 +19,7 @@ impl Work<'_> {
         let mut names: Vec<String> = self
             .open
             .values()
-            .filter(|one| one.told.is_some() || edited.contains(&one.name))
+            .filter(|one| one.told.is_some() || edited.contains(&one.name) || !self.job.rules.has_manual())
             .map(|one| one.name.clone())
             .collect();
         // In a fixed order, so that a dry run and the run after it tell the same.

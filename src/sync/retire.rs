@@ -67,11 +67,12 @@ impl Work<'_> {
             self.write_log(&mut tx, &fates.log).await?;
             let deleted = if self.job.deletes == Deletes::Keep { 0 } else { fates.keys.len() as u64 };
             self.save_counts(&mut tx, &Counts { deleted, ..Counts::default() }).await?;
-            tx.commit().await.map_err(writing())?;
+            // So may a constraint that is put off until now.
+            tx.commit().await.map_err(hushed)?;
             crash::point(Point::RowsRetired);
             self.counts.deleted += deleted;
             self.tell_changes(self.with_decisions(fates.changes, &fates.log));
-            self.remember_log(fates.log);
+            self.remember_log(fates.log).await?;
         }
         Ok(())
     }

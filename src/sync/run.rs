@@ -45,6 +45,8 @@ pub(super) struct Work<'e> {
     pub(super) parked: HashMap<String, Stamp>,
     /// The job's conflicts that wait for an operator, by HQ name.
     pub(super) open: HashMap<String, Conflict>,
+    /// Decisions that the run has made.
+    pub(super) decided: usize,
     /// Records asked for in one request, and written in one transaction.
     pub(super) page_size: PageSize,
     /// Names and stamps asked for in one request.
@@ -205,6 +207,7 @@ impl Engine {
             counts: Counts::default(),
             parked: HashMap::new(),
             open: HashMap::new(),
+            decided: 0,
             page_size: PageSize::new(job.page_size as usize),
             listing_size: PageSize::between(LISTING_SIZE.0, LISTING_SIZE.1),
             children_size: PageSize::between(1, CHILDREN_SIZE),

@@ -15,7 +15,7 @@ const NEWEST: u32 = 2_000;
 const AGE: TimeDelta = TimeDelta::days(90);
 
 /// Lines of a job's log of conflicts that are kept; those that wait stay whatever their number.
-const DECIDED: usize = 10_000;
+pub(super) const DECIDED: usize = 10_000;
 
 /// How often the log is looked through.
 const EVERY: TimeDelta = TimeDelta::hours(1);

@@ -215,8 +215,11 @@ impl Work<'_> {
         }
         let unknown = Changes { at_hq: Changed::Somewhere, here: Changed::Somewhere };
         let changes = changes.unwrap_or(&unknown);
+        let stamps = (found.hq.as_ref().map(|(modified, _)| modified), found.entry.as_ref().map(|e| &e.hq_modified));
+        let is_silent = stamps.0 == stamps.1;
         match (changes.at_hq.has(at), changes.here.has(at), column.owner) {
             (_, true, Owner::UntilEdited) => "edited here: the outlet's until it puts HQ's value back",
+            (true, false, _) if is_silent => "changed at HQ without a new stamp: a reconcile brings it",
             (true, false, _) => "changed at HQ: the next run brings it",
             (false, false, _) => "as the database spells HQ's value",
             (false, true, _) if self.job.rules.of(at) == Rule::HqWins => {
