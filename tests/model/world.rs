@@ -577,6 +577,10 @@ impl<'b> World<'b> {
                 });
             }
             Step::DeleteRow(_, who) => {
+                // Without three-way knowledge the child rows of a row that was deleted here would be written alone.
+                if self.jobs[job].has_parts && !super::SUPPORTED.rules {
+                    return;
+                }
                 let Some(key) = pick(who) else { return };
                 self.local.delete(job, &key).await;
                 self.oracle.edited(job, &key, |state| (state.row, state.touched) = (None, None));
@@ -713,8 +717,11 @@ impl<'b> World<'b> {
         let all: Vec<usize> = (0..JOBS).collect();
         for _ in 0..2 {
             self.pass(TimeDelta::minutes(31));
-            let runs = self.round_of(&all, Mode::Changes, Kind::Changes, End::Whole).await?;
-            all_done(&runs.unwrap())?;
+            let runs = self.round_of(&all, Mode::Changes, Kind::Changes, End::Whole).await?.unwrap();
+            if self.is_emptied(&runs) {
+                return Ok(());
+            }
+            all_done(&runs)?;
         }
         let before_repair = self.tables().await;
         self.reconcile(1).await.map_err(|error| format!("{error}\n  before it: {before_repair:#?}"))?;
@@ -732,6 +739,15 @@ impl<'b> World<'b> {
         self.check_log().await?;
         self.told.unsure += self.oracle.unsure();
         Ok(())
+    }
+
+    /// A job whose records are all gone asks whether this is so, where its table is empty, too.
+    fn is_emptied(&self, runs: &[Run]) -> bool {
+        let hq = self.records();
+        let has_none = |job: &Job| hq[job.doctype].values().all(|document| job.version(document).is_none());
+        let asks = |run: &Run| run.error.as_ref().is_some_and(|error| error.contains("shows none of the"));
+        let asking = runs.iter().filter(|run| asks(run)).filter_map(|run| run.job.strip_prefix('j')?.parse().ok());
+        asking.into_iter().any(|job: usize| has_none(&self.jobs[job]))
     }
 
     async fn check_ledger(&mut self) -> Result<(), String> {
