@@ -65,6 +65,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "source",
             "store",
             "config",
+            "conflict",
             "mapping",
             "clock",
             "quarantine",

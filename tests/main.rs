@@ -27,6 +27,8 @@ mod commands;
 #[cfg(test)]
 mod config_problems;
 #[cfg(test)]
+mod conflicts;
+#[cfg(test)]
 mod contract;
 #[cfg(test)]
 mod crash_points;

@@ -4,6 +4,7 @@
 
 mod check;
 mod completions;
+mod conflicts;
 mod demo;
 mod guard;
 mod log;
@@ -85,6 +86,9 @@ enum Command {
     /// See, try again or give up records that could not be taken
     #[command(subcommand)]
     Quarantine(quarantine::Action),
+    /// See what both sides changed, and say whose version is taken
+    #[command(subcommand)]
+    Conflicts(conflicts::Action),
     /// Show or move a job's watermark
     #[command(subcommand)]
     Watermark(watermark::Action),
@@ -159,6 +163,7 @@ async fn dispatch(command: &Command, global: &Global, output: &Output) -> anyhow
         Command::Status => status::run(&global.config, output).await,
         Command::Runs(options) => runs::run(options, &global.config, output).await,
         Command::Quarantine(action) => quarantine::run(action, &global.config, output).await,
+        Command::Conflicts(action) => conflicts::run(action, &global.config, output).await,
         Command::Watermark(action) => watermark::run(action, &global.config, output).await,
         Command::Completions(options) => completions::run(options, output),
     }

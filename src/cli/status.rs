@@ -23,7 +23,7 @@ pub(super) async fn run(config: &Path, output: &Output) -> anyhow::Result<Exit> 
 }
 
 fn text(snapshot: &Snapshot) -> String {
-    let mut table = output::table(&["JOB", "STATUS", "AS OF", "NEXT RUN", "ROWS", "PARKED", "LAST RUN"]);
+    let mut table = output::table(&["JOB", "STATUS", "AS OF", "NEXT RUN", "ROWS", "PARKED", "CONFLICTS", "LAST RUN"]);
     let time = |at: Option<DateTime<Utc>>| {
         let Some(at) = at.map(|at| at.with_timezone(&snapshot.time_zone)) else { return "-".to_owned() };
         let is_today = at.date_naive() == snapshot.now.with_timezone(&snapshot.time_zone).date_naive();
@@ -45,6 +45,7 @@ fn text(snapshot: &Snapshot) -> String {
             time(job.next_run),
             job.rows.map(|rows| rows.to_string()).unwrap_or_default(),
             job.parked.to_string(),
+            job.conflicts.to_string(),
             last.unwrap_or_default(),
         ]);
     }
@@ -58,7 +59,10 @@ fn text(snapshot: &Snapshot) -> String {
 fn trouble(job: &JobSnapshot, snapshot: &Snapshot) -> String {
     let Some(run) = &job.last_run else { return String::new() };
     let mut text = String::new();
-    let is_over = run.status == run::Status::Quarantine && job.parked == 0;
+    let is_over = match run.status {
+        run::Status::Quarantine | run::Status::Conflict => job.parked == 0 && job.conflicts == 0,
+        run::Status::Running | run::Status::Ok | run::Status::Failed | run::Status::Blocked => false,
+    };
     if let (Some(error), false) = (&run.error, is_over) {
         text.push_str(&format!("\n{}: {error}\n", job.name));
         if let Some(remedy) = &run.remedy {

@@ -1,17 +1,23 @@
 //! From what was found to what is to be done: one decision a record, pure, with no database in sight.
 //!
-//! The ledger's fingerprint stands for the base: where HQ's record maps to the same fingerprint as last time, HQ
-//! changed nothing that is mapped, and the local row is left alone, whoever edited it. Where HQ changed the record,
-//! HQ wins (`conflict = "hq_wins"`), and columns that the outlet owns are not compared.
+//! The ledger is the base of every decision: what HQ's record and the local row differ in from it is what either side
+//! changed. `state.rs` holds the table of cases for one record, `rule.rs` the rules; here a page's records are put
+//! together, as two of them may claim one row.
 
+mod log;
 mod rule;
+mod state;
 
+pub use log::{Conflict, Resolution};
 pub use rule::{Rule, Rules};
+pub use state::{Changed, Edited, Kind, Ruling, Side, Sides, Terms, Verdict};
 
 use std::collections::{HashMap, HashSet};
 
-use crate::ledger::Entry;
-use crate::mapping::{ChildRows, Column, Mapped};
+use chrono::NaiveDateTime;
+
+use crate::ledger::{Base, Entry};
+use crate::mapping::{ChildRows, Mapped};
 use crate::record::Stamp;
 use crate::row::{Key, Row};
 
@@ -28,6 +34,10 @@ pub struct Incoming {
     pub children: Vec<ChildRows>,
     /// Fingerprint of the child rows.
     pub children_hash: i64,
+    /// `modified` in UTC; `None` where no rule asks for it.
+    pub modified_at: Option<NaiveDateTime>,
+    /// What the ledger is to keep of the row.
+    pub base: Base,
 }
 
 /// A local row as it was found.
@@ -37,6 +47,39 @@ pub struct LocalRow {
     pub row: Row,
     /// Whether it is marked as deleted.
     pub is_marked: bool,
+    /// When the outlet last edited it; [`Edited::Never`] where no rule asks for it.
+    pub edited: Edited,
+    /// Fingerprint of the columns that HQ owns, as the database spells them.
+    pub version: i64,
+}
+
+/// What both sides changed of a record since the base.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Changes {
+    /// At HQ.
+    pub at_hq: Changed,
+    /// Here.
+    pub here: Changed,
+}
+
+/// What an operator said of a conflict: it holds for the versions that he was shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    /// Whose version is taken.
+    pub side: Side,
+    /// HQ's version, as [`Mapped::hash`].
+    pub hq_version: i64,
+    /// The outlet's version, as [`LocalRow::version`]; 0 for a row that is not there.
+    pub local_version: i64,
+}
+
+impl Told {
+    /// The side, where these are the versions.
+    #[must_use]
+    pub fn of(told: Option<&Self>, hq_version: i64, local_version: i64) -> Option<Side> {
+        told.filter(|told| told.hq_version == hq_version && told.local_version == local_version)
+            .map(|told| told.side)
+    }
 }
 
 /// What the outlet holds of a page's records.
@@ -54,6 +97,10 @@ pub struct Held {
     pub dead: HashSet<String>,
     /// HQ names that HQ was seen to have.
     pub alive: HashSet<String>,
+    /// What both sides changed, by HQ name: of records that have an entry and a row; others have no base.
+    pub changes: HashMap<String, Changes>,
+    /// What an operator said of conflicts, by HQ name.
+    pub told: HashMap<String, Told>,
 }
 
 /// What is to be written for one page. Rows are positions into the page's [`Incoming`] list.
@@ -62,7 +109,7 @@ pub struct Plan {
     /// Rows to make.
     pub inserts: Vec<usize>,
     /// Rows to change.
-    pub updates: Vec<usize>,
+    pub updates: Vec<Update>,
     /// Rows whose key changed at HQ: from, to.
     pub rekeys: Vec<(String, Key)>,
     /// Records whose child rows are to be replaced.
@@ -73,8 +120,23 @@ pub struct Plan {
     pub dropped: Vec<String>,
     /// Records whose row already had the values.
     pub unchanged: u64,
+    /// Decisions, each with the position of its record.
+    pub rulings: Vec<(usize, Ruling)>,
+    /// Records that wait for an operator; nothing is written for them.
+    pub waiting: Vec<usize>,
+    /// Records of which it cannot be told who wins, and why; nothing is written for them.
+    pub undecidable: Vec<(usize, String)>,
     /// Records that claim a key which another one has; nothing is written for them.
     pub clashes: Vec<Clash>,
+}
+
+/// A row to change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Update {
+    /// Position of its record.
+    pub at: usize,
+    /// The columns that take HQ's value; `None` for all that HQ owns.
+    pub columns: Option<Vec<usize>>,
 }
 
 /// Two HQ records map to one local key; writing both would have them overwrite each other for ever.
@@ -102,7 +164,7 @@ pub enum Care {
 
 /// Decides for every record of a page; of two that claim one local key, the one that has it keeps it.
 #[must_use]
-pub fn plan(incoming: &[Incoming], held: &Held, columns: &[Column], care: Care) -> Plan {
+pub fn plan(incoming: &[Incoming], held: &Held, terms: &Terms<'_>) -> Plan {
     let mut plan = Plan::default();
     let mut claimed: HashMap<String, &str> = HashMap::with_capacity(incoming.len());
     for (at, record) in incoming.iter().enumerate() {
@@ -121,65 +183,170 @@ pub fn plan(incoming: &[Incoming], held: &Held, columns: &[Column], care: Care) 
             plan.dropped.push(owner.clone());
         }
         claimed.insert(key.clone(), &record.hq_name);
-        plan.decide(at, record, key, held, columns, care);
+        plan.decide(at, record, key, held, terms);
     }
     plan
 }
 
+/// What is done about the row of one record.
+#[derive(Debug)]
+enum RowPlan {
+    /// It stays as it is.
+    Stays,
+    /// It stays removed.
+    StaysGone,
+    /// It is made.
+    Insert,
+    /// These columns are written; `None` for all that HQ owns.
+    Update(Option<Vec<usize>>),
+}
+
 impl Plan {
-    fn decide(&mut self, at: usize, record: &Incoming, key: String, held: &Held, columns: &[Column], care: Care) {
+    fn decide(&mut self, at: usize, record: &Incoming, key: String, held: &Held, terms: &Terms<'_>) {
         let base = held.entries.get(&record.hq_name);
         let moved_from = base.filter(|entry| entry.local_key != key).map(|entry| entry.local_key.clone());
-        let is_same_row = base.is_some_and(|entry| entry.row_hash == record.mapped.hash) && moved_from.is_none();
+        let old_row = moved_from.as_ref().and_then(|from| held.rows.get(from));
+        let local = old_row.or_else(|| held.rows.get(&key));
         // Without a base there is nothing to compare with, other than for a job that has no child tables.
         let is_same_children =
             base.map_or(record.children.is_empty(), |entry| entry.children_hash == record.children_hash);
-        let old_row = moved_from.as_ref().and_then(|from| held.rows.get(from));
-        let local = old_row.or_else(|| held.rows.get(&key));
-
-        let row_stays = match (care, local) {
-            (Care::News, _) if is_same_row => true,
-            (Care::News | Care::Repair, Some(local)) => {
-                moved_from.is_none() && has_values(local, &record.mapped.row, columns)
+        let row = match self.decide_row(at, record, base, moved_from.is_some(), local, held, terms) {
+            Ok(Some(row)) => row,
+            Ok(None) => {
+                self.waiting.push(at);
+                return;
             }
-            (Care::News | Care::Repair, None) => false,
+            Err(reason) => {
+                self.undecidable.push((at, reason));
+                return;
+            }
         };
-        let children_stay = match (&held.children, care) {
-            (Some(found), _) => has_children(found, moved_from.as_ref().unwrap_or(&key), &record.children),
-            (None, Care::News | Care::Repair) => is_same_children,
+        let children_stay = match &held.children {
+            Some(found) => has_children(found, moved_from.as_ref().unwrap_or(&key), &record.children),
+            None => is_same_children,
         };
-        if !row_stays {
-            if local.is_none() {
+        let mut has_new_children = !children_stay || moved_from.is_some();
+        match row {
+            RowPlan::StaysGone => {
+                self.unchanged += 1;
+                has_new_children = false;
+            }
+            RowPlan::Stays if has_new_children => {}
+            RowPlan::Stays => self.unchanged += 1,
+            RowPlan::Insert => {
                 self.inserts.push(at);
-            } else {
+                // A row that is made anew gets its children, whatever the ledger says of the old ones.
+                has_new_children |= !record.children.is_empty();
+            }
+            RowPlan::Update(columns) => {
                 if let Some(from) = moved_from.clone().filter(|_| old_row.is_some()) {
                     self.rekeys.push((from, record.mapped.key.clone()));
                 }
-                self.updates.push(at);
+                self.updates.push(Update { at, columns });
             }
-        } else if children_stay {
-            self.unchanged += 1;
         }
-        // A row that is made anew gets its children, whatever the ledger says of the old ones.
-        if !children_stay || moved_from.is_some() || (!row_stays && local.is_none() && !record.children.is_empty()) {
+        if has_new_children {
             self.children.push(at);
         }
-        let is_known = base.is_some_and(|entry| entry.hq_modified.as_str() == record.modified.as_str());
-        if !(is_known && is_same_row && is_same_children) {
-            self.entries.push(Entry {
-                hq_name: record.hq_name.clone(),
-                local_key: key,
-                hq_modified: record.modified.clone(),
-                row_hash: record.mapped.hash,
-                children_hash: record.children_hash,
-            });
+        let entry = Entry {
+            hq_name: record.hq_name.clone(),
+            local_key: key,
+            hq_modified: record.modified.clone(),
+            row_hash: record.mapped.hash,
+            children_hash: record.children_hash,
+            base: record.base.clone(),
+        };
+        if !base.is_some_and(|base| is_known(base, &entry)) {
+            self.entries.push(entry);
+        }
+    }
+
+    /// `None` where an operator has to decide.
+    #[expect(clippy::too_many_arguments, reason = "what was found of one record, from its only caller")]
+    fn decide_row(
+        &mut self,
+        at: usize,
+        record: &Incoming,
+        base: Option<&Entry>,
+        is_moved: bool,
+        local: Option<&LocalRow>,
+        held: &Held,
+        terms: &Terms<'_>,
+    ) -> Result<Option<RowPlan>, String> {
+        let is_same = base.is_some_and(|entry| entry.row_hash == record.mapped.hash) && !is_moved;
+        if is_same && terms.care == Care::News {
+            return Ok(Some(RowPlan::Stays));
+        }
+        let version = local.map_or(0, |local| local.version);
+        let told = Told::of(held.told.get(&record.hq_name), record.mapped.hash, version);
+        let Some(base) = base else {
+            return match local {
+                None => Ok(Some(RowPlan::Insert)),
+                // It was HQ's before, and comes back.
+                Some(local) if local.is_marked => Ok(Some(RowPlan::Update(None))),
+                Some(local) => {
+                    let unknown = Changes { at_hq: Changed::Somewhere, here: Changed::Somewhere };
+                    let sides = Sides { told, is_new: true, ..sides(record, local, &unknown) };
+                    Ok(self.ruled(at, terms.judge(sides)?, false))
+                }
+            };
+        };
+        let at_hq = if base.row_hash == record.mapped.hash { Changed::Nothing } else { Changed::Somewhere };
+        match local.filter(|local| !local.is_marked) {
+            None => {
+                let verdict = terms.judge_removed(&at_hq, told);
+                let is_marked = local.is_some();
+                let row = self.ruled(at, verdict, false);
+                Ok(row.map(|row| match row {
+                    RowPlan::Stays | RowPlan::Update(_) | RowPlan::Insert if is_marked => RowPlan::Update(None),
+                    RowPlan::Stays | RowPlan::Update(_) | RowPlan::Insert => RowPlan::Insert,
+                    RowPlan::StaysGone => RowPlan::StaysGone,
+                }))
+            }
+            Some(local) => {
+                let unknown = Changes { at_hq, here: Changed::Somewhere };
+                let changes = held.changes.get(&record.hq_name).unwrap_or(&unknown);
+                let sides = Sides { told, ..sides(record, local, changes) };
+                Ok(self.ruled(at, terms.judge(sides)?, is_moved))
+            }
+        }
+    }
+
+    /// Notes the decisions; `None` where an operator has to make one.
+    fn ruled(&mut self, at: usize, verdict: Verdict, is_moved: bool) -> Option<RowPlan> {
+        self.rulings.extend(verdict.rulings.into_iter().map(|ruling| (at, ruling)));
+        match verdict {
+            Verdict { waits: true, .. } => None,
+            Verdict { stays_gone: true, .. } => Some(RowPlan::StaysGone),
+            Verdict { written, .. } if written.is_empty() && !is_moved => Some(RowPlan::Stays),
+            Verdict { written, .. } => Some(RowPlan::Update(Some(written))),
         }
     }
 }
 
-fn has_values(local: &LocalRow, row: &Row, columns: &[Column]) -> bool {
-    let mut cells = local.row.iter().zip(row).zip(columns);
-    !local.is_marked && cells.all(|((have, want), column)| !column.owner.is_hqs() || have == want)
+fn sides<'s>(record: &'s Incoming, local: &'s LocalRow, changes: &'s Changes) -> Sides<'s> {
+    Sides {
+        hq: &record.mapped.row,
+        hq_modified: record.modified_at,
+        local,
+        at_hq: &changes.at_hq,
+        here: &changes.here,
+        is_new: false,
+        told: None,
+    }
+}
+
+/// Whether the ledger says already what it is to say.
+fn is_known(have: &Entry, want: &Entry) -> bool {
+    let is_same_base = match (&have.base, &want.base) {
+        // What a column reads here is found out only where it is written.
+        (Base::Values(have), Base::Values(want)) => have.is_of(want),
+        (have, want) => have == want,
+    };
+    is_same_base
+        && have.hq_modified.as_str() == want.hq_modified.as_str()
+        && (have.local_key.as_str(), have.row_hash, have.children_hash)
+            == (want.local_key.as_str(), want.row_hash, want.children_hash)
 }
 
 fn has_children(found: &[HashMap<String, ChildRows>], key: &str, children: &[ChildRows]) -> bool {

@@ -1,5 +1,6 @@
 //! The daemon's side of the engine: it is opened, rounds are run by it, the jobs' state is read from its database.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -213,6 +214,7 @@ struct Look {
 async fn look(config: &Config, store: &Store, now: DateTime<Utc>) -> Result<Look, Error> {
     let mut retries = Retries::of(config);
     let parked = store.count_parked().await.map_err(trouble("counting the quarantine"))?;
+    let conflicts = store.count_conflicts().await.map_err(trouble("counting the conflicts"))?;
     let mut jobs = Vec::with_capacity(config.jobs.len());
     for (at, (job, schedule)) in config.jobs.iter().zip(Schedule::all(config)).enumerate() {
         let last = store.last_runs(&job.name).await.map_err(trouble("reading the run log"))?;
@@ -226,19 +228,21 @@ async fn look(config: &Config, store: &Store, now: DateTime<Utc>) -> Result<Look
         if let Some(last_run) = &last_run {
             retries.stands(at, standing(last_run, store).await?);
         }
-        let parked = parked.get(&job.name).copied().unwrap_or_default();
+        let count = |counts: &HashMap<String, u64>| counts.get(&job.name).copied().unwrap_or_default();
+        let (parked, conflicts) = (count(&parked), count(&conflicts));
         let rows = store.count_entries(&job.name).await.map_err(trouble("counting the ledger"))?;
         jobs.push(JobSnapshot {
             name: job.name.clone(),
             doctype: job.doctype.clone(),
             table: job.table.clone(),
             schedule: job.schedule.text.clone(),
-            status: Status::of(last_run.as_ref(), last_ok, parked, &schedule, now),
+            status: Status::of(last_run.as_ref(), last_ok, (parked, conflicts), &schedule, now),
             last_run,
             last_ok,
             next_run: schedule.next(now),
             rows: Some(rows),
             parked,
+            conflicts,
         });
     }
     for (at, job) in jobs.iter_mut().enumerate() {

@@ -128,6 +128,7 @@ mod tests {
             next_run: None,
             rows: None,
             parked: 0,
+            conflicts: 0,
         }
     }
 

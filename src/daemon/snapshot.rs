@@ -45,6 +45,8 @@ pub struct JobSnapshot {
     pub rows: Option<u64>,
     /// Records in quarantine.
     pub parked: u64,
+    /// Records that wait for a decision between HQ's version and the one here.
+    pub conflicts: u64,
 }
 
 /// How a job stands.
@@ -82,13 +84,14 @@ impl Status {
         Self::Blocked,
     ];
 
-    /// The status after these runs, with so many records parked now: a person may have seen to them since. What failed says more than that it is old; a run that goes on while the last good
-    /// one has become too old may never end, so it does not hide that.
+    /// The status after these runs, with so many records parked, and so many waiting for a decision, now: a person may
+    /// have seen to them since. What failed says more than that it is old; a run that goes on while the last good one has
+    /// become too old may never end, so it does not hide that.
     #[must_use]
     pub fn of(
         last_run: Option<&Run>,
         last_ok: Option<DateTime<Utc>>,
-        parked: u64,
+        (parked, conflicts): (u64, u64),
         schedule: &Schedule,
         now: DateTime<Utc>,
     ) -> Self {
@@ -97,9 +100,11 @@ impl Status {
         let or_stale = |status| if stale_at.is_some_and(|stale_at| stale_at <= now) { Self::Stale } else { status };
         match last_run.status {
             run::Status::Running => or_stale(Self::Running),
-            run::Status::Ok | run::Status::Quarantine if parked > 0 => or_stale(Self::Quarantine),
-            run::Status::Ok | run::Status::Quarantine => or_stale(Self::Ok),
-            run::Status::Conflict => or_stale(Self::Conflict),
+            run::Status::Ok | run::Status::Quarantine | run::Status::Conflict => or_stale(match (parked, conflicts) {
+                (0, 0) => Self::Ok,
+                (_, 0) => Self::Quarantine,
+                (_, _) => Self::Conflict,
+            }),
             run::Status::Failed => Self::Failed,
             run::Status::Blocked => Self::Blocked,
         }
@@ -170,7 +175,7 @@ pub(super) mod tests {
     fn status(last: Option<run::Status>, last_ok: Option<&str>) -> Status {
         let schedule = Schedule::new(cron("0 */5 * * * *"), Kolkata, Duration::ZERO);
         let last = last.map(|status| ended(status, "2027-01-01T00:11:00Z"));
-        Status::of(last.as_ref(), last_ok.map(at), 0, &schedule, at("2027-01-01T00:12:00Z"))
+        Status::of(last.as_ref(), last_ok.map(at), (0, 0), &schedule, at("2027-01-01T00:12:00Z"))
     }
 
     #[test]
@@ -182,7 +187,7 @@ pub(super) mod tests {
         for (last, when_fresh, when_old) in [
             (Ended::Ok, Status::Ok, Status::Stale),
             (Ended::Quarantine, Status::Ok, Status::Stale),
-            (Ended::Conflict, Status::Conflict, Status::Stale),
+            (Ended::Conflict, Status::Ok, Status::Stale),
             (Ended::Running, Status::Running, Status::Stale),
             (Ended::Failed, Status::Failed, Status::Failed),
             (Ended::Blocked, Status::Blocked, Status::Blocked),
@@ -192,8 +197,10 @@ pub(super) mod tests {
         assert_eq!(status(Some(Ended::Running), None), Status::Running);
         let schedule = Schedule::new(cron("0 */5 * * * *"), Kolkata, Duration::ZERO);
         let last = ended(Ended::Ok, "2027-01-01T00:11:00Z");
-        let parked = Status::of(Some(&last), Some(last.started_at), 1, &schedule, at("2027-01-01T00:12:00Z"));
+        let parked = Status::of(Some(&last), Some(last.started_at), (1, 0), &schedule, at("2027-01-01T00:12:00Z"));
         assert_eq!(parked, Status::Quarantine);
+        let open = Status::of(Some(&last), Some(last.started_at), (1, 1), &schedule, at("2027-01-01T00:12:00Z"));
+        assert_eq!(open, Status::Conflict);
     }
 
     #[test]

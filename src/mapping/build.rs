@@ -63,9 +63,21 @@ impl Mapping {
         // By name, so that a `sync.toml` put in another order changes no hash.
         let mut hashed: Vec<usize> = positions(&built.columns, |column| column.owner.is_hqs());
         hashed.sort_by_key(|at| built.columns.get(*at).map(|column| column.name.clone()));
+        let synced = hashed.iter().copied().filter(|at| !key_at.contains(at)).collect();
         let fingerprint = fingerprint_of(&built, key, &children);
         let Built { columns, fields: compiled, lookups } = built;
-        Ok(Self { columns, key: key_at, fields: asked, lookups, children, private, fingerprint, compiled, hashed })
+        Ok(Self {
+            columns,
+            key: key_at,
+            fields: asked,
+            lookups,
+            children,
+            private,
+            fingerprint,
+            compiled,
+            hashed,
+            synced,
+        })
     }
 }
 

@@ -59,6 +59,8 @@ pub struct Mapping {
     compiled: Vec<Field>,
     /// The columns that HQ owns, in the order in which they are hashed.
     hashed: Vec<usize>,
+    /// Those of them that are no part of the key.
+    synced: Vec<usize>,
 }
 
 /// A record as the outlet will store it.
@@ -114,6 +116,11 @@ impl Mapping {
     #[must_use]
     pub fn key(&self) -> &[usize] {
         &self.key
+    }
+    /// Positions of the columns that HQ owns, other than the key's, by name: what a row and its record can differ in.
+    #[must_use]
+    pub fn synced(&self) -> &[usize] {
+        &self.synced
     }
     /// The HQ fields to ask for.
     #[must_use]

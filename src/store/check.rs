@@ -54,6 +54,14 @@ fn parent_findings(types: Types<'_>, wish: &Wish<'_>, catalog: &Catalog, finding
         }
         Deletes::Delete | Deletes::Keep => {}
     }
+    if let Some(name) = wish.local_modified
+        && catalog.column(name).is_none()
+    {
+        findings.push(
+            lacks(types, table, name, Type::Datetime)
+                .replace("Take it out of the mapping", "Name another column in local_modified"),
+        );
+    }
     column_findings(types, &wish.parent, catalog, findings);
     let key: Vec<&str> = wish.key_columns().map(|column| column.name.as_str()).collect();
     if !catalog.is_unique(&key) {

@@ -54,6 +54,10 @@ fn parent(types: Types<'_>, wish: &Wish<'_>) -> Sql {
         }
         Deletes::Delete | Deletes::Keep => {}
     }
+    if let Some(name) = wish.local_modified.filter(|name| !has_column(types.kind, &wish.parent, name)) {
+        sql.push(", ").name(name).push(" ");
+        types.add(&mut sql, Type::Datetime, false);
+    }
     sql.push(", PRIMARY KEY (").names(wish.key_columns().map(|column| column.name.as_str())).push("))");
     sql.push(types.table_options());
     sql

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::config::DatabaseKind;
-use crate::ledger::{Entry, Known};
+use crate::ledger::{Base, Entry, Known, Values};
 use crate::record::Stamp;
 
 use super::Store;
@@ -79,7 +79,7 @@ impl PageTx {
     /// # Errors
     /// The database's trouble.
     pub async fn entries(&mut self, job: &str, names: &[&str], key_texts: &[&str]) -> Result<Vec<Entry>, Error> {
-        let columns = &["hq_name", "local_key", "hq_modified", "row_hash", "children_hash"];
+        let columns = &["hq_name", "local_key", "hq_modified", "row_hash", "children_hash", "local_hash", "base"];
         let mut found = HashMap::with_capacity(names.len());
         // An entry without `local_key` has the key that its name is, so keys are asked for as names, too.
         let either: Vec<_> = names.iter().chain(key_texts).copied().collect();
@@ -110,6 +110,8 @@ impl PageTx {
             ("hq_modified", &text),
             ("row_hash", &int),
             ("children_hash", &int),
+            ("local_hash", &int),
+            ("base", &text),
         ];
         let mut batch = Batch::new(columns.len());
         for entry in entries {
@@ -122,18 +124,35 @@ impl PageTx {
                 Bind::Int(Some(entry.row_hash)),
                 Bind::Int(Some(entry.children_hash)),
             ]);
+            batch.extend(match &entry.base {
+                Base::Unknown => [Bind::Int(None), Bind::Text(None)],
+                Base::Hash(hash) => [Bind::Int(Some(*hash)), Bind::Text(None)],
+                Base::Values(values) => [Bind::Int(None), Bind::owned(values.text())],
+            });
         }
         let tail = match self.connection.kind() {
             DatabaseKind::Sqlite | DatabaseKind::Postgres => {
                 " ON CONFLICT (job, hq_name) DO UPDATE SET local_key = excluded.local_key, \
-                 hq_modified = excluded.hq_modified, row_hash = excluded.row_hash, children_hash = excluded.children_hash"
+                 hq_modified = excluded.hq_modified, row_hash = excluded.row_hash, children_hash = excluded.children_hash, \
+                 local_hash = excluded.local_hash, base = excluded.base"
             }
             DatabaseKind::Mysql => {
                 " ON DUPLICATE KEY UPDATE local_key = VALUES(local_key), hq_modified = VALUES(hq_modified), \
-                 row_hash = VALUES(row_hash), children_hash = VALUES(children_hash)"
+                 row_hash = VALUES(row_hash), children_hash = VALUES(children_hash), local_hash = VALUES(local_hash), \
+                 base = VALUES(base)"
             }
         };
         batch::insert(&mut self.connection, "milkrun_ledger", &columns, batch, tail).await
+    }
+
+    /// Forgets all records of the job.
+    ///
+    /// # Errors
+    /// The database's trouble.
+    pub async fn drop_all_entries(&mut self, job: &str) -> Result<(), Error> {
+        let sql = self.connection.sql("DELETE FROM milkrun_ledger WHERE job = ?");
+        self.connection.execute(sql, vec![Bind::text(job)]).await?;
+        Ok(())
     }
 
     /// Forgets records.
@@ -186,11 +205,21 @@ fn set<'a>(texts: &[&'a str]) -> std::collections::HashSet<&'a str> {
 
 fn entry(line: &Line) -> Result<Entry, Error> {
     let hq_name = line.required(0, "milkrun_ledger.hq_name")?.to_owned();
+    let hash = line.optional_int(5, "milkrun_ledger.local_hash")?;
+    let base = match (line.text(6), hash) {
+        (Some(text), _) => {
+            let values = Values::parse(text);
+            Base::Values(values.ok_or_else(|| Error::Damaged(format!("milkrun_ledger.base of {hq_name:?}")))?)
+        }
+        (None, Some(hash)) => Base::Hash(hash),
+        (None, None) => Base::Unknown,
+    };
     Ok(Entry {
         local_key: line.text(1).unwrap_or(&hq_name).to_owned(),
         hq_modified: stamp(line, 2)?,
         row_hash: line.int(3, "milkrun_ledger.row_hash")?,
         children_hash: line.int(4, "milkrun_ledger.children_hash")?,
+        base,
         hq_name,
     })
 }

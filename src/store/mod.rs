@@ -12,6 +12,7 @@ mod bind;
 mod catalog;
 mod check;
 mod children;
+mod conflicts;
 mod connection;
 mod create;
 mod declared;
@@ -26,6 +27,7 @@ mod postgres;
 mod quarantine;
 mod rows;
 mod runs;
+mod spelling;
 mod sql;
 mod sqlite;
 mod table;
@@ -38,6 +40,7 @@ mod watermarks;
 #[cfg(test)]
 mod tests;
 
+pub use conflicts::Wanted as WantedConflicts;
 pub use error::Error;
 pub use lease::Lease;
 pub use rows::HeldRow;

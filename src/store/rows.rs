@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use chrono::{DateTime, Utc};
 
 use crate::config::DatabaseKind;
+use crate::conflict::Edited;
 use crate::row::{Cell, Key, Row};
 
 use super::batch::{self, Batch, among};
@@ -23,6 +24,8 @@ pub struct HeldRow {
     pub row: Row,
     /// `deleted_at` is set.
     pub is_marked: bool,
+    /// What the job's `local_modified` says.
+    pub edited: Edited,
 }
 
 impl PageTx {
@@ -40,14 +43,21 @@ impl PageTx {
             if table.deleted_at.is_some() {
                 sql.push(", ").read(DELETED_AT);
             }
+            if let Some(name) = &table.local_modified {
+                sql.push(", ").read(name);
+            }
             sql.push(" FROM ").name(&table.name).push(" WHERE ");
             among(&mut sql, &named, rows);
             sql.push(lock(sql.kind()));
             for line in self.connection.fetch(sql, binds).await? {
                 let row = row_of(&table.columns, &line, 0);
-                let is_marked = table.deleted_at.is_some() && line.text(table.columns.len()).is_some();
+                let width = table.columns.len();
+                let is_marked = table.deleted_at.is_some() && line.text(width).is_some();
+                let edited_at = width + usize::from(table.deleted_at.is_some());
+                let edited =
+                    table.local_modified.as_ref().map_or(Edited::Never, |_| Edited::read(line.text(edited_at)));
                 for text in asked.texts_of(&table.key_of(&row)) {
-                    found.insert(text.clone(), HeldRow { row: row.clone(), is_marked });
+                    found.insert(text.clone(), HeldRow { row: row.clone(), is_marked, edited: edited.clone() });
                 }
             }
         }
@@ -69,12 +79,13 @@ impl PageTx {
             .map_err(|error| error.for_table(&table.name))
     }
 
-    /// Writes HQ's columns of existing rows, found by their keys, and takes back a mark. Other columns stay.
+    /// Writes HQ's columns of existing rows, or those of them that are given, found by their keys, and takes back a mark.
+    /// Other columns stay.
     ///
     /// # Errors
     /// [`Error::Refused`] where a unique value is taken, or a value does not fit.
-    pub async fn update(&mut self, table: &Table, rows: &[&Row]) -> Result<(), Error> {
-        let updated = table.updated_columns();
+    pub async fn update(&mut self, table: &Table, rows: &[&Row], columns: Option<&[usize]>) -> Result<(), Error> {
+        let updated = table.updated_columns(columns);
         if rows.is_empty() || (updated.is_empty() && table.deleted_at.is_none()) {
             return Ok(());
         }

@@ -28,6 +28,8 @@ pub(super) struct Wish<'a> {
     pub(super) children: Vec<Part<'a>>,
     pub(super) create_table: bool,
     pub(super) deletes: Deletes,
+    /// The column that says when the outlet last edited a row.
+    pub(super) local_modified: Option<&'a str>,
 }
 
 /// What a job asks of its table, or of one of its child tables.
@@ -64,6 +66,7 @@ impl<'a> From<&'a Job> for Wish<'a> {
             children: children.collect(),
             create_table: job.create_table,
             deletes: job.deletes,
+            local_modified: job.rules.local_modified.as_deref(),
         }
     }
 }
@@ -88,6 +91,8 @@ pub struct Table {
     pub(super) key: Vec<usize>,
     /// Where the job marks its deletes.
     pub(super) deleted_at: Option<Stored>,
+    /// The column that says when the outlet last edited a row.
+    pub(super) local_modified: Option<String>,
     pub(super) children: Vec<Child>,
     pub(super) lookups: Vec<Lookup>,
 }
@@ -169,10 +174,11 @@ impl Table {
         Key(self.key.iter().map(|at| row.get(*at).cloned().unwrap_or(Cell::Null)).collect())
     }
 
-    /// The columns an update writes, with their places in the row.
-    pub(super) fn updated_columns(&self) -> Vec<(usize, &TableColumn)> {
+    /// The columns an update writes, with their places in the row: all that HQ owns, or those of them that are `wanted`.
+    pub(super) fn updated_columns(&self, wanted: Option<&[usize]>) -> Vec<(usize, &TableColumn)> {
         let columns = self.columns.iter().enumerate();
-        columns.filter(|(at, column)| column.is_hq && !self.key.contains(at)).collect()
+        let is_wanted = |at: &usize| wanted.is_none_or(|wanted| wanted.contains(at));
+        columns.filter(|(at, column)| column.is_hq && !self.key.contains(at) && is_wanted(at)).collect()
     }
 }
 
@@ -273,6 +279,7 @@ fn layout(kind: DatabaseKind, wish: &Wish<'_>, inventory: &Inventory) -> Result<
             Deletes::Mark => Some(stored(catalog, DELETED_AT)),
             Deletes::Delete | Deletes::Keep => None,
         },
+        local_modified: wish.local_modified.map(str::to_owned),
         children: children.collect::<Result<_, Error>>()?,
         lookups: lookups(&wish.parent, inventory),
     })

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::Ordering;
 
+use super::retire::Gone;
 use super::run::{Work, unless_stopped};
 use super::{Engine, Error};
 use chrono::{DateTime, Utc};
@@ -14,7 +15,6 @@ use chrono::{DateTime, Utc};
 use crate::config::Deletes;
 use crate::crash::{self, Point};
 use crate::record::{Mark, Page, Stamp};
-use crate::run::Counts;
 use crate::source;
 use crate::source::Meter;
 use crate::source::frappe::Fetched;
@@ -25,7 +25,7 @@ use crate::watermark::{Clocks, Progress, Watermark};
 const PAGE_SIZE: usize = 5_000;
 
 /// Names written or asked about at once.
-const CHUNK: usize = 1_000;
+pub(super) const CHUNK: usize = 1_000;
 
 /// The tombstones that the jobs of a round asked for together.
 #[derive(Debug)]
@@ -165,7 +165,8 @@ impl Work<'_> {
             further = Some(self.more_tombstones(Some(&last)).await?);
         }
         let names: Vec<String> = gone.keys().cloned().collect();
-        self.retire(&names).await?;
+        let deleted = gone.iter().map(|(name, at)| Gone { name: name.clone(), at: Some(at.clone()) });
+        self.retire(&deleted.collect::<Vec<_>>()).await?;
         self.forget_parked(&names.iter().map(String::as_str).collect::<Vec<_>>()).await?;
         progress.watermark = progress.watermark.settle(&begun, started, bound.as_ref(), self.job.overlap);
         let done: Vec<(String, Stamp)> = gone.into_iter().chain(alive).collect();
@@ -234,64 +235,7 @@ impl Work<'_> {
         Ok(living)
     }
 
-    /// Lets the rows of these records go as the job's `deletes` says, within its `delete_limit`.
-    pub(super) async fn retire(&mut self, names: &[String]) -> Result<(), Error> {
-        let names = self.held(names).await?;
-        if names.is_empty() {
-            return Ok(());
-        }
-        self.check_limit(names.len() as u64).await?;
-        for chunk in names.chunks(CHUNK) {
-            let names: Vec<&str> = chunk.iter().map(String::as_str).collect();
-            let writing = || Error::store(format!("removing rows from table {}", self.job.table));
-            let mut tx = self.engine.begin_held(&self.job.name).await?;
-            let now = self.engine.clock.now();
-            let entries = tx.entries(&self.job.name, &names, &[]).await.map_err(writing())?;
-            let keys: Vec<_> = entries.iter().filter_map(|entry| self.key(&entry.local_key)).collect();
-            // A row may have been removed here, or stand under another key since the job's `key` was changed.
-            let found = tx.rows(&self.table, &keys).await.map_err(writing())?;
-            let keys: Vec<_> = keys.into_iter().filter(|key| found.contains_key(&key.text())).collect();
-            if self.engine.said.is_news(&self.job.name, "rowless", keys.len() < entries.len()) {
-                let (gone, rows) = (entries.len(), keys.len());
-                tracing::warn!(
-                    job = self.job.name,
-                    gone,
-                    rows,
-                    "not every record that is gone at HQ still had a row here"
-                );
-            }
-            // A trigger may quote the row.
-            let hushed = |cause| self.without_private(writing()(cause), &[]);
-            match self.job.deletes {
-                Deletes::Delete => tx.delete(&self.table, &keys).await.map_err(hushed)?,
-                Deletes::Mark => tx.mark_deleted(&self.table, &keys, now).await.map_err(hushed)?,
-                Deletes::Keep => {}
-            }
-            let held: Vec<&str> = entries.iter().map(|entry| entry.hq_name.as_str()).collect();
-            tx.drop_entries(&self.job.name, &held).await.map_err(writing())?;
-            let deleted = if self.job.deletes == Deletes::Keep { 0 } else { keys.len() as u64 };
-            self.save_counts(&mut tx, &Counts { deleted, ..Counts::default() }).await?;
-            tx.commit().await.map_err(writing())?;
-            crash::point(Point::RowsRetired);
-            self.counts.deleted += deleted;
-        }
-        Ok(())
-    }
-
-    /// Those of the names that the ledger holds: others have no row to lose.
-    async fn held(&self, names: &[String]) -> Result<Vec<String>, Error> {
-        let mut held = Vec::with_capacity(names.len());
-        for chunk in names.chunks(CHUNK) {
-            let asked: Vec<&str> = chunk.iter().map(String::as_str).collect();
-            let known = self.engine.store.known(&self.job.name, &asked).await;
-            let known = known.map_err(Error::store("reading the ledger"))?;
-            let is_held = |name: &&String| known.get(*name).is_some_and(|known| known.present.is_some());
-            held.extend(chunk.iter().filter(is_held).cloned());
-        }
-        Ok(held)
-    }
-
-    async fn check_limit(&self, more: u64) -> Result<(), Error> {
+    pub(super) async fn check_limit(&self, more: u64) -> Result<(), Error> {
         if self.has_confirmed_deletes || self.job.deletes == Deletes::Keep {
             return Ok(());
         }

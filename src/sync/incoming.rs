@@ -85,6 +85,8 @@ impl Work<'_> {
             let (name, modified) = (record.name().to_owned(), record.modified().clone());
             match own.and_then(|mapped| Ok((mapped, children?))) {
                 Ok((mapped, children)) => judged.incoming.push(Incoming {
+                    base: self.base_of(&mapped.row),
+                    modified_at: self.job.rules.local_modified.as_ref().and_then(|_| self.in_utc(&modified)),
                     hq_name: name,
                     modified,
                     mapped,

@@ -1,12 +1,13 @@
 //! Mapped records into their tables: hold what is there, decide, write. Of records that the database refuses, each is
 //! found by writing the page in ever smaller parts, and set aside.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use super::Error;
+use super::conflicts::Log;
 use super::incoming::Refusal;
 use super::run::Work;
-use crate::conflict::{self, Care, Held, Incoming, LocalRow, Plan};
+use crate::conflict::{self, Care, Held, Incoming, LocalRow, Plan, Terms};
 use crate::crash::{self, Point};
 use crate::mapping::ChildRows;
 use crate::row::{Key, Row, Type};
@@ -42,6 +43,8 @@ pub(super) enum Landing {
         counts: Counts,
         /// What was not.
         refused: Vec<Refusal>,
+        /// What was decided between HQ and the outlet.
+        log: Log,
     },
     /// HQ is to be asked whether it has these records, as others claim their rows.
     Doubts(Vec<String>),
@@ -64,13 +67,14 @@ impl Work<'_> {
         }
         let mut counts = Counts::default();
         let mut refused = Vec::new();
+        let mut log = Log::default();
         let mut waiting = vec![incoming];
         while let Some(part) = waiting.pop() {
             if part.is_empty() {
                 continue;
             }
             let held = self.hold(tx, part, care, known).await?;
-            let plan = conflict::plan(part, &held, self.job.mapping.columns(), care);
+            let mut plan = conflict::plan(part, &held, &self.terms(care));
             let doubts: Vec<String> =
                 plan.clashes.iter().filter(|clash| !clash.is_certain).map(|clash| clash.holder.clone()).collect();
             if !doubts.is_empty() {
@@ -79,7 +83,7 @@ impl Work<'_> {
             if is_careful {
                 tx.mark().await.map_err(Error::store("marking a place in the transaction"))?;
             }
-            let mut applied = self.apply(tx, part, &plan).await;
+            let mut applied = self.apply(tx, part, &mut plan, &held).await;
             if pains == Pains::Deferred && applied.is_ok() {
                 let checked = tx.check_deferred(&self.table).await;
                 applied = checked.map_err(Error::store("looking at deferred constraints"));
@@ -88,6 +92,9 @@ impl Work<'_> {
                 (Ok(()), _) => {
                     counts.add(&counted(&plan, part.len()));
                     refused.extend(plan.clashes.iter().map(|clash| self.clashed(clash, part)));
+                    let undecidable = |(at, why): &(usize, String)| Some(Refusal::of(part.get(*at)?, why.clone()));
+                    refused.extend(plan.undecidable.iter().filter_map(undecidable));
+                    log.add(self.log_of(part, &plan, &held));
                 }
                 (Err(Error::Store { cause: store::Error::Refused { .. }, .. }), _) if !is_careful => {
                     return Ok(Landing::Refused);
@@ -104,7 +111,13 @@ impl Work<'_> {
                 (Err(error), _) => return Err(error),
             }
         }
-        Ok(Landing::Landed { counts, refused })
+        Ok(Landing::Landed { counts, refused, log })
+    }
+
+    /// The terms under which the job's records are judged.
+    pub(super) fn terms(&self, care: Care) -> Terms<'_> {
+        let mapping = &self.job.mapping;
+        Terms { columns: mapping.columns(), key: mapping.key(), rules: &self.job.rules, care }
     }
 
     async fn hold(
@@ -120,7 +133,8 @@ impl Work<'_> {
         let key_texts: Vec<&str> = keys.iter().map(String::as_str).collect();
         let entries =
             tx.entries(&self.job.name, &names, &key_texts).await.map_err(Error::store("reading the ledger"))?;
-        let mut held = Held { dead: known.dead.clone(), alive: known.alive.clone(), ..Held::default() };
+        let mut held =
+            Held { dead: known.dead.clone(), alive: known.alive.clone(), told: self.told(), ..Held::default() };
         for entry in entries {
             held.owners.insert(entry.local_key.clone(), entry.hq_name.clone());
             held.entries.insert(entry.hq_name.clone(), entry);
@@ -138,14 +152,16 @@ impl Work<'_> {
         }
         wanted.extend(former.iter().cloned());
         let rows = tx.rows(&self.table, &wanted).await.map_err(reading())?;
-        held.rows = rows
-            .into_iter()
-            .map(|(key, row)| (key, LocalRow { row: row.row, is_marked: row.is_marked }))
-            .collect();
+        held.rows = rows.into_iter().map(|(key, row)| (key, self.local_row(row))).collect();
         for (record, key) in incoming.iter().zip(&keys) {
-            if let Some(local) = held.rows.get_mut(key) {
-                self.agree(local, &record.mapped.row);
+            let entry = held.entries.get(&record.hq_name);
+            let from = entry.map_or(key, |entry| &entry.local_key);
+            let at = if held.rows.contains_key(from) { from.clone() } else { key.clone() };
+            let Some(local) = held.rows.get_mut(&at) else { continue };
+            if let Some(entry) = entry {
+                held.changes.insert(record.hq_name.clone(), self.changes(entry, record, local));
             }
+            self.agree(local, &record.mapped.row);
         }
         let has_adopted =
             incoming.iter().any(|record| !held.entries.contains_key(&record.hq_name)) && !held.rows.is_empty();
@@ -171,7 +187,7 @@ impl Work<'_> {
         }
     }
 
-    async fn apply(&self, tx: &mut PageTx, incoming: &[Incoming], plan: &Plan) -> Result<(), Error> {
+    async fn apply(&self, tx: &mut PageTx, incoming: &[Incoming], plan: &mut Plan, held: &Held) -> Result<(), Error> {
         let writing = || Error::store(format!("writing to table {}", self.job.table));
         let rows =
             |at: &[usize]| at.iter().filter_map(|at| incoming.get(*at)).map(|record| &record.mapped.row).collect();
@@ -186,8 +202,14 @@ impl Work<'_> {
         }
         let inserts: Vec<_> = rows(&plan.inserts);
         tx.insert(&self.table, &inserts).await.map_err(writing())?;
-        let updates: Vec<_> = rows(&plan.updates);
-        tx.update(&self.table, &updates).await.map_err(writing())?;
+        // Most write all columns; those that leave some are put together by which.
+        let mut updates: BTreeMap<Option<&[usize]>, Vec<usize>> = BTreeMap::new();
+        for update in &plan.updates {
+            updates.entry(update.columns.as_deref()).or_default().push(update.at);
+        }
+        for (columns, at) in updates {
+            tx.update(&self.table, &rows(&at), columns).await.map_err(writing())?;
+        }
         for (at, child) in self.job.mapping.children().iter().enumerate() {
             let parents = plan.children.iter().filter_map(|at| incoming.get(*at));
             let rows: Vec<(Key, ChildRows)> = parents
@@ -196,6 +218,7 @@ impl Work<'_> {
             let replaced = tx.replace_children(&self.table, at, &rows).await;
             replaced.map_err(Error::store(format!("writing to table {}", child.table)))?;
         }
+        self.mend_bases(tx, incoming, plan, held).await?;
         crash::point(Point::RowsWritten);
         tx.upsert_entries(&self.job.name, &plan.entries).await.map_err(Error::store("writing the ledger"))
     }
@@ -222,6 +245,7 @@ impl Work<'_> {
 
 fn counted(plan: &Plan, records: usize) -> Counts {
     let (inserted, unchanged) = (plan.inserts.len() as u64, plan.unchanged);
-    let updated = (records - plan.clashes.len()) as u64 - inserted - unchanged;
+    let left_out = plan.clashes.len() + plan.waiting.len() + plan.undecidable.len();
+    let updated = (records - left_out) as u64 - inserted - unchanged;
     Counts { inserted, updated, unchanged, ..Counts::default() }
 }

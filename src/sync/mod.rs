@@ -2,6 +2,8 @@
 //!
 //! | file | what is in it |
 //! | --- | --- |
+//! | `bases.rs` | what the ledger keeps of a row, and what both sides changed since |
+//! | `conflicts.rs` | the log of conflicts, and the records that wait for an operator |
 //! | `clocks.rs` | HQ's zone and clock, and saying where they are wrong |
 //! | `round.rs` | several jobs one after another, and the tombstones they share |
 //! | `run.rs` | one run of one job: lease, run log, outcome |
@@ -12,11 +14,15 @@
 //! | `incoming.rs` | its records through the mapping |
 //! | `landing.rs` | the mapped ones into their tables |
 //! | `quarantine.rs` | those that could not be mapped or written |
+//! | `reconsider.rs` | records that wait for an operator, once something has changed |
 //! | `gone.rs` | records that are gone at HQ |
+//! | `retire.rs` | letting their rows go, unless they were edited here |
 //! | `said.rs` | what was said already and is still so |
 //! | `tidy.rs` | keeping the run log short |
 
+mod bases;
 pub mod clocks;
+mod conflicts;
 mod error;
 mod gone;
 mod incoming;
@@ -27,6 +33,8 @@ mod pass;
 mod poll;
 mod private;
 mod quarantine;
+mod reconsider;
+mod retire;
 mod rewind;
 mod round;
 mod run;

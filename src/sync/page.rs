@@ -5,6 +5,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::conflicts::Log;
 use super::landing::{Landing, Neighbours, Pains};
 use super::run::Work;
 use super::whole::Whole;
@@ -38,6 +39,8 @@ enum Attempt {
         parked: Vec<(String, Stamp)>,
         /// Records that left it.
         freed: Vec<String>,
+        /// What was decided between HQ and the outlet.
+        log: Log,
     },
     /// Taken back: rows are held by these records, and HQ is to be asked whether it still has them.
     Doubts(Vec<String>),
@@ -99,7 +102,8 @@ impl Work<'_> {
         let (mut pains, mut repeated) = (Pains::None, 0);
         loop {
             match self.try_commit(whole, records, progress, (care, pains), &known).await {
-                Ok(Attempt::Committed { counts, parked, freed }) => {
+                Ok(Attempt::Committed { counts, parked, freed, log }) => {
+                    self.remember_log(log);
                     for name in &freed {
                         self.parked.remove(name);
                     }
@@ -138,15 +142,16 @@ impl Work<'_> {
         crash::point(Point::PageFetched);
         let mut tx = self.engine.begin_held(&self.job.name).await?;
         let mut counts = Counts::default();
-        let (mut incoming, mut refused) = (Vec::new(), Vec::new());
+        let (mut incoming, mut refused, mut log) = (Vec::new(), Vec::new(), Log::default());
         if !records.is_empty() {
             let judged = self.judge(&mut tx, whole, records).await;
             let judged = judged.map_err(|error| self.without_private(error, &[]))?;
             (incoming, refused) = (judged.incoming, judged.refused);
             let landing = self.land(&mut tx, &incoming, (care, pains), known).await;
             match landing.map_err(|error| self.without_private(error, &incoming))? {
-                Landing::Landed { counts: landed, refused: more } => {
+                Landing::Landed { counts: landed, refused: more, log: decided } => {
                     counts = landed;
+                    log = decided;
                     refused.extend(more);
                 }
                 Landing::Doubts(holders) => {
@@ -165,6 +170,7 @@ impl Work<'_> {
         counts.quarantined = refused.len() as u64;
         let freed = self.free(&mut tx, records, &refused).await?;
         self.park(&mut tx, Some(whole), &refused).await?;
+        self.write_log(&mut tx, &log).await?;
         if *progress != self.progress {
             let saved = tx.save_progress(&self.job.name, Stream::Records, progress, self.engine.clock.now()).await;
             saved.map_err(step("saving the watermark"))?;
@@ -183,7 +189,7 @@ impl Work<'_> {
         }
         crash::point(Point::PageCommitted);
         let parked = refused.into_iter().map(|refusal| (refusal.name, refusal.modified)).collect();
-        Ok(Attempt::Committed { counts, parked, freed })
+        Ok(Attempt::Committed { counts, parked, freed, log })
     }
 
     /// Logs what the run comes to with this transaction.

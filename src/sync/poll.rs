@@ -8,6 +8,7 @@ use std::collections::HashSet;
 
 use super::Error;
 use super::page::Step;
+use super::retire::Gone;
 use super::run::{Work, unless_stopped};
 use super::whole::Batch;
 use crate::conflict::Care;
@@ -102,7 +103,7 @@ impl Work<'_> {
             outside.extend(fate.outside);
             rest = rest.get(fate.asked..).unwrap_or_default();
         }
-        self.retire(&outside).await?;
+        self.retire(&Gone::at_no_known_time(&outside)).await?;
         self.forget_parked(&outside.iter().map(String::as_str).collect::<Vec<_>>()).await?;
         match (missing.is_empty(), outside.is_empty()) {
             (false, _) => Err(Error::NotAtHq(missing)),
@@ -114,7 +115,8 @@ impl Work<'_> {
     /// Lets the rows of records go that left the filters, and remembers that they are outside at this stamp.
     async fn retire_leavers(&mut self, leavers: Vec<(String, Stamp)>) -> Result<(), Error> {
         let names: Vec<String> = leavers.iter().map(|(name, _)| name.clone()).collect();
-        self.retire(&names).await?;
+        let gone = leavers.iter().map(|(name, at)| Gone { name: name.clone(), at: Some(at.clone()) });
+        self.retire(&gone.collect::<Vec<_>>()).await?;
         self.forget_parked(&names.iter().map(String::as_str).collect::<Vec<_>>()).await?;
         self.note_absent(&leavers).await
     }
@@ -188,7 +190,8 @@ impl Work<'_> {
             for mark in some {
                 let known = known.get(&mark.name);
                 let is_ours = known.is_some_and(|known| known.present.is_some());
-                let is_parked = self.parked.get(&mark.name) == Some(&mark.modified);
+                let is_parked =
+                    self.parked.get(&mark.name) == Some(&mark.modified) || self.is_waiting(&mark.name, &mark.modified);
                 let is_old = is_parked || known.is_some_and(|known| known.covers(&mark.modified));
                 if care == Care::Repair || !is_old {
                     news.push(News { mark, is_ours });

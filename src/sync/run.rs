@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::gone::Tombstones;
@@ -12,6 +13,7 @@ use super::round::Order;
 use super::whole::CHILDREN_SIZE;
 use super::{Engine, Error, Event, Mode};
 use crate::config::Job;
+use crate::conflict::Conflict;
 use crate::crash::{self, Point};
 use crate::quarantine::Parked;
 use crate::record::{Mark, Stamp};
@@ -37,6 +39,8 @@ pub(super) struct Work<'e> {
     pub(super) counts: Counts,
     /// The job's records in quarantine, with the stamps of the versions that were tried.
     pub(super) parked: HashMap<String, Stamp>,
+    /// The job's conflicts that wait for an operator, by HQ name.
+    pub(super) open: HashMap<String, Conflict>,
     /// Records asked for in one request, and written in one transaction.
     pub(super) page_size: PageSize,
     /// Names and stamps asked for in one request.
@@ -92,10 +96,10 @@ impl Engine {
         self.tell(&Event::Started { job: job.name.clone(), run: run.id });
 
         crash::point(Point::RunLogged);
-        let mut parked = 0;
+        let mut left = Left::default();
         let (outcome, lease) = match lease {
             Ok(lease) => {
-                let outcome = self.execute(job, order, tombstones, meter, stop, (&mut run, &mut parked)).await;
+                let outcome = self.execute(job, order, tombstones, meter, stop, (&mut run, &mut left)).await;
                 (outcome, Some(lease))
             }
             Err(error) => (Err(error), None),
@@ -104,26 +108,10 @@ impl Engine {
         let (requests, bytes, retries) = meter.take();
         run.counts.add(&Counts { requests, bytes, retries, ..Counts::default() });
         run.ended_at = Some(self.clock.now());
-        run.status = match &outcome {
-            Ok(()) if parked > 0 => Status::Quarantine,
-            Ok(()) => Status::Ok,
-            Err(error) => error.status(),
+        (run.status, run.error, run.remedy) = match &outcome {
+            Ok(()) => left.told(&job.name),
+            Err(error) => (error.status(), Some(error.chain()), Some(error.remedy())),
         };
-        match &outcome {
-            Err(error) => {
-                run.error = Some(error.chain());
-                run.remedy = Some(error.remedy());
-            }
-            Ok(()) if parked > 0 => {
-                let (are, they) = if parked == 1 { ("record is", "it") } else { ("records are", "they") };
-                run.error = Some(format!("{parked} {are} in quarantine; all others are done"));
-                run.remedy = Some(format!(
-                    "see `milkrun quarantine list {}`; {they} will be tried again without being told to",
-                    job.name
-                ));
-            }
-            Ok(()) => {}
-        }
         let finished = self.finish(&mut run).await;
         crash::point(Point::RunEnded);
         // Last, so that a run that the log has as going on has a holder that lives.
@@ -156,7 +144,7 @@ impl Engine {
         tombstones: Result<&Tombstones, &Arc<Error>>,
         meter: &Meter,
         stop: &CancellationToken,
-        (run, parked): (&mut Run, &mut usize),
+        (run, left): (&mut Run, &mut Left),
     ) -> Result<(), Error> {
         let tombstones = tombstones.map_err(|shared| Error::Shared(Arc::clone(shared)))?;
         let table = self.store.prepare(job).await.map_err(Error::store(format!("table {}", job.table)))?;
@@ -176,6 +164,7 @@ impl Engine {
             progress,
             counts: Counts::default(),
             parked: HashMap::new(),
+            open: HashMap::new(),
             page_size: PageSize::new(job.page_size as usize),
             listing_size: PageSize::between(LISTING_SIZE.0, LISTING_SIZE.1),
             children_size: PageSize::between(1, CHILDREN_SIZE),
@@ -187,7 +176,7 @@ impl Engine {
             Err(error) => Err(error),
         };
         run.counts = work.counts;
-        *parked = work.parked.len();
+        *left = Left { parked: work.parked.len(), open: work.open.len() };
         if self.said.is_news(&job.name, "future", work.from_the_future > 0) {
             tracing::warn!(
                 job = job.name,
@@ -201,9 +190,48 @@ impl Engine {
     }
 }
 
+/// Records that a run which came to its end leaves undone.
+#[derive(Debug, Clone, Copy, Default)]
+struct Left {
+    /// In quarantine.
+    parked: usize,
+    /// Waiting for an operator's decision.
+    open: usize,
+}
+
+impl Left {
+    /// The status of the run, what is to be said of it, and what an operator can do.
+    fn told(self, job: &str) -> (Status, Option<String>, Option<String>) {
+        let records = |count: usize| if count == 1 { "record is" } else { "records are" };
+        let they = |count: usize| if count == 1 { "it" } else { "they" };
+        let parked = (self.parked > 0).then(|| {
+            let (is, they) = (records(self.parked), they(self.parked));
+            (
+                format!("{} {is} in quarantine", self.parked),
+                format!("see `milkrun quarantine list {job}`; {they} will be tried again without being told to"),
+            )
+        });
+        let open = (self.open > 0).then(|| {
+            let wait = if self.open == 1 { "record waits" } else { "records wait" };
+            (
+                format!("{} {wait} for a decision between HQ's version and the one here", self.open),
+                format!("see `milkrun conflicts list {job}`, then `milkrun conflicts resolve ID --take hq|local`"),
+            )
+        });
+        let status = match (&parked, &open) {
+            (None, None) => return (Status::Ok, None, None),
+            (Some(_), None) => Status::Quarantine,
+            (_, Some(_)) => Status::Conflict,
+        };
+        let (what, remedy): (Vec<String>, Vec<String>) = parked.into_iter().chain(open).unzip();
+        (status, Some(format!("{}; all others are done", what.join(", "))), Some(remedy.join("; ")))
+    }
+}
+
 impl Work<'_> {
     async fn begin(&mut self) -> Result<Vec<Parked>, Error> {
         self.notice_an_emptied_table().await?;
+        self.load_conflicts().await?;
         self.load_parked().await
     }
 
@@ -223,6 +251,7 @@ impl Work<'_> {
                 let buried = self.bury(tombstones).await;
                 let undecided = undecided(buried)?;
                 self.retry_due(parked).await?;
+                self.reconsider().await?;
                 self.pass(true).await?;
                 self.poll_after_pass().await?;
                 undecided
@@ -232,6 +261,7 @@ impl Work<'_> {
                 let buried = self.bury(tombstones).await;
                 let undecided = undecided(buried)?;
                 self.retry_due(parked).await?;
+                self.reconsider().await?;
                 if self.progress.pass.is_none() && self.progress.mapping == Some(self.fingerprint()) {
                     self.poll().await?;
                 } else {
@@ -262,7 +292,13 @@ impl Work<'_> {
             .iter()
             .map(|child| [child.field.as_str(), child.table.as_str(), child.parent_key.as_str()])
             .collect();
-        let what = serde_json::json!([self.job.doctype, self.job.table, key, children, self.job.filters]);
+        let mut what = vec![self.job.doctype.clone().into(), self.job.table.clone().into()];
+        what.extend([serde_json::json!(key), serde_json::json!(children), self.job.filters.clone().into()]);
+        // The ledger's values are had by reading everything once more.
+        if self.job.rules.keeps_base {
+            what.push("base".into());
+        }
+        let what = Value::Array(what);
         let hash = xxhash_rust::xxh3::xxh3_64(what.to_string().as_bytes());
         mapping.fingerprint() ^ i64::from_ne_bytes(hash.to_ne_bytes())
     }
@@ -272,8 +308,15 @@ impl Work<'_> {
         let is_hollow = self.engine.store.is_hollow(&self.job.name, &self.table).await;
         if self.progress.pass.is_none() && is_hollow.map_err(Error::store("looking into the table"))? {
             tracing::warn!(job = self.job.name, table = self.job.table, "the table is empty: everything is read again");
-            // No mapping has this fingerprint, so that the pass is one that repairs.
+            // No mapping has this fingerprint, so that the pass is one that repairs; and what is not in the ledger was
+            // not removed here, whatever the conflict rule makes of that.
             self.progress.mapping = self.progress.mapping.map(|_| !self.fingerprint());
+            let emptying = || Error::store("emptying the ledger");
+            let mut tx = self.engine.begin_held(&self.job.name).await?;
+            tx.drop_all_entries(&self.job.name).await.map_err(emptying())?;
+            let now = self.engine.clock.now();
+            tx.save_progress(&self.job.name, Stream::Records, &self.progress, now).await.map_err(emptying())?;
+            tx.commit().await.map_err(emptying())?;
         }
         Ok(())
     }

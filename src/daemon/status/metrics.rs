@@ -61,6 +61,7 @@ fn gauges(text: &mut Text, snapshot: &Snapshot) {
     });
     text.gauge(snapshot, "milkrun_job_rows", "Rows that came from HQ.", |job| job.rows);
     text.gauge(snapshot, "milkrun_job_parked", "Records in quarantine.", |job| Some(job.parked));
+    text.gauge(snapshot, "milkrun_job_conflicts", "Records that wait for a decision.", |job| Some(job.conflicts));
 }
 
 fn counters(text: &mut Text, snapshot: &Snapshot, totals: &Totals) {
@@ -165,6 +166,7 @@ mod tests {
             r#"milkrun_job_last_run_duration_seconds{job="items"} 2"#,
             r#"milkrun_job_rows{job="items"} 12345"#,
             r#"milkrun_job_parked{job="items"} 3"#,
+            r#"milkrun_job_conflicts{job="items"} 2"#,
             r#"milkrun_job_records_total{job="items",kind="updated"} 20"#,
             r#"milkrun_job_requests_total{job="items"} 5"#,
             r#"milkrun_job_runs_total{job="items",status="ok"} 2"#,

@@ -140,6 +140,7 @@ mod tests {
             next_run: Some(at("2027-01-01T00:05:00Z")),
             rows: Some(12_345),
             parked: 3,
+            conflicts: 2,
         };
         let refused = Run {
             error: Some("no permission for <script>alert(1)</script>".to_owned()),
@@ -154,6 +155,7 @@ mod tests {
             next_run: None,
             rows: None,
             parked: 0,
+            conflicts: 0,
             ..items.clone()
         };
         let now = at("2027-01-01T00:02:00Z");

@@ -67,6 +67,7 @@ fn card(job: &JobSnapshot, snapshot: &Snapshot) -> String {
         fact("next run", when(job.next_run, snapshot, "none")),
         fact("rows", job.rows.map_or_else(|| "–".to_owned(), grouped)),
         fact("in quarantine", grouped(job.parked)),
+        fact("waiting for a decision", grouped(job.conflicts)),
         fact("last run", last_run.map_or_else(|| "none yet".to_owned(), |run| ran(run, snapshot))),
     ];
     format!(

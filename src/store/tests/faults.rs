@@ -96,7 +96,7 @@ async fn after_each_kind_of_refusal_and_an_undo_the_rest_of_the_page_commits(wor
         // An update is refused like an insert, and undone like one.
         if *what == "check" {
             tx.mark().await.unwrap();
-            tx.update(&table, &[&item("before", text("before"), Cell::Int(-5))]).await.unwrap_err();
+            tx.update(&table, &[&item("before", text("before"), Cell::Int(-5))], None).await.unwrap_err();
             tx.undo().await.unwrap();
         }
     }
@@ -197,11 +197,11 @@ async fn who_loses_a_deadlock_may_repeat_at_once_and_keeps_nothing(world: &World
     let (mut one, mut two) = (world.begin().await, world.begin().await);
     one.mark().await.unwrap();
     two.mark().await.unwrap();
-    one.update(&table, &[&row("a", 1)]).await.unwrap();
-    two.update(&table, &[&row("b", 2)]).await.unwrap();
+    one.update(&table, &[&row("a", 1)], None).await.unwrap();
+    two.update(&table, &[&row("b", 2)], None).await.unwrap();
     let (b, a) = (row("b", 1), row("a", 2));
     let (rows_b, rows_a) = ([&b], [&a]);
-    let (first, second) = tokio::join!(one.update(&table, &rows_b), two.update(&table, &rows_a));
+    let (first, second) = tokio::join!(one.update(&table, &rows_b, None), two.update(&table, &rows_a, None));
     let (lost, mut loser, winner) = match (first, second) {
         (Err(lost), Ok(())) => (lost, one, two),
         (Ok(()), Err(lost)) => (lost, two, one),

@@ -94,6 +94,7 @@ fn entry(name: &str, key: &str) -> Entry {
         hq_modified: stamp("2024-05-05 10:00:00.000001"),
         row_hash: i64::MIN,
         children_hash: 7,
+        base: crate::ledger::Base::Hash(1),
     }
 }
 

@@ -119,7 +119,7 @@ async fn odd_names_are_quoted(world: &World) {
     let row = vec![super::world::text("a"), crate::row::Cell::Int(1), super::world::text("x")];
     world.insert(&table, std::slice::from_ref(&row)).await;
     let mut tx = world.begin().await;
-    tx.update(&table, &[&row]).await.unwrap();
+    tx.update(&table, &[&row], None).await.unwrap();
     tx.replace_children(&table, 0, &[(super::world::key("a"), vec![vec![super::world::text("v")]])])
         .await
         .unwrap();

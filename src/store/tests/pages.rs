@@ -42,7 +42,7 @@ async fn an_update_touches_only_hqs_columns(world: &World) {
     world.insert(&table, &[item("a", "one", 1)]).await;
     world.outlet("UPDATE items SET qty = 5, note = 'mine'").await;
     let mut tx = world.begin().await;
-    tx.update(&table, &[&item("a", "two", 9), &item("gone", "x", 1)]).await.unwrap();
+    tx.update(&table, &[&item("a", "two", 9), &item("gone", "x", 1)], None).await.unwrap();
     tx.commit().await.unwrap();
     assert_eq!(world.row(&table, text("a")).await, Some(item("a", "two", 5)));
     assert_eq!(world.value("SELECT note FROM items").await.as_deref(), Some("mine"));
@@ -51,7 +51,7 @@ async fn an_update_touches_only_hqs_columns(world: &World) {
     key_only.columns.truncate(1);
     let table = world.prepare(&key_only).await;
     let mut tx = world.begin().await;
-    tx.update(&table, &[&vec![text("a")]]).await.unwrap();
+    tx.update(&table, &[&vec![text("a")]], None).await.unwrap();
     tx.commit().await.unwrap();
 }
 
@@ -68,7 +68,7 @@ async fn a_second_unique_value_that_is_taken_is_refused_and_nothing_is_kept(worl
     assert!(matches!(&refused, Error::Refused { table: Some(name), .. } if name == "items"), "{refused:?}");
     assert_eq!(refused.retry(), Retry::ByPerson);
     tx.undo().await.unwrap();
-    let refused = tx.update(&table, &[&item("before", "Cone", 2)]).await.unwrap_err();
+    let refused = tx.update(&table, &[&item("before", "Cone", 2)], None).await.unwrap_err();
     assert!(matches!(refused, Error::Refused { .. }), "{refused:?}");
     tx.undo().await.unwrap();
     tx.insert(&table, &[&item("after", "After", 0)]).await.unwrap();
@@ -120,7 +120,7 @@ async fn many_rows_go_in_and_are_changed_at_once(world: &World) {
     let keys: Vec<_> = rows.iter().map(|row| Key(vec![row[0].clone()])).collect();
     let mut tx = world.begin().await;
     assert_eq!(tx.rows(&table, &keys).await.unwrap().len(), 1234);
-    tx.update(&table, &changed.iter().collect::<Vec<_>>()).await.unwrap();
+    tx.update(&table, &changed.iter().collect::<Vec<_>>(), None).await.unwrap();
     let held = tx.rows(&table, &keys).await.unwrap();
     assert!(changed.iter().all(|row| held[&row[0].text().unwrap()].row == *row));
     tx.delete(&table, &keys[1..]).await.unwrap();
@@ -128,7 +128,7 @@ async fn many_rows_go_in_and_are_changed_at_once(world: &World) {
     assert_eq!(world.count("items").await, 1);
     let mut tx = world.begin().await;
     tx.insert(&table, &[]).await.unwrap();
-    tx.update(&table, &[]).await.unwrap();
+    tx.update(&table, &[], None).await.unwrap();
     tx.delete(&table, &[]).await.unwrap();
     assert!(tx.rows(&table, &[]).await.unwrap().is_empty());
     tx.commit().await.unwrap();
@@ -204,7 +204,7 @@ async fn marked_rows_keep_their_values_and_come_back(world: &World) {
     world.insert(&table, &[item("a", "A", 1), item("b", "B", 2)]).await;
     let mut tx = world.begin().await;
     tx.mark_deleted(&table, &[key("a"), key("b")], at("2026-11-21T12:00:00.5Z")).await.unwrap();
-    tx.update(&table, &[&item("b", "B2", 2)]).await.unwrap();
+    tx.update(&table, &[&item("b", "B2", 2)], None).await.unwrap();
     let held = tx.rows(&table, &[key("a"), key("b")]).await.unwrap();
     assert_eq!((held["a"].is_marked, &held["a"].row), (true, &item("a", "A", 1)));
     assert_eq!((held["b"].is_marked, &held["b"].row), (false, &item("b", "B2", 2)));
@@ -284,7 +284,7 @@ async fn a_row_is_locked_against_the_outlet(world: &World) {
     let edit = world.outlet("UPDATE items SET qty = 5");
     tokio::pin!(edit);
     assert!(tokio::time::timeout(std::time::Duration::from_millis(200), &mut edit).await.is_err());
-    tx.update(&table, &[&item("a", "A2", 2)]).await.unwrap();
+    tx.update(&table, &[&item("a", "A2", 2)], None).await.unwrap();
     tx.commit().await.unwrap();
     edit.await;
     assert_eq!(world.row(&table, text("a")).await, Some(item("a", "A2", 5)));

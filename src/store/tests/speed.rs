@@ -62,6 +62,7 @@ async fn pages_of_five_hundred_go_in_and_are_changed(world: &World) {
                     hq_modified: stamp("2024-05-05 10:00:00.000001"),
                     row_hash: round,
                     children_hash: 0,
+                    base: crate::ledger::Base::Hash(1),
                 })
                 .collect();
             let mut tx = world.begin().await;
@@ -71,7 +72,7 @@ async fn pages_of_five_hundred_go_in_and_are_changed(world: &World) {
             if held.is_empty() {
                 tx.insert(&table, &page).await.unwrap()
             } else {
-                tx.update(&table, &page).await.unwrap()
+                tx.update(&table, &page, None).await.unwrap()
             }
             tx.upsert_entries("items", &entries).await.unwrap();
             tx.commit().await.unwrap();

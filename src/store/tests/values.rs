@@ -124,7 +124,7 @@ async fn every_type_comes_back_exactly(world: &World) {
     for (row, own) in moved.iter_mut().zip(&rows) {
         row[0] = own[0].clone();
     }
-    tx.update(&table, &moved.iter().collect::<Vec<_>>()).await.unwrap();
+    tx.update(&table, &moved.iter().collect::<Vec<_>>(), None).await.unwrap();
     let held = tx.rows(&table, &asked).await.unwrap();
     for row in &moved {
         assert_eq!(&held[&row[0].text().unwrap()].row, row);
@@ -173,7 +173,7 @@ async fn keys_apart_only_in_case_or_trailing_spaces_stay_apart(world: &World) {
     world.insert(&table, &rows).await;
     let mut tx = world.begin().await;
     let changed: Vec<Row> = (100..).zip(names).map(|(n, name)| vec![text(name), Cell::Int(n)]).collect();
-    tx.update(&table, &changed.iter().collect::<Vec<_>>()).await.unwrap();
+    tx.update(&table, &changed.iter().collect::<Vec<_>>(), None).await.unwrap();
     tx.delete(&table, &[key("kappa"), key("Cafe")]).await.unwrap();
     let held = tx.rows(&table, &names.map(key)).await.unwrap();
     assert_eq!(held.len(), 10);
@@ -214,7 +214,7 @@ async fn columns_of_other_types_take_what_fits(world: &World) {
     world.insert(&table, std::slice::from_ref(&row)).await;
     assert_eq!(world.row(&table, text("a")).await, Some(row.clone()));
     let mut tx = world.begin().await;
-    tx.update(&table, &[&row]).await.unwrap();
+    tx.update(&table, &[&row], None).await.unwrap();
     tx.commit().await.unwrap();
     assert_eq!(world.row(&table, text("a")).await, Some(row));
 }
@@ -239,7 +239,7 @@ async fn a_value_that_does_not_fit_is_refused(world: &World) {
     for bad in [vec![text("a"), text("abcd"), Cell::Int(1)], vec![text("a"), text("abc"), Cell::Int(70_000)]] {
         let mut tx = world.begin().await;
         tx.mark().await.unwrap();
-        let refused = tx.update(&table, &[&bad]).await;
+        let refused = tx.update(&table, &[&bad], None).await;
         assert!(matches!(refused, Err(Error::Refused { table: Some(_), .. })), "{refused:?}");
         tx.undo().await.unwrap();
         let new = vec![text("b"), bad[1].clone(), bad[2].clone()];
@@ -274,7 +274,7 @@ async fn keys_of_several_columns_work_like_others(world: &World) {
     let keys: Vec<_> = rows.iter().map(|row| Key(vec![row[0].clone(), row[1].clone(), row[3].clone()])).collect();
     let changed: Vec<_> = (0..130).map(|n| row("A", &n.to_string(), "2.5")).collect();
     let mut tx = world.begin().await;
-    tx.update(&table, &changed.iter().collect::<Vec<_>>()).await.unwrap();
+    tx.update(&table, &changed.iter().collect::<Vec<_>>(), None).await.unwrap();
     let held = tx.rows(&table, &keys).await.unwrap();
     assert_eq!(held.len(), 130);
     assert_eq!(held[&keys[7].text()].row, changed[7]);

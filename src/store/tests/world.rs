@@ -180,6 +180,7 @@ impl Plan {
             children: children.collect(),
             create_table: self.create_table,
             deletes: self.deletes,
+            local_modified: None,
         }
     }
 }

@@ -1,0 +1,158 @@
+//! What the ledger keeps of a row, and what both sides changed since.
+
+use chrono::{NaiveDateTime, TimeZone as _, Utc};
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::Error;
+use super::run::Work;
+use crate::conflict::{Changed, Changes, Held, Incoming, LocalRow, Plan, Rule};
+use crate::ledger::{Base, Entry, Spelt, Values};
+use crate::record::Stamp;
+use crate::row::{Cell, Key, Row};
+use crate::store::{HeldRow, PageTx};
+
+impl Work<'_> {
+    /// What the ledger is to keep of a row that takes HQ's version.
+    pub(super) fn base_of(&self, row: &Row) -> Base {
+        let mapping = &self.job.mapping;
+        if !self.job.rules.keeps_base {
+            return Base::Hash(self.version_of(row));
+        }
+        let mut values = Values::default();
+        for at in mapping.synced() {
+            if let (Some(column), Some(cell)) = (mapping.columns().get(*at), row.get(*at)) {
+                values.set(&column.name, self.spelt(*at, cell), None);
+            }
+        }
+        Base::Values(values)
+    }
+
+    /// Fingerprint of a row's columns that HQ owns, as the database spells them.
+    pub(super) fn version_of(&self, row: &Row) -> i64 {
+        self.table.version(self.engine.store.kind(), row, self.job.mapping.synced())
+    }
+
+    pub(super) fn local_row(&self, held: HeldRow) -> LocalRow {
+        LocalRow { version: self.version_of(&held.row), row: held.row, is_marked: held.is_marked, edited: held.edited }
+    }
+
+    /// A cell as the database spells it; a private one only by its fingerprint.
+    fn spelt(&self, at: usize, cell: &Cell) -> Spelt {
+        match self.table.spelling(self.engine.store.kind(), at, cell) {
+            None => Spelt::Null,
+            Some(text) if self.job.mapping.columns().get(at).is_some_and(|column| column.is_private) => {
+                Spelt::Hash(xxh3_64(text.as_bytes()).cast_signed())
+            }
+            Some(text) => Spelt::Text(text),
+        }
+    }
+
+    /// What both sides changed of a record since the ledger took it.
+    pub(super) fn changes(&self, entry: &Entry, record: &Incoming, local: &LocalRow) -> Changes {
+        let at_hq = match &entry.base {
+            _ if entry.row_hash == record.mapped.hash => Changed::Nothing,
+            Base::Unknown | Base::Hash(_) => Changed::Somewhere,
+            Base::Values(values) => Changed::Columns(self.differing(values, &record.mapped.row, Whose::Hqs)),
+        };
+        Changes { at_hq, here: self.edited(&entry.base, local) }
+    }
+
+    /// What was changed here since the ledger took the record.
+    pub(super) fn edited(&self, base: &Base, local: &LocalRow) -> Changed {
+        match base {
+            // Of entries that an older milkrun made.
+            Base::Unknown if self.job.rules.job == Rule::HqWins && !self.job.rules.keeps_base => Changed::Unknown,
+            Base::Unknown => Changed::Somewhere,
+            Base::Hash(hash) if *hash == local.version => Changed::Nothing,
+            Base::Hash(_) => Changed::Somewhere,
+            Base::Values(values) => Changed::Columns(self.differing(values, &local.row, Whose::Ours)),
+        }
+    }
+
+    /// The columns in which a row differs from the base.
+    fn differing(&self, base: &Values, row: &Row, whose: Whose) -> Vec<usize> {
+        let columns = self.job.mapping.columns();
+        let differs = |at: &usize| {
+            let (Some(column), Some(cell)) = (columns.get(*at), row.get(*at)) else { return false };
+            match (base.get(&column.name), whose) {
+                (Some(base), Whose::Hqs) => base.hq != self.spelt(*at, cell),
+                (Some(base), Whose::Ours) => *base.here() != self.spelt(*at, cell),
+                // A column that is newly mapped: new from HQ, and the outlet's own as far as it holds something.
+                (None, Whose::Hqs) => true,
+                (None, Whose::Ours) => !cell.is_null(),
+            }
+        };
+        self.job.mapping.synced().iter().copied().filter(differs).collect()
+    }
+
+    /// A stamp of HQ's in UTC; `None` for a record that has none.
+    pub(super) fn in_utc(&self, stamp: &Stamp) -> Option<NaiveDateTime> {
+        if *stamp == Stamp::never() {
+            return None;
+        }
+        let wall = stamp.moment();
+        // In the repeated hour the later of the two, so that a tie is HQ's; in the skipped one as if it were there.
+        let moment = self.zone.tz.from_local_datetime(&wall).latest();
+        let moment = moment.or_else(|| {
+            let before = self.zone.tz.from_local_datetime(&(wall - chrono::Duration::hours(1))).latest()?;
+            Some(before + chrono::Duration::hours(1))
+        });
+        moment.map(|moment| moment.with_timezone(&Utc).naive_utc())
+    }
+
+    /// Notes in the entries what the columns that were written read now, as a database or a trigger may make something
+    /// else of a value, which is no edit. Columns that were not written keep what was known of them.
+    pub(super) async fn mend_bases(
+        &self,
+        tx: &mut PageTx,
+        incoming: &[Incoming],
+        plan: &mut Plan,
+        held: &Held,
+    ) -> Result<(), Error> {
+        if !self.job.rules.keeps_base {
+            return Ok(());
+        }
+        let record = |at: usize| incoming.get(at);
+        let inserted = plan.inserts.iter().filter_map(|at| Some((record(*at)?, None)));
+        let updated = plan.updates.iter().filter_map(|update| Some((record(update.at)?, update.columns.as_deref())));
+        let written: std::collections::HashMap<&str, (&Incoming, Option<&[usize]>)> = inserted
+            .chain(updated)
+            .map(|(record, columns)| (record.hq_name.as_str(), (record, columns)))
+            .collect();
+        let keys: Vec<Key> = written.values().map(|(record, _)| record.mapped.key.clone()).collect();
+        let rows = tx.rows(&self.table, &keys).await.map_err(Error::store("reading what was written"))?;
+        let columns = self.job.mapping.columns();
+        for entry in &mut plan.entries {
+            let Base::Values(values) = &mut entry.base else { continue };
+            let before = held.entries.get(&entry.hq_name).map(|entry| &entry.base);
+            let row = written
+                .get(entry.hq_name.as_str())
+                .and_then(|(record, columns)| Some((rows.get(&record.mapped.key.text())?, *columns)));
+            for at in self.job.mapping.synced() {
+                let Some(name) = columns.get(*at).map(|column| column.name.as_str()) else { continue };
+                let Some(hq) = values.get(name).map(|value| value.hq.clone()) else { continue };
+                let is_written = |columns: Option<&[usize]>| columns.is_none_or(|columns| columns.contains(at));
+                let here = match (row, before) {
+                    (Some((row, columns)), _) if is_written(columns) => {
+                        row.row.get(*at).map(|cell| self.spelt(*at, cell))
+                    }
+                    (_, Some(Base::Values(before))) => {
+                        before.get(name).filter(|before| before.hq == hq).and_then(|before| before.here.clone())
+                    }
+                    (_, Some(Base::Unknown | Base::Hash(_)) | None) => None,
+                };
+                values.set(name, hq, here);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Which part of the base a row is held against.
+#[derive(Debug, Clone, Copy)]
+enum Whose {
+    /// What HQ had.
+    Hqs,
+    /// What the row read.
+    Ours,
+}
