@@ -473,3 +473,38 @@ fn hq_wins_without_a_base_says_what_it_wrote_over(kind: Kind) {
     shop.outlet.sync_well(&["items", "--full"]);
     assert_eq!(log().as_array().unwrap().len(), 2);
 }
+
+#[test]
+fn why_tells_both_sides_the_base_and_whose_word_counts() {
+    let shop = Shop::with_jobs(Kind::Sqlite, &job("items", "conflict = \"manual\"", ""));
+    shop.item("A", json!({"standard_rate": 80}));
+    shop.outlet.sync_well(&[]);
+    shop.outlet.database.execute("update items set price = '70.00'");
+    shop.hq.update("Item", "A", json!({"standard_rate": 85, "item_name": "Waffle"})).unwrap();
+    let column = |why: &Value, name: &str| {
+        let columns = why["columns"].as_array().unwrap();
+        columns.iter().find(|column| column["column"] == name).unwrap().clone()
+    };
+    let why = shop.outlet.run(&["--format", "json", "why", "items", "A"]).json();
+    let price = column(&why, "price");
+    assert_eq!(
+        [&price["hq"], &price["base"], &price["local"], &price["rule"]],
+        ["85.00", "80.00", "70.00", "manual"].map(Value::from).each_ref(),
+        "{why:#}"
+    );
+    assert_eq!(price["verdict"], "changed on both sides: an operator decides");
+    assert_eq!(column(&why, "title")["verdict"], "changed at HQ: the next run brings it");
+    assert_eq!(column(&why, "phone")["hq"], "(private)");
+    let run = shop.outlet.sync(&[])[0]["id"].clone();
+    let why = shop.outlet.run(&["--format", "json", "why", "items", "A"]).json();
+    assert_eq!([&why["conflicts"][0]["run"], &why["conflicts"][0]["rule"]], [&run, &json!("manual")], "{why:#}");
+    let told = shop.outlet.run(&["why", "items", "A"]);
+    assert!(told.stdout.contains("it waits for a decision") && told.stdout.contains("70.00"), "{told}");
+    let nobody = shop.outlet.run(&["why", "items", "NOBODY"]);
+    nobody.expect_code(0);
+    assert!(
+        nobody.stdout.contains("HQ shows no record of this name") && nobody.stdout.contains("there is no row"),
+        "{nobody}"
+    );
+    shop.outlet.run(&["why", "item", "A"]).expect_code(2);
+}

@@ -197,7 +197,7 @@ fn meaning(one: &Conflict) -> &'static str {
     }
 }
 
-fn state(one: &Conflict) -> &'static str {
+pub(super) fn state(one: &Conflict) -> &'static str {
     use crate::conflict::Resolution;
     match (one.told, one.resolution) {
         (_, Some(Resolution::Taken(Side::Hq))) => "HQ's was taken",
@@ -225,7 +225,7 @@ fn object(text: &str) -> Option<serde_json::Map<String, Value>> {
     serde_json::from_str(text).ok()
 }
 
-fn plain(value: &Value) -> String {
+pub(super) fn plain(value: &Value) -> String {
     match value {
         Value::Null => "null".to_owned(),
         Value::String(text) => text.clone(),

@@ -16,6 +16,7 @@ mod runs;
 mod status;
 mod sync;
 mod watermark;
+mod why;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -89,6 +90,8 @@ enum Command {
     /// See what both sides changed, and say whose version is taken
     #[command(subcommand)]
     Conflicts(conflicts::Action),
+    /// Show what HQ, the last version taken and the table have of one record, and who decides
+    Why(why::Options),
     /// Show or move a job's watermark
     #[command(subcommand)]
     Watermark(watermark::Action),
@@ -164,6 +167,7 @@ async fn dispatch(command: &Command, global: &Global, output: &Output) -> anyhow
         Command::Runs(options) => runs::run(options, &global.config, output).await,
         Command::Quarantine(action) => quarantine::run(action, &global.config, output).await,
         Command::Conflicts(action) => conflicts::run(action, &global.config, output).await,
+        Command::Why(options) => why::run(options, &global.config, output).await,
         Command::Watermark(action) => watermark::run(action, &global.config, output).await,
         Command::Completions(options) => completions::run(options, output),
     }

@@ -17,6 +17,7 @@
 //! | `reconsider.rs` | records that wait for an operator, once something has changed |
 //! | `gone.rs` | records that are gone at HQ |
 //! | `retire.rs` | letting their rows go, unless they were edited here |
+//! | `why.rs` | what HQ, the ledger and the table have of one record |
 //! | `said.rs` | what was said already and is still so |
 //! | `tidy.rs` | keeping the run log short |
 
@@ -41,10 +42,12 @@ mod run;
 mod said;
 mod tidy;
 mod whole;
+mod why;
 
 pub use error::{Concern, Error};
 pub use lease::tell_the_dead;
 pub use round::Order;
+pub use why::{Why, WhyColumn};
 
 use std::fmt;
 use std::sync::Arc;

@@ -151,26 +151,9 @@ impl Engine {
         // Read again under the lease: another process may have moved it in between.
         let progress = self.store.progress(&job.name, Stream::Records).await;
         let progress = progress.map_err(Error::store("reading the watermark"))?.unwrap_or_default();
-        let zone = progress.watermark.zone.unwrap_or_else(|| self.configured_zone());
-        let mut work = Work {
-            engine: self,
-            job,
-            run: run.id,
-            table,
-            meter,
-            stop,
-            started: self.clock.now(),
-            has_confirmed_deletes: order.has_confirmed_deletes,
-            progress,
-            counts: Counts::default(),
-            parked: HashMap::new(),
-            open: HashMap::new(),
-            page_size: PageSize::new(job.page_size as usize),
-            listing_size: PageSize::between(LISTING_SIZE.0, LISTING_SIZE.1),
-            children_size: PageSize::between(1, CHILDREN_SIZE),
-            from_the_future: 0,
-            zone,
-        };
+        let mut work = self.work(job, table, progress, meter, stop);
+        work.run = run.id;
+        work.has_confirmed_deletes = order.has_confirmed_deletes;
         let outcome = match work.begin().await {
             Ok(waiting) => work.read(&order.mode, tombstones, &waiting).await,
             Err(error) => Err(error),
@@ -187,6 +170,38 @@ impl Engine {
             );
         }
         outcome
+    }
+}
+
+impl Engine {
+    /// Work on a job, before anything is known of what is parked and what waits.
+    pub(super) fn work<'e>(
+        &'e self,
+        job: &'e Job,
+        table: Table,
+        progress: Progress,
+        meter: &'e Meter,
+        stop: &'e CancellationToken,
+    ) -> Work<'e> {
+        Work {
+            engine: self,
+            job,
+            run: 0,
+            table,
+            meter,
+            stop,
+            started: self.clock.now(),
+            has_confirmed_deletes: false,
+            zone: progress.watermark.zone.unwrap_or_else(|| self.configured_zone()),
+            progress,
+            counts: Counts::default(),
+            parked: HashMap::new(),
+            open: HashMap::new(),
+            page_size: PageSize::new(job.page_size as usize),
+            listing_size: PageSize::between(LISTING_SIZE.0, LISTING_SIZE.1),
+            children_size: PageSize::between(1, CHILDREN_SIZE),
+            from_the_future: 0,
+        }
     }
 }
 

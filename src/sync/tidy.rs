@@ -1,4 +1,4 @@
-//! Keeping the run log short, for a daemon that nobody looks after for years.
+//! Keeping the run log and the log of conflicts short, for a daemon that nobody looks after for years.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -13,6 +13,9 @@ const NEWEST: u32 = 2_000;
 
 /// Three months: what an operator may still ask about. The last good and the last failed run stay at any age.
 const AGE: TimeDelta = TimeDelta::days(90);
+
+/// Lines of a job's log of conflicts that are kept; those that wait stay whatever their number.
+const DECIDED: usize = 10_000;
 
 /// How often the log is looked through.
 const EVERY: TimeDelta = TimeDelta::hours(1);
@@ -34,7 +37,7 @@ impl Tidied {
 }
 
 impl Engine {
-    /// Deletes the old runs of all jobs, some at a time; what fails is tried again an hour later.
+    /// Deletes the old runs and decisions of all jobs, some at a time; what fails is tried again an hour later.
     pub(super) async fn tidy(&self, stop: &CancellationToken) {
         let now = self.clock.now();
         if !self.tidied.is_due(now) {
@@ -43,11 +46,15 @@ impl Engine {
         let keep = Keep { since: now - AGE, newest: NEWEST };
         for job in &self.config.jobs {
             while !stop.is_cancelled() {
-                match self.store.prune_runs(&job.name, keep).await {
+                let pruned = match self.store.prune_runs(&job.name, keep).await {
+                    Ok(0) => self.store.prune_conflicts(&job.name, now - AGE, DECIDED).await,
+                    runs => runs,
+                };
+                match pruned {
                     Ok(0) => break,
                     Ok(_) => {}
                     Err(error) => {
-                        tracing::warn!(%error, "old runs could not be deleted from the run log; the next hour tries again");
+                        tracing::warn!(%error, "old lines could not be deleted from the logs; the next hour tries again");
                         return;
                     }
                 }
