@@ -24,7 +24,7 @@ pub(crate) struct Supported {
     pub(crate) renames_in_polls: bool,
 }
 
-pub(crate) const SUPPORTED: Supported = Supported { rules: false, reconcile: false, renames_in_polls: false };
+pub(crate) const SUPPORTED: Supported = Supported { rules: true, reconcile: false, renames_in_polls: false };
 
 /// Histories on SQLite, and on each of the servers, unless `MILKRUN_TEST_HISTORIES` says otherwise.
 const HISTORIES: [u64; 2] = [1_000, 100];
@@ -49,7 +49,8 @@ fn all_histories_end_as_the_rules_say(kind: Kind) {
     if let Some(Failure { seed, steps, error }) = failure {
         panic!(
             "{kind:?}: seed {seed} fails; `MILKRUN_TEST_SEED={seed} cargo test model` repeats it. Shrunk:\n\
-             ({seed}, &{steps:?}),\n{error}"
+             ({seed}, &{steps:?}),\n{error}\njobs {:?}",
+            plan::jobs(seed)
         );
     }
 }

@@ -1,6 +1,6 @@
 //! A page's records through the mapping: the rows they make, and those that make none.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::Error;
 use super::run::Work;
@@ -106,11 +106,16 @@ impl Work<'_> {
         let mut tables = Vec::with_capacity(whole.children.len());
         for (at, (child, pages)) in self.job.mapping.children().iter().zip(&whole.children).enumerate() {
             let mut rows: HashMap<String, Children> = HashMap::new();
+            // A row that stands twice in one answer is one row.
+            let mut taken: HashSet<&str> = HashSet::new();
             for page in pages {
                 let wanted = child.wanted(page);
                 let answers =
                     tx.lookups(&self.table, Some(at), &wanted).await.map_err(Error::store("looking up local rows"))?;
                 for record in page.records() {
+                    if !taken.insert(record.name()) {
+                        continue;
+                    }
                     let mapped = match child.map(record, &answers) {
                         Ok(mapped) => oversized(&mapped.row, &child.columns).map_or(Ok(mapped), Err),
                         Err(reject) => Err(reject.0),

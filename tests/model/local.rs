@@ -118,7 +118,8 @@ impl Local {
         }
     }
 
-    fn text(&self, column: &str) -> String {
+    /// A column as text.
+    pub(crate) fn text(&self, column: &str) -> String {
         match self.kind {
             Kind::Sqlite => format!("cast({column} as text)"),
             Kind::Postgres => format!("({column})::text"),

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use super::SUPPORTED;
 use super::local::Row;
 use super::plan::{Job, Version};
-use super::rules::{Care, Gone, State, gone, reach};
+use super::rules::{Care, Gone, State, Winner, gone, reach};
 
 /// The records of a DocType by their names.
 pub(crate) type Records = BTreeMap<String, Map<String, Value>>;
@@ -35,6 +35,8 @@ pub(crate) struct Seen<'a> {
     pub(crate) status: Option<Status>,
     /// Rows are hidden from the user.
     pub(crate) is_blind: bool,
+    /// An answer may have been a lie.
+    pub(crate) is_lied_to: bool,
     pub(crate) before: &'a BTreeMap<String, Row>,
     pub(crate) after: &'a BTreeMap<String, Row>,
 }
@@ -124,6 +126,12 @@ impl Oracle {
         states.iter_mut().for_each(edit);
     }
 
+    /// An operator has decided what waits in a job.
+    pub(crate) fn told(&mut self, job: usize, side: Winner) {
+        let states = self.tracks[job].states.values_mut().flatten();
+        states.filter(|state| state.is_open).for_each(|state| state.told = Some(side));
+    }
+
     /// HQ's value of a column as the outlet last got it.
     pub(crate) fn base(&self, job: usize, key: &str) -> Option<&Version> {
         self.tracks[job].states.get(key)?.first()?.base.as_ref()
@@ -172,7 +180,7 @@ impl Oracle {
         };
         // A round that came to its end has read this record, and found that it is gone.
         let (is_certain, is_certain_if_gone) = match seen.kind {
-            _ if !is_done || seen.is_blind || versions.len() > 1 => (false, false),
+            _ if !is_done || seen.is_blind || seen.is_lied_to || versions.len() > 1 => (false, false),
             Kind::Changes => match pass {
                 Pass::Due => (true, is_new),
                 Pass::None => (is_new, is_new),
@@ -188,6 +196,11 @@ impl Oracle {
         }
         let (gone_at, may_go) = self.evidence(key, job, seen);
         let mut states: Vec<State> = before.to_vec();
+        if seen.before.is_empty() {
+            // A table that was emptied forgets what was taken, so that all is made anew.
+            let forgotten = |state: &State| State { base: None, ..state.clone() };
+            states.extend(before.iter().filter(|state| state.base.is_some()).map(forgotten));
+        }
         for version in &versions {
             let read: Vec<State> = states
                 .iter()
@@ -204,16 +217,21 @@ impl Oracle {
                         read
                     }
                     None if may_go || *seen.kind == Kind::Reconcile => gone(state, gone_at, job),
-                    // Given up after many tries.
-                    None => vec![State { is_parked: false, ..state.clone() }],
+                    // A parked one is given up after many tries; where nothing was taken there is nothing to decide.
+                    None => {
+                        let (is_open, told) = (state.is_open && state.base.is_some(), state.told.filter(|_| state.base.is_some()));
+                        vec![State { is_parked: false, is_open, told, ..state.clone() }]
+                    }
                 })
                 .collect();
             let must = if version.is_some() { is_certain } else { is_certain_if_gone };
-            if must {
-                states = read;
-            } else {
-                states.extend(read);
-            }
+            // A version of the stamp that the ledger holds is no news.
+            let is_held = |state: &State| {
+                let stamp = version.as_ref().map(|version| version.modified);
+                !is_repair && stamp.is_some() && state.base.as_ref().map(|base| base.modified) == stamp
+            };
+            states.retain(|state| !must || is_held(state));
+            states.extend(read);
         }
         let moves = *seen.kind == Kind::Reconcile || (SUPPORTED.renames_in_polls && *seen.kind == Kind::Changes);
         if moves {
@@ -231,15 +249,20 @@ impl Oracle {
     /// When the record went, and whether anything but its absence tells so.
     fn evidence(&self, key: &str, job: &Job, seen: &Seen<'_>) -> (Gone, bool) {
         let document = seen.hq.iter().rev().find_map(|records| records.get(key));
+        let gone = self.when_gone(key, job, document);
+        (Gone(gone.0.filter(|_| !matches!(seen.kind, Kind::Name(_)))), gone.1)
+    }
+
+    fn when_gone(&self, key: &str, job: &Job, document: Option<&Map<String, Value>>) -> (Option<DateTime<Utc>>, bool) {
         match document {
             // Outside the filters.
             Some(document) => {
                 let anywhere = Job { is_filtered: false, is_narrowed: false, ..job.clone() };
-                (Gone(anywhere.version(document).and_then(|version| version.modified)), true)
+                (anywhere.version(document).and_then(|version| version.modified), true)
             }
             None => {
                 let at = self.tombstones.get(&(job.doctype, key.to_owned())).copied();
-                (Gone(at), at.is_some())
+                (at, at.is_some())
             }
         }
     }
@@ -325,8 +348,8 @@ impl Track {
                 } else {
                     self.mapped.push(mapping);
                 }
-                let has_read_all = is_done && (pass != Pass::Unsure || *seen.kind != Kind::Changes);
-                self.pass = match (is_done, pass) {
+                let has_read_all = is_done && !seen.is_lied_to && (pass != Pass::Unsure || *seen.kind != Kind::Changes);
+                self.pass = match (is_done && !(seen.is_lied_to && pass != Pass::None), pass) {
                     (true, _) => Pass::None,
                     (false, Pass::None) if *seen.kind == Kind::Changes => Pass::None,
                     (false, _) => Pass::Unsure,

@@ -117,11 +117,6 @@ impl Job {
         self.deciding(column).is_some() && matches!(own.or(self.rule), None | Some(Rule::HqWins))
     }
 
-    /// Whether milkrun keeps HQ's values, and not only their fingerprint.
-    pub(crate) fn keeps_base(&self) -> bool {
-        self.rule.is_some() || self.of_price.is_some() || self.is_until_edited
-    }
-
     /// What the job takes of a document; `None` where it is outside the filters.
     pub(crate) fn version(&self, document: &Map<String, Value>) -> Option<Version> {
         let is = |field: &str| document[field] == 1;

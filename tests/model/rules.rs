@@ -6,7 +6,7 @@
 use chrono::{DateTime, Utc};
 
 use super::local::Row;
-use super::plan::{Deletes, Job, PHONE, Rule, Version};
+use super::plan::{Deletes, Job, Rule, Version};
 
 /// What the outlet has of one key, and what milkrun must know of it.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -20,6 +20,8 @@ pub(crate) struct State {
     pub(crate) is_parked: bool,
     /// Waits for a decision.
     pub(crate) is_open: bool,
+    /// Who an operator said is to have it: HQ, or the outlet.
+    pub(crate) told: Option<Winner>,
 }
 
 /// How closely a run looks at a record.
@@ -41,7 +43,7 @@ impl State {
 
     fn taking(&self, version: &Version, row: Option<Row>) -> Self {
         let touched = if row.is_some() { self.touched } else { None };
-        Self { row, touched, base: Some(version.clone()), is_parked: false, is_open: false }
+        Self { row, touched, base: Some(version.clone()), is_parked: false, is_open: false, told: None }
     }
 
     /// HQ's values in the row that is there, or in a new one.
@@ -59,8 +61,16 @@ impl State {
     }
 }
 
-/// The answers where HQ's version of a record is read.
+/// The answers where HQ's version of a record is read. An operator's word holds for the versions that he was shown.
 pub(crate) fn reach(state: &State, version: &Version, job: &Job, care: Care) -> Vec<State> {
+    let mut answers = reach_told(state, version, job, care);
+    if state.told.is_some() {
+        answers.extend(reach_told(&State { told: None, ..state.clone() }, version, job, care));
+    }
+    answers
+}
+
+fn reach_told(state: &State, version: &Version, job: &Job, care: Care) -> Vec<State> {
     if version.is_bad {
         return vec![State { is_parked: true, ..state.clone() }];
     }
@@ -82,7 +92,7 @@ fn beside(state: &State, row: &Row, version: &Version, job: &Job) -> Vec<State> 
         }
         match job.deciding(column) {
             None => {}
-            Some(rule) => match winner(rule, state.touched, version.modified) {
+            Some(rule) => match winner(rule, state, version.modified) {
                 Winner::Hq => made.columns[column].clone_from(&version.columns[column]),
                 Winner::Outlet => {}
                 Winner::Nobody => return vec![state.waiting()],
@@ -98,16 +108,19 @@ fn deleted_here(state: &State, base: &Version, version: &Version, job: &Job, car
     let is_changed = base.columns != version.columns || base.parts != version.parts;
     let rule = job.deciding_for_row();
     if !is_changed {
-        return match (care, rule) {
-            (Care::Repair, Rule::HqWins) => vec![state.as_hq_has_it(version)],
-            (Care::News | Care::Repair, _) => vec![stays_gone],
-        };
+        // Under any other rule that is an edit like any other.
+        let is_hqs = matches!(job.rule, None | Some(Rule::HqWins));
+        return if care == Care::Repair && is_hqs { vec![state.as_hq_has_it(version)] } else { vec![stays_gone] };
     }
     // A deleted row has no time.
     let mut answers = match rule {
         Rule::HqWins | Rule::NewestWins | Rule::Merge => vec![state.as_hq_has_it(version)],
         Rule::LocalWins => vec![stays_gone.clone()],
-        Rule::Manual => vec![state.waiting()],
+        Rule::Manual => match state.told {
+            Some(Winner::Hq) => vec![state.as_hq_has_it(version)],
+            Some(_) => vec![stays_gone.clone()],
+            None => vec![state.waiting()],
+        },
     };
     // Whether other child rows are a change of the record is left open.
     if base.columns == version.columns {
@@ -132,7 +145,7 @@ fn three_ways(state: &State, base: &Version, row: &Row, version: &Version, job: 
         let takes_hqs = match (here == old, job.deciding(column)) {
             (true, _) => true,
             (false, None) => false,
-            (false, Some(rule)) => match winner(rule, state.touched, version.modified) {
+            (false, Some(rule)) => match winner(rule, state, version.modified) {
                 Winner::Hq => true,
                 Winner::Outlet => false,
                 Winner::Nobody => return vec![state.waiting()],
@@ -159,7 +172,7 @@ fn three_ways(state: &State, base: &Version, row: &Row, version: &Version, job: 
 
 /// The answers where milkrun finds that the record is gone at HQ, or has left the filters.
 pub(crate) fn gone(state: &State, at: Gone, job: &Job) -> Vec<State> {
-    let forgotten = State { is_parked: false, is_open: false, base: None, ..state.clone() };
+    let forgotten = State { is_parked: false, is_open: false, told: None, base: None, ..state.clone() };
     let (Some(base), Some(row)) = (&state.base, state.living()) else {
         return vec![forgotten];
     };
@@ -171,35 +184,41 @@ pub(crate) fn gone(state: &State, at: Gone, job: &Job) -> Vec<State> {
     if row.columns == base.columns {
         return vec![deleted];
     }
-    let is_only_until_edited = (0..PHONE).all(|column| row.columns[column] == base.columns[column]);
-    let waiting = state.waiting();
     match job.deciding_for_row() {
         Rule::HqWins | Rule::Merge => vec![deleted],
         Rule::LocalWins => vec![forgotten],
         Rule::NewestWins => match (at.0, state.touched) {
             (Some(at), Some(touched)) if touched > at => vec![forgotten],
-            (None, Some(_)) => vec![deleted, forgotten],
             (Some(_) | None, _) => vec![deleted],
         },
         // What is kept needs no decision.
-        Rule::Manual if job.deletes == Deletes::Keep => vec![waiting, deleted],
-        Rule::Manual if is_only_until_edited => vec![waiting, forgotten],
-        Rule::Manual => vec![waiting],
+        Rule::Manual if job.deletes == Deletes::Keep => vec![deleted],
+        Rule::Manual => match state.told {
+            Some(Winner::Hq) => vec![deleted, state.waiting()],
+            Some(_) => vec![forgotten, state.waiting()],
+            None => vec![state.waiting()],
+        },
     }
 }
 
-enum Winner {
+/// Whose value is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Winner {
     Hq,
     Outlet,
+    /// An operator has to say.
     Nobody,
 }
 
-fn winner(rule: Rule, touched: Option<DateTime<Utc>>, modified: Option<DateTime<Utc>>) -> Winner {
+fn winner(rule: Rule, state: &State, modified: Option<DateTime<Utc>>) -> Winner {
     match rule {
         Rule::HqWins | Rule::Merge => Winner::Hq,
         Rule::LocalWins => Winner::Outlet,
-        Rule::NewestWins if touched > modified && touched.is_some() => Winner::Outlet,
-        Rule::NewestWins => Winner::Hq,
-        Rule::Manual => Winner::Nobody,
+        // A tie, and what has no time, is HQ's.
+        Rule::NewestWins => {
+            let is_newer = state.touched.zip(modified).is_some_and(|(touched, modified)| touched > modified);
+            if is_newer { Winner::Outlet } else { Winner::Hq }
+        }
+        Rule::Manual => state.told.unwrap_or(Winner::Nobody),
     }
 }

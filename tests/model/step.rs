@@ -64,6 +64,8 @@ pub(crate) enum Step {
     Name(u8, u8),
     Reconcile(u8),
     Restart,
+    /// An operator decides what waits in a job: for HQ, or not.
+    Resolve(u8, bool),
     // The configuration of a job.
     Narrow(u8),
     Remap(u8),
@@ -137,7 +139,7 @@ fn any(random: &mut StdRng) -> Step {
         95..96 => Full(minutes),
         96..97 => *[Since(a, minutes), Reconcile(minutes)].choose(random).unwrap(),
         97..98 => Name(a, b),
-        98..99 => Restart,
+        98..99 => *[Restart, Resolve(a, few > 2)].choose(random).unwrap(),
         _ => *[Narrow(a), Remap(a), Rule(a, b)].choose(random).unwrap(),
     }
 }

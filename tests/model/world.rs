@@ -19,13 +19,15 @@ use milkrun::config;
 use milkrun::crash::{Point, trap};
 use milkrun::demo::{self, DocType, Fault, Field, Late, Naming, Server, Site, User, When, data};
 use milkrun::record::Stamp;
-use milkrun::run::{Run, Trigger};
+use milkrun::conflict::Side;
+use milkrun::run::{Run, Status, Trigger};
 use milkrun::sync::{Engine, Mode, Order};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::local::{Local, Row};
 use super::oracle::{Kind, Oracle, Records, Seen};
+use super::rules::Winner;
 use super::plan::{self, COLUMNS, DOCTYPES, JOBS, Job, LONGEST, NAMES, PRICE};
 use super::step::Step;
 
@@ -65,6 +67,9 @@ pub(crate) struct World<'b> {
     /// Makes each value another one.
     serial: u32,
     is_blind: [bool; 2],
+    /// A fault may come that looks like an answer.
+    is_lied_to: bool,
+    has_faulted: bool,
     between: Option<(usize, u8, u8)>,
     told: Told,
 }
@@ -140,6 +145,15 @@ fn faults() -> Vec<Fault> {
     ]
 }
 
+/// Faults that are answers of HQ's to all appearances.
+fn is_lie(fault: &Fault) -> bool {
+    match fault {
+        Fault::EmptyList | Fault::RepeatPage => true,
+        Fault::Shape(body) => *body == json!({"data": []}),
+        _ => false,
+    }
+}
+
 fn site() -> Site {
     let fields = [
         ("title", "Data"),
@@ -185,6 +199,8 @@ impl<'b> World<'b> {
             open: Vec::new(),
             serial: 0,
             is_blind: [false; 2],
+            is_lied_to: false,
+            has_faulted: false,
             between: None,
             told: Told::default(),
         }
@@ -220,6 +236,11 @@ impl<'b> World<'b> {
         let now = self.hq.now().max(self.at()) + time;
         self.now.store(now.timestamp_micros(), Ordering::SeqCst);
         self.hq.freeze(now, Duration::from_millis(1));
+    }
+
+    fn heal(&mut self) {
+        self.hq.heal();
+        self.is_lied_to = false;
     }
 
     fn serial(&mut self) -> u32 {
@@ -306,12 +327,19 @@ impl<'b> World<'b> {
             Step::Fault(which, nth, is_lasting) => {
                 let faults = faults();
                 let fault = faults[usize::from(which) % faults.len()].clone();
-                let when = When::any().nth(usize::from(nth));
+                let mut when = When::any();
+                self.has_faulted = true;
+                if is_lie(&fault) {
+                    // Nothing contradicts a list of child rows, or of tombstones, that is empty.
+                    self.is_lied_to = true;
+                    when = When::doctype(DOCTYPES[usize::from(which / 128)]);
+                }
+                let when = when.nth(usize::from(nth));
                 if is_lasting { self.hq.fault_always(when, fault) } else { self.hq.fault_when(when, fault) }
                 Ok(())
             }
             Step::Heal => {
-                self.hq.heal();
+                self.heal();
                 Ok(())
             }
             Step::Wait(minutes) => {
@@ -341,6 +369,7 @@ impl<'b> World<'b> {
                 self.close().await;
                 Ok(())
             }
+            Step::Resolve(job, is_hqs) => self.resolve(usize::from(job) % JOBS, is_hqs).await.map(drop),
             Step::Narrow(job) | Step::Remap(job) | Step::Rule(job, _) => {
                 self.reconfigure(usize::from(job) % JOBS, step);
                 self.close().await;
@@ -589,8 +618,26 @@ impl<'b> World<'b> {
         }
     }
 
+    fn is_mysql(&self) -> bool {
+        self.url.starts_with("mysql")
+    }
+
     fn is_postgres(&self) -> bool {
         self.url.starts_with("postgres")
+    }
+
+    /// Decides all that waits in a job; gives how many those were.
+    async fn resolve(&mut self, job: usize, is_hqs: bool) -> Result<usize, String> {
+        let sql = format!("select {} from milkrun_conflicts where job = 'j{job}' and resolved_at is null", self.local.text("id"));
+        let open = self.local.query(&sql, 1).await;
+        self.open_engine().await;
+        for id in &open {
+            let id = id[0].as_ref().unwrap().parse().unwrap();
+            let side = if is_hqs { Side::Hq } else { Side::Local };
+            self.engine.as_ref().unwrap().resolve(id, side).await.map_err(|error| error.chain())?;
+        }
+        self.oracle.told(job, if is_hqs { Winner::Hq } else { Winner::Outlet });
+        Ok(open.len())
     }
 
     fn reconfigure(&mut self, job: usize, step: Step) {
@@ -688,6 +735,7 @@ impl<'b> World<'b> {
                 hq: [&hq_before[config.doctype], &hq_after[config.doctype]],
                 status: run.map(|run| run.status),
                 is_blind: self.is_blind[config.doctype],
+                is_lied_to: self.is_lied_to,
                 before: &before[*job],
                 after: &after[*job],
             };
@@ -699,13 +747,35 @@ impl<'b> World<'b> {
             if let Some(run) = run {
                 check_counts(run, &config, &before[*job], &after[*job])?;
             }
+            self.check_nothing_lost(*job, &before[*job], &after[*job]).await?;
         }
         Ok(runs)
     }
 
+    /// What the outlet wrote is either there or in the log of conflicts.
+    async fn check_nothing_lost(
+        &mut self,
+        job: usize,
+        before: &BTreeMap<String, Row>,
+        after: &BTreeMap<String, Row>,
+    ) -> Result<(), String> {
+        let is_outlets = |value: &&String| value.starts_with("L-") || value.ends_with(".17");
+        let values = |row: &Row| row.columns.iter().flatten().filter(is_outlets).cloned().collect::<Vec<_>>();
+        let there: Vec<String> = after.values().flat_map(values).collect();
+        let mut lost: Vec<String> = before.values().flat_map(values).filter(|value| !there.contains(value)).collect();
+        if !lost.is_empty() {
+            let local = self.local.text("local");
+            let local = if self.is_mysql() { local.replace("local", "`local`") } else { local };
+            let logged = self.local.query(&format!("select {local} from milkrun_conflicts where job = 'j{job}'"), 1).await;
+            let logged: Vec<String> = logged.into_iter().filter_map(|mut row| row[0].take()).collect();
+            lost.retain(|value| !logged.iter().any(|line| line.contains(&format!("\"{value}\""))));
+        }
+        if lost.is_empty() { Ok(()) } else { Err(format!("job j{job}: the outlet's {lost:?} went, and no conflict tells of it")) }
+    }
+
     /// HQ falls quiet and the line is mended; then both ends must agree, and stay so.
     async fn rest(&mut self) -> Result<(), String> {
-        self.hq.heal();
+        self.heal();
         self.between = None;
         self.is_blind = [false; 2];
         self.set_user();
@@ -713,7 +783,9 @@ impl<'b> World<'b> {
             self.commit();
         }
         // What HQ asked for, such as to wait, was asked of a process that is no more.
-        self.close().await;
+        if self.has_faulted {
+            self.close().await;
+        }
         let all: Vec<usize> = (0..JOBS).collect();
         for _ in 0..2 {
             self.pass(TimeDelta::minutes(31));
@@ -723,12 +795,19 @@ impl<'b> World<'b> {
             }
             all_done(&runs)?;
         }
-        let before_repair = self.tables().await;
-        self.reconcile(1).await.map_err(|error| format!("{error}\n  before it: {before_repair:#?}"))?;
+        self.reconcile(1).await?;
+        let mut decided = 0;
+        for job in 0..JOBS {
+            decided += self.resolve(job, job % 2 == 0).await?;
+        }
+        self.round_of(&all, Mode::Changes, Kind::Changes, End::Whole).await?;
         let before = self.tables().await;
         self.pass(TimeDelta::minutes(1));
         let runs = self.round_of(&all, Mode::Changes, Kind::Changes, End::Whole).await?.unwrap();
         all_done(&runs)?;
+        if let Some(run) = runs.iter().find(|run| run.status == Status::Conflict) {
+            return Err(format!("an operator has decided all {decided}, and something waits still: {run:?}"));
+        }
         if self.tables().await != before {
             return Err(format!("a poll of a quiet HQ changed rows: {before:#?}\n{:#?}", self.tables().await));
         }
