@@ -13,12 +13,13 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("run", &[]),
     ("quarantine", &["record", "retry"]),
     ("crash", &[]),
-    ("watermark", &["record"]),
+    ("breakage", &[]),
+    ("watermark", &["record", "breakage"]),
     ("ledger", &["record", "row"]),
     ("mapping", &["record", "row"]),
-    ("conflict", &["mapping", "ledger", "record", "row"]),
+    ("conflict", &["mapping", "ledger", "record", "row", "breakage"]),
     ("config", &["mapping", "conflict", "retry", "record", "row"]),
-    ("source", &["config", "mapping", "clock", "record", "watermark", "retry"]),
+    ("source", &["config", "mapping", "clock", "record", "watermark", "retry", "breakage"]),
     (
         "store",
         &[
@@ -33,6 +34,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "watermark",
             "retry",
             "crash",
+            "breakage",
         ],
     ),
     (
@@ -52,6 +54,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "watermark",
             "retry",
             "crash",
+            "breakage",
         ],
     ),
     ("daemon", &["sync", "store", "config", "clock", "run", "record", "retry"]),

@@ -216,7 +216,12 @@ impl Oracle {
                         }
                         read
                     }
-                    None if may_go || *seen.kind == Kind::Reconcile => gone(state, gone_at, job),
+                    None if may_go || *seen.kind == Kind::Reconcile => {
+                        let mut read = gone(state, gone_at, job);
+                        // Of one that was parked the trial alone may have found so.
+                        read.extend(state.is_parked.then(|| State { is_parked: false, ..state.clone() }));
+                        read
+                    }
                     // A parked one is given up after many tries; where nothing was taken there is nothing to decide.
                     None => {
                         let (is_open, told) = (state.is_open && state.base.is_some(), state.told.filter(|_| state.base.is_some()));

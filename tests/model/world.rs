@@ -67,6 +67,8 @@ pub(crate) struct World<'b> {
     /// Makes each value another one.
     serial: u32,
     is_blind: [bool; 2],
+    /// Jobs whose mapping was another one.
+    is_remapped: [bool; JOBS],
     /// A fault may come that looks like an answer.
     is_lied_to: bool,
     has_faulted: bool,
@@ -199,6 +201,7 @@ impl<'b> World<'b> {
             open: Vec::new(),
             serial: 0,
             is_blind: [false; 2],
+            is_remapped: [false; JOBS],
             is_lied_to: false,
             has_faulted: false,
             between: None,
@@ -644,7 +647,10 @@ impl<'b> World<'b> {
         let config = &mut self.jobs[job];
         match step {
             Step::Narrow(_) => config.is_narrowed = !config.is_narrowed,
-            Step::Remap(_) => config.is_remapped = !config.is_remapped,
+            Step::Remap(_) => {
+                config.is_remapped = !config.is_remapped;
+                self.is_remapped[job] = true;
+            }
             // Only where the base values are kept all the time.
             Step::Rule(_, n) if super::SUPPORTED.rules && config.rule.is_some() => {
                 (config.rule, config.otherwise) = (Some(plan::other_rule(n)), None);
@@ -815,6 +821,7 @@ impl<'b> World<'b> {
             return Err(format!("a poll of a quiet HQ says that it wrote: {run:?}"));
         }
         self.check_ledger().await?;
+        self.check_conflicts().await?;
         self.check_log().await?;
         self.told.unsure += self.oracle.unsure();
         Ok(())
@@ -837,6 +844,23 @@ impl<'b> World<'b> {
                 if wanted.is_some_and(|wanted| wanted != is_held) {
                     return Err(format!("job j{job}: the ledger holds {key:?}: {is_held}"));
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// The same pair of versions is not raised twice. (A row that is gone has no version, and a mapping that is changed and
+    /// changed back brings versions back.)
+    async fn check_conflicts(&mut self) -> Result<(), String> {
+        let name = self.local.text("hq_name");
+        let sql = format!(
+            "select {name}, job from milkrun_conflicts where hq_version <> 0 and local_version <> 0 \
+             group by job, hq_name, hq_version, local_version having count(*) > 1"
+        );
+        for pair in self.local.query(&sql, 2).await {
+            let [name, job] = [0, 1].map(|at| pair[at].clone().unwrap());
+            if !self.is_remapped[job[1..].parse::<usize>().unwrap()] {
+                return Err(format!("job {job}: one pair of versions of {name:?} was raised twice"));
             }
         }
         Ok(())
