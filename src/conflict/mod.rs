@@ -211,7 +211,8 @@ impl Plan {
         // Without a base there is nothing to compare with, other than for a job that has no child tables.
         let is_same_children =
             base.map_or(record.children.is_empty(), |entry| entry.children_hash == record.children_hash);
-        let row = match self.decide_row(at, record, base, moved_from.is_some(), local, held, terms) {
+        let row = match self.decide_row(at, record, base, (moved_from.is_some(), is_same_children), local, held, terms)
+        {
             Ok(Some(row)) => row,
             Ok(None) => {
                 self.waiting.push(at);
@@ -270,12 +271,13 @@ impl Plan {
         at: usize,
         record: &Incoming,
         base: Option<&Entry>,
-        is_moved: bool,
+        (is_moved, is_same_children): (bool, bool),
         local: Option<&LocalRow>,
         held: &Held,
         terms: &Terms<'_>,
     ) -> Result<Option<RowPlan>, String> {
-        let is_same = base.is_some_and(|entry| entry.row_hash == record.mapped.hash) && !is_moved;
+        // Other child rows alone are a change at HQ, too: they have no place where the row was removed here.
+        let is_same = is_same_children && !is_moved && base.is_some_and(|entry| entry.row_hash == record.mapped.hash);
         if is_same && terms.care == Care::News {
             return Ok(Some(RowPlan::Stays));
         }
@@ -296,6 +298,7 @@ impl Plan {
         let at_hq = if base.row_hash == record.mapped.hash { Changed::Nothing } else { Changed::Somewhere };
         match local.filter(|local| !local.is_marked) {
             None => {
+                let at_hq = if is_same { Changed::Nothing } else { Changed::Somewhere };
                 let verdict = terms.judge_removed(&at_hq, told);
                 let is_marked = local.is_some();
                 let row = self.ruled(at, verdict, false);

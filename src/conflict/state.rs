@@ -1,6 +1,6 @@
 //! What both sides did to one record since the base, and what the rules make of it. A table of cases, by itself.
 
-use chrono::NaiveDateTime;
+use chrono::{DateTime, NaiveDateTime};
 
 use super::rule::{Rule, Rules};
 use super::{Care, LocalRow};
@@ -75,17 +75,33 @@ pub enum Edited {
 }
 
 impl Edited {
-    /// Reads the outlet's own column. A date alone is its midnight.
+    /// Reads the outlet's own column, which its programs fill as they like: UTC, or with an offset from it; a date alone,
+    /// which is its midnight; seconds or milliseconds since 1970.
     #[must_use]
     pub fn read(text: Option<&str>) -> Self {
-        let Some(text) = text.filter(|text| !text.trim().is_empty()) else { return Self::Never };
-        let moment = |text: &str| match Cell::from_text(text.trim(), Type::Datetime) {
+        let Some(text) = text.map(str::trim).filter(|text| !text.is_empty()) else { return Self::Never };
+        let plain = |text: &str| match Cell::from_text(text, Type::Datetime) {
             Some(Cell::Datetime(moment)) => Some(moment),
             Some(_) | None => None,
         };
-        let midnight = || moment(&format!("{} 00:00:00", text.trim()));
-        moment(text)
+        let offset = || {
+            let forms = ["%Y-%m-%d %H:%M:%S%.f%#z", "%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%d %H:%M:%S%.f %#z"];
+            let read = |form: &&str| DateTime::parse_from_str(text, form).ok();
+            forms.iter().find_map(read).map(|moment| moment.naive_utc())
+        };
+        let midnight = || plain(&format!("{text} 00:00:00"));
+        let since_1970 = || {
+            let number: i64 = text.parse().ok()?;
+            let moment = match text.len() {
+                ..=10 => DateTime::from_timestamp(number, 0),
+                _ => DateTime::from_timestamp_millis(number),
+            };
+            moment.map(|moment| moment.naive_utc())
+        };
+        plain(text)
+            .or_else(offset)
             .or_else(midnight)
+            .or_else(since_1970)
             .map_or_else(|| Self::Unreadable(text.chars().take(40).collect()), Self::At)
     }
 }

@@ -151,3 +151,128 @@ fn child_rows_are_replaced_when_they_or_their_parents_row_are_new() {
     let remade = run(with(child(1), 7), &gone, Care::News);
     assert_eq!((remade.inserts, remade.children), (vec![0], vec![0]));
 }
+
+/// One column apart on both sides, of the given owner and under the given rule as the field's own.
+fn judged(rule: Rule, owner: Owner, at_hq: &Changed, here: &Changed, care: Care, told: Option<Side>) -> Verdict {
+    let columns = vec![
+        Column { name: "id".to_owned(), ty: Type::Int, owner: Owner::Hq, is_private: false },
+        Column { name: "price".to_owned(), ty: Type::Int, owner, is_private: false },
+    ];
+    let rules = Rules { fields: vec![None, Some(rule)], otherwise: Rule::LocalWins, ..Rules::default() };
+    let hq = vec![Cell::Int(1), Cell::Int(85)];
+    let edited = Edited::read(Some("2024-05-05 10:00:01"));
+    let local = LocalRow { row: vec![Cell::Int(1), Cell::Int(70)], is_marked: false, edited, version: 7 };
+    let hq_modified = Stamp::parse("2024-05-05 10:00:00").ok().map(|stamp| stamp.moment());
+    let sides = Sides { hq: &hq, hq_modified, local: &local, at_hq, here, is_new: false, told };
+    Terms { columns: &columns, key: &[0], rules: &rules, care }.judge(sides).unwrap()
+}
+
+#[test]
+fn a_field_goes_the_way_that_the_table_of_cases_says() {
+    let (changed, nothing) = (Changed::Columns(vec![1]), Changed::Nothing);
+    for rule in Rule::ALL {
+        for care in [Care::News, Care::Repair] {
+            let of = |at_hq, here| judged(rule, Owner::Hq, at_hq, here, care, None);
+            let only_hq = of(&changed, &nothing);
+            assert_eq!((only_hq.written, only_hq.rulings.len()), (vec![1], 0), "{rule:?}: only HQ");
+            let spelt = of(&nothing, &nothing);
+            assert_eq!((spelt.written, spelt.rulings.len()), (vec![], 0), "{rule:?}: the database's spelling");
+            let only_here = of(&nothing, &changed);
+            let is_repaired = rule == Rule::HqWins && care == Care::Repair;
+            assert_eq!(only_here.written == [1], is_repaired, "{rule:?} {care:?}: only here");
+            assert_eq!(
+                only_here.rulings.len(),
+                usize::from(is_repaired),
+                "{rule:?} {care:?}: what is overwritten is told"
+            );
+            let both = of(&changed, &changed);
+            let (written, taken) = match rule {
+                Rule::HqWins => (vec![1], Some(Side::Hq)),
+                // The edit here is a second newer, and `otherwise` keeps it.
+                Rule::LocalWins | Rule::NewestWins | Rule::Merge => (vec![], Some(Side::Local)),
+                Rule::Manual => (vec![], None),
+            };
+            let ruling = Ruling { kind: Kind::Edit, rule, taken, columns: vec![1] };
+            assert_eq!((both.written, both.rulings, both.waits), (written, vec![ruling], rule == Rule::Manual));
+        }
+    }
+}
+
+#[test]
+fn an_operators_word_decides_what_is_manual() {
+    let changed = Changed::Columns(vec![1]);
+    for (side, written) in [(Side::Hq, vec![1]), (Side::Local, vec![])] {
+        let told = judged(Rule::Manual, Owner::Hq, &changed, &changed, Care::News, Some(side));
+        assert_eq!((told.written, told.waits, told.rulings[0].taken), (written, false, Some(side)));
+    }
+}
+
+#[test]
+fn a_field_of_until_edited_is_the_outlets_while_it_differs_from_the_base() {
+    let (changed, nothing) = (Changed::Columns(vec![1]), Changed::Nothing);
+    for care in [Care::News, Care::Repair] {
+        for at_hq in [&changed, &nothing] {
+            let edited = judged(Rule::HqWins, Owner::UntilEdited, at_hq, &changed, care, None);
+            assert_eq!((edited.written, edited.rulings), (vec![], vec![]));
+        }
+        assert_eq!(judged(Rule::HqWins, Owner::UntilEdited, &changed, &nothing, care, None).written, [1]);
+    }
+}
+
+#[test]
+fn what_an_older_milkrun_left_unknown_is_written_and_not_told() {
+    let verdict = judged(Rule::HqWins, Owner::Hq, &Changed::Somewhere, &Changed::Unknown, Care::News, None);
+    assert_eq!((verdict.written, verdict.rulings), (vec![1], vec![]));
+}
+
+#[test]
+fn a_row_removed_here_is_made_again_only_where_the_rule_gives_it_to_hq() {
+    let columns = columns();
+    for rule in Rule::ALL {
+        let rules = Rules { job: rule, otherwise: Rule::Manual, ..Rules::default() };
+        let of = |at_hq: &Changed, care| {
+            Terms { columns: &columns, key: &[0], rules: &rules, care }.judge_removed(at_hq, None)
+        };
+        let changed = of(&Changed::Somewhere, Care::News);
+        let (gone, waits) = match rule {
+            Rule::HqWins | Rule::NewestWins => (false, false),
+            Rule::LocalWins => (true, false),
+            Rule::Merge | Rule::Manual => (true, true),
+        };
+        assert_eq!((changed.stays_gone, changed.waits), (gone, waits), "{rule:?}");
+        assert!(of(&Changed::Nothing, Care::News).stays_gone);
+        assert_eq!(of(&Changed::Nothing, Care::Repair).stays_gone, rule != Rule::HqWins, "{rule:?}");
+    }
+}
+
+#[test]
+fn when_a_row_was_edited_is_read_as_the_outlets_programs_write_it() {
+    let ten = Edited::At(Stamp::parse("2024-05-05 10:00:00").unwrap().moment());
+    for text in [
+        "2024-05-05 10:00:00",
+        "2024-05-05T10:00:00Z",
+        "2024-05-05 10:00:00.000000+00",
+        " 2024-05-05 10:00:00 ",
+        "2024-05-05 15:30:00+05:30",
+        "2024-05-05T15:30:00.000+0530",
+        "1714903200",
+        "1714903200000",
+    ] {
+        assert_eq!(Edited::read(Some(text)), ten, "{text}");
+    }
+    assert!(matches!(Edited::read(Some("2024-05-05")), Edited::At(_)));
+    assert_eq!([Edited::read(None), Edited::read(Some(" "))], [Edited::Never, Edited::Never]);
+    assert_eq!(Edited::read(Some("yesterday")), Edited::Unreadable("yesterday".to_owned()));
+}
+
+#[test]
+fn other_child_rows_alone_are_no_child_rows_of_a_row_that_was_removed_here() {
+    let record = Incoming { children: vec![vec![vec![Cell::Int(1)]]], children_hash: 8, ..incoming("A", 1, 80) };
+    let base = Entry { children_hash: 7, ..entry("A", 1, 80) };
+    for (rule, inserts, children) in [(Rule::HqWins, vec![0], vec![0]), (Rule::LocalWins, vec![], vec![])] {
+        let (columns, rules) = (columns(), Rules { job: rule, ..Rules::default() });
+        let terms = Terms { columns: &columns, key: &[0], rules: &rules, care: Care::News };
+        let planned = super::plan(std::slice::from_ref(&record), &held(std::slice::from_ref(&base), &[]), &terms);
+        assert_eq!((planned.inserts, planned.children), (inserts, children), "{rule:?}");
+    }
+}

@@ -145,7 +145,10 @@ impl Work<'_> {
         let mut former: Vec<Key> = Vec::new();
         for (record, key) in incoming.iter().zip(&keys) {
             let entry = held.entries.get(&record.hq_name);
-            let is_settled = entry.is_some_and(|entry| entry.row_hash == record.mapped.hash && entry.local_key == *key);
+            let is_settled = entry.is_some_and(|entry| {
+                (entry.row_hash, entry.children_hash) == (record.mapped.hash, record.children_hash)
+                    && entry.local_key == *key
+            });
             if care == Care::Repair || !is_settled {
                 wanted.push(record.mapped.key.clone());
             }
