@@ -87,9 +87,8 @@ impl Work<'_> {
         };
         let taken = |record: &Record<'_>| known.get(record.name()).and_then(|known| known.present.as_ref());
         // What waits for a decision may have been found by a repair, in a version of the stamp that the ledger holds.
-        let is_news = |record: &Record<'_>| {
-            taken(record) != Some(record.modified()) || self.open.contains_key(record.name())
-        };
+        let is_news =
+            |record: &Record<'_>| taken(record) != Some(record.modified()) || self.open.contains_key(record.name());
         Ok(page.records().filter(is_news).map(|record| record.name().to_owned()).collect())
     }
 

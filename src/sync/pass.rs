@@ -176,7 +176,11 @@ impl Work<'_> {
 /// Those records of a page whose names stand above the cursor's: [`Breakage::ClientOrder`].
 fn above(cursor: Option<Mark>, mut fetched: Fetched) -> (Option<Mark>, Fetched) {
     let place = |mark: &Mark| (mark.modified.clone(), mark.name.clone());
-    let marks = fetched.page.marks().iter().filter(|mark| cursor.as_ref().is_none_or(|from| place(mark) > place(from)));
+    let marks = fetched
+        .page
+        .marks()
+        .iter()
+        .filter(|mark| cursor.as_ref().is_none_or(|from| place(mark) > place(from)));
     let names: Vec<String> = marks.map(|mark| mark.name.clone()).collect();
     fetched.page = fetched.page.only(&names.iter().map(String::as_str).collect::<Vec<_>>());
     (cursor, fetched)

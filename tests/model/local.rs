@@ -144,7 +144,10 @@ impl Local {
         let (label, code) = (self.text("label"), self.text("code"));
         for part in self.query(&format!("select {code}, {label} from p{nth} order by code, idx"), 2).await {
             let [code, label] = [0, 1].map(|at| part[at].clone().unwrap_or_default());
-            rows.get_mut(&code).unwrap_or_else(|| panic!("p{nth} has a part of {code:?}, which t{nth} has not")).parts.push(label);
+            rows.get_mut(&code)
+                .unwrap_or_else(|| panic!("p{nth} has a part of {code:?}, which t{nth} has not"))
+                .parts
+                .push(label);
         }
         rows
     }
@@ -160,15 +163,18 @@ impl Local {
     pub(crate) async fn edit(&mut self, nth: usize, key: &str, column: usize, value: Option<&str>, now: &str) {
         let value = value.map_or("null".to_owned(), quoted);
         let column = COLUMNS[column];
-        self.run(&format!("update t{nth} set {column} = {value}, touched = '{now}' where code = {}", quoted(key))).await;
+        self.run(&format!("update t{nth} set {column} = {value}, touched = '{now}' where code = {}", quoted(key)))
+            .await;
     }
 
     pub(crate) async fn set(&mut self, nth: usize, key: &str, column: &str, value: &str) {
-        self.run(&format!("update t{nth} set {column} = {} where code = {}", quoted(value), quoted(key))).await;
+        self.run(&format!("update t{nth} set {column} = {} where code = {}", quoted(value), quoted(key)))
+            .await;
     }
 
     pub(crate) async fn insert(&mut self, nth: usize, key: &str, row: &Row) {
-        let [title, price, grp, phone] = row.columns.each_ref().map(|value| value.as_deref().map_or("null".to_owned(), quoted));
+        let [title, price, grp, phone] =
+            row.columns.each_ref().map(|value| value.as_deref().map_or("null".to_owned(), quoted));
         let own = row.own.as_deref().map_or("null".to_owned(), quoted);
         let key = quoted(key);
         self.run(&format!(
@@ -179,7 +185,8 @@ impl Local {
 
     pub(crate) async fn delete(&mut self, nth: usize, key: &str) {
         let key = quoted(key);
-        self.run(&format!("delete from p{nth} where code = {key}; delete from t{nth} where code = {key}")).await;
+        self.run(&format!("delete from p{nth} where code = {key}; delete from t{nth} where code = {key}"))
+            .await;
     }
 }
 

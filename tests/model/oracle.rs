@@ -73,17 +73,16 @@ pub(crate) struct Oracle {
 
 impl Oracle {
     pub(crate) fn new(jobs: usize) -> Self {
-        let track = |_| Track {
-            states: BTreeMap::new(),
-            news: BTreeSet::new(),
-            pass: Pass::Due,
-            mapped: Vec::new(),
-        };
+        let track = |_| Track { states: BTreeMap::new(), news: BTreeSet::new(), pass: Pass::Due, mapped: Vec::new() };
         Self { tracks: (0..jobs).map(track).collect(), renames: Vec::new(), tombstones: BTreeMap::new() }
     }
 
     fn of_doctype(&mut self, jobs: &[Job], doctype: usize) -> impl Iterator<Item = &mut Track> {
-        self.tracks.iter_mut().zip(jobs).filter(move |(_, job)| job.doctype == doctype).map(|(track, _)| track)
+        self.tracks
+            .iter_mut()
+            .zip(jobs)
+            .filter(move |(_, job)| job.doctype == doctype)
+            .map(|(track, _)| track)
     }
 
     /// HQ committed a change whose stamp a watermark sees, or one that it does not.
@@ -97,7 +96,14 @@ impl Oracle {
         }
     }
 
-    pub(crate) fn deleted(&mut self, jobs: &[Job], doctype: usize, name: &str, trace: Option<DateTime<Utc>>, is_seen: bool) {
+    pub(crate) fn deleted(
+        &mut self,
+        jobs: &[Job],
+        doctype: usize,
+        name: &str,
+        trace: Option<DateTime<Utc>>,
+        is_seen: bool,
+    ) {
         if let Some(at) = trace {
             self.tombstones.insert((doctype, name.to_owned()), at);
         }
@@ -143,7 +149,8 @@ impl Oracle {
         let track = &self.tracks[nth];
         let is_hollow = seen.before.is_empty();
         let pass = if is_hollow && track.pass == Pass::None { Pass::Unsure } else { track.pass };
-        let mut keys: BTreeSet<&String> = track.states.keys().chain(seen.before.keys()).chain(seen.after.keys()).collect();
+        let mut keys: BTreeSet<&String> =
+            track.states.keys().chain(seen.before.keys()).chain(seen.after.keys()).collect();
         keys.extend(seen.hq.iter().flat_map(|records| records.keys()));
         let mut next = BTreeMap::new();
         for key in keys {
@@ -224,7 +231,8 @@ impl Oracle {
                     }
                     // A parked one is given up after many tries; where nothing was taken there is nothing to decide.
                     None => {
-                        let (is_open, told) = (state.is_open && state.base.is_some(), state.told.filter(|_| state.base.is_some()));
+                        let (is_open, told) =
+                            (state.is_open && state.base.is_some(), state.told.filter(|_| state.base.is_some()));
                         vec![State { is_parked: false, is_open, told, ..state.clone() }]
                     }
                 })
@@ -297,8 +305,11 @@ impl Oracle {
                     .flatten()
                     .collect();
                 let of_new = track.states.get(new);
-                let is_free = of_new.is_none_or(|states| states.iter().all(|state| state.base.is_none() && state.row.is_none()));
-                let is_one = self.renames.iter().filter(of_job).filter(|(_, old, to)| to == new && may_move(old, to)).count() == 1;
+                let is_free =
+                    of_new.is_none_or(|states| states.iter().all(|state| state.base.is_none() && state.row.is_none()));
+                let is_one =
+                    self.renames.iter().filter(of_job).filter(|(_, old, to)| to == new && may_move(old, to)).count()
+                        == 1;
                 let has_row = track.states[old].iter().all(|state| state.base.is_some() && state.row.is_some());
                 let is_done = seen.status.is_some_and(Status::is_done) && seen.hq[0] == seen.hq[1];
                 if *seen.kind == Kind::Reconcile && is_done && is_free && is_one && has_row {
@@ -322,7 +333,10 @@ impl Oracle {
         for state in track.states.get(key).into_iter().flatten() {
             text += &format!("  was      {state:?}\n");
         }
-        text += &format!("  at HQ    {:?}\n", seen.hq[1].get(key).map(|document| Value::Object(document.clone()).to_string()));
+        text += &format!(
+            "  at HQ    {:?}\n",
+            seen.hq[1].get(key).map(|document| Value::Object(document.clone()).to_string())
+        );
         text + &format!("  news {}, pass {:?}", track.news.contains(key), track.pass)
     }
 
@@ -369,9 +383,8 @@ impl Track {
     }
 
     fn check_status(&mut self, nth: usize, status: Status) -> Result<(), String> {
-        let may_be = |track: &Self, wanted: fn(&State) -> bool| {
-            track.states.values().any(|states| states.iter().any(wanted))
-        };
+        let may_be =
+            |track: &Self, wanted: fn(&State) -> bool| track.states.values().any(|states| states.iter().any(wanted));
         match status {
             Status::Ok => {
                 for (key, states) in &mut self.states {

@@ -127,7 +127,8 @@ impl Job {
         let title = text(if self.is_remapped { "remark" } else { "title" });
         let price = Some(format!("{:.2}", document["rate"].as_f64().unwrap_or_default()));
         let parts = document["parts"].as_array().into_iter().flatten();
-        let modified = text("modified").and_then(|text| NaiveDateTime::parse_from_str(&text, "%Y-%m-%d %H:%M:%S%.f").ok());
+        let modified =
+            text("modified").and_then(|text| NaiveDateTime::parse_from_str(&text, "%Y-%m-%d %H:%M:%S%.f").ok());
         Some(Version {
             is_bad: title.as_ref().is_some_and(|title| title.len() > LONGEST),
             columns: [title, price, text("grp"), text("phone")],
@@ -144,7 +145,10 @@ impl Job {
     fn write(&self, nth: usize, text: &mut String) {
         let own = |rule: Option<Rule>| rule.map(|rule| format!(", conflict = \"{}\"", rule.word())).unwrap_or_default();
         let mut line = |words: String| writeln!(text, "{words}").unwrap();
-        line(format!("[[job]]\nname = \"j{nth}\"\ndoctype = \"{}\"\nschedule = \"0 * * * * *\"", DOCTYPES[self.doctype]));
+        line(format!(
+            "[[job]]\nname = \"j{nth}\"\ndoctype = \"{}\"\nschedule = \"0 * * * * *\"",
+            DOCTYPES[self.doctype]
+        ));
         line(format!("table = \"t{nth}\"\nkey = \"code\"\noverlap = \"30m\"\npage_size = {}", self.page_size));
         line("delete_limit = { rows = 1000, percent = 100 }".to_owned());
         let deletes = match self.deletes {
@@ -200,7 +204,9 @@ fn job(random: &mut StdRng, nth: usize) -> Job {
         doctype: nth % 2,
         rule,
         otherwise: (is_merge && random.random_bool(0.7)).then(|| some(random, &otherwise)),
-        of_price: (SUPPORTED.rules && random.random_bool(0.3)).then(|| some(random, &RULES)).filter(|rule| *rule != Rule::Merge),
+        of_price: (SUPPORTED.rules && random.random_bool(0.3))
+            .then(|| some(random, &RULES))
+            .filter(|rule| *rule != Rule::Merge),
         is_until_edited: SUPPORTED.rules && random.random_bool(0.3),
         deletes: *[Deletes::Delete, Deletes::Delete, Deletes::Mark, Deletes::Keep].choose(random).unwrap(),
         is_filtered: random.random_bool(0.5),

@@ -32,7 +32,10 @@ pub(crate) struct Played {
 impl fmt::Display for Played {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { histories, told: Told { rounds, cut, not_done, unsure } } = self;
-        write!(f, "{histories} histories, {rounds} rounds ({cut} cut), {not_done} runs not done, {unsure} rows unsure at the end")
+        write!(
+            f,
+            "{histories} histories, {rounds} rounds ({cut} cut), {not_done} runs not done, {unsure} rows unsure at the end"
+        )
     }
 }
 
@@ -62,6 +65,10 @@ impl Bench {
         let memory = std::path::Path::new("/dev/shm");
         let folder = if memory.is_dir() { TempDir::new_in(memory) } else { TempDir::new() }.unwrap();
         let database = Database::make(kind, folder.path());
+        if kind == Kind::Postgres {
+            // Nothing here is about the disk.
+            database.execute("do 'begin execute format(''alter database %I set synchronous_commit = off'', current_database()); end'");
+        }
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         Self { runtime, local: None, database, _folder: folder }
     }
@@ -95,7 +102,9 @@ pub(crate) fn search(kind: Kind, seeds: std::ops::Range<u64>) -> (Played, Option
     let next = AtomicU64::new(seeds.start);
     let is_over = AtomicBool::new(false);
     let played = Mutex::new((Played::default(), None::<Failure>));
-    let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get).max(2);
+    let processors = std::thread::available_parallelism().map_or(2, std::num::NonZero::get).max(2);
+    // A server takes its time on its disk.
+    let threads = if kind == Kind::Sqlite { processors } else { 3 * processors };
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {

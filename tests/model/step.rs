@@ -91,10 +91,10 @@ pub(crate) fn history(seed: u64) -> Vec<Step> {
             steps.extend([Wait(45), Insert(random.random_range(0..2), many)]);
         }
         steps.push(match random.random_range(0..8) {
-            0 => Between(random.random(), random.random(), random.random()),
-            1 => Fault(random.random(), random.random_range(3..9), false),
-            2 => Crash(1, *Point::ALL.choose(random).unwrap(), random.random_range(1..6)),
-            3 => Cut(1, random.random()),
+            0..2 => Between(random.random(), random.random(), random.random()),
+            2 => Fault(random.random(), random.random_range(3..9), false),
+            3 => Crash(1, *Point::ALL.choose(random).unwrap(), random.random_range(1..6)),
+            4 => Cut(1, random.random()),
             _ => Poll(1),
         });
         steps.push(Poll(1));

@@ -16,10 +16,10 @@ use chrono_tz::Asia::Kolkata;
 use futures_util::FutureExt as _;
 use milkrun::clock::Clock;
 use milkrun::config;
+use milkrun::conflict::Side;
 use milkrun::crash::{Point, trap};
 use milkrun::demo::{self, DocType, Fault, Field, Late, Naming, Server, Site, User, When, data};
 use milkrun::record::Stamp;
-use milkrun::conflict::Side;
 use milkrun::run::{Run, Status, Trigger};
 use milkrun::sync::{Engine, Mode, Order};
 use serde_json::{Value, json};
@@ -27,8 +27,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::local::{Local, Row};
 use super::oracle::{Kind, Oracle, Records, Seen};
-use super::rules::Winner;
 use super::plan::{self, COLUMNS, DOCTYPES, JOBS, Job, LONGEST, NAMES, PRICE};
+use super::rules::Winner;
 use super::step::Step;
 
 const MANAGER: &str = "manager@hq.example";
@@ -338,7 +338,11 @@ impl<'b> World<'b> {
                     when = When::doctype(DOCTYPES[usize::from(which / 128)]);
                 }
                 let when = when.nth(usize::from(nth));
-                if is_lasting { self.hq.fault_always(when, fault) } else { self.hq.fault_when(when, fault) }
+                if is_lasting {
+                    self.hq.fault_always(when, fault)
+                } else {
+                    self.hq.fault_when(when, fault)
+                }
                 Ok(())
             }
             Step::Heal => {
@@ -631,7 +635,10 @@ impl<'b> World<'b> {
 
     /// Decides all that waits in a job; gives how many those were.
     async fn resolve(&mut self, job: usize, is_hqs: bool) -> Result<usize, String> {
-        let sql = format!("select {} from milkrun_conflicts where job = 'j{job}' and resolved_at is null", self.local.text("id"));
+        let sql = format!(
+            "select {} from milkrun_conflicts where job = 'j{job}' and resolved_at is null",
+            self.local.text("id")
+        );
         let open = self.local.query(&sql, 1).await;
         self.open_engine().await;
         for id in &open {
@@ -692,7 +699,8 @@ impl<'b> World<'b> {
 
     fn records(&self) -> [Records; 2] {
         DOCTYPES.map(|doctype| {
-            let named = |document: serde_json::Map<String, Value>| (document["name"].as_str().unwrap().to_owned(), document);
+            let named =
+                |document: serde_json::Map<String, Value>| (document["name"].as_str().unwrap().to_owned(), document);
             self.hq.dump(doctype).into_iter().map(named).collect()
         })
     }
@@ -712,7 +720,7 @@ impl<'b> World<'b> {
         if let Some((doctype, who, mask)) = self.between.take() {
             let fields = self.fields(mask);
             let names = self.hq.names(DOCTYPES[doctype]);
-            self.hq.after_list(DOCTYPES[doctype], 1 + usize::from(who % 3), move |hq| {
+            self.hq.after_list(DOCTYPES[doctype], 2 + usize::from(mask % 4), move |hq| {
                 if !names.is_empty() {
                     let name = &names[usize::from(who) % names.len()];
                     hq.update(DOCTYPES[doctype], name, fields).ok();
@@ -772,11 +780,16 @@ impl<'b> World<'b> {
         if !lost.is_empty() {
             let local = self.local.text("local");
             let local = if self.is_mysql() { local.replace("local", "`local`") } else { local };
-            let logged = self.local.query(&format!("select {local} from milkrun_conflicts where job = 'j{job}'"), 1).await;
+            let logged =
+                self.local.query(&format!("select {local} from milkrun_conflicts where job = 'j{job}'"), 1).await;
             let logged: Vec<String> = logged.into_iter().filter_map(|mut row| row[0].take()).collect();
             lost.retain(|value| !logged.iter().any(|line| line.contains(&format!("\"{value}\""))));
         }
-        if lost.is_empty() { Ok(()) } else { Err(format!("job j{job}: the outlet's {lost:?} went, and no conflict tells of it")) }
+        if lost.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("job j{job}: the outlet's {lost:?} went, and no conflict tells of it"))
+        }
     }
 
     /// HQ falls quiet and the line is mended; then both ends must agree, and stay so.
@@ -817,7 +830,9 @@ impl<'b> World<'b> {
         if self.tables().await != before {
             return Err(format!("a poll of a quiet HQ changed rows: {before:#?}\n{:#?}", self.tables().await));
         }
-        if let Some(run) = runs.iter().find(|run| (run.counts.inserted, run.counts.updated, run.counts.deleted) != (0, 0, 0)) {
+        if let Some(run) =
+            runs.iter().find(|run| (run.counts.inserted, run.counts.updated, run.counts.deleted) != (0, 0, 0))
+        {
             return Err(format!("a poll of a quiet HQ says that it wrote: {run:?}"));
         }
         self.check_ledger().await?;
@@ -887,7 +902,12 @@ fn all_done(runs: &[Run]) -> Result<(), String> {
 }
 
 /// What the run says that it made must be what is there.
-fn check_counts(run: &Run, job: &Job, before: &BTreeMap<String, Row>, after: &BTreeMap<String, Row>) -> Result<(), String> {
+fn check_counts(
+    run: &Run,
+    job: &Job,
+    before: &BTreeMap<String, Row>,
+    after: &BTreeMap<String, Row>,
+) -> Result<(), String> {
     let made = after.keys().filter(|key| !before.contains_key(*key)).count() as u64;
     let removed = before.keys().filter(|key| !after.contains_key(*key)).count() as u64;
     let is_marked = |rows: &BTreeMap<String, Row>, key: &String| rows.get(key).is_some_and(|row| row.is_marked);
