@@ -28,6 +28,8 @@ pub enum Point {
     TombstonesWritten,
     /// Records outside the filters are noted and not committed.
     AbsentNoted,
+    /// A reconcile has compared a page of HQ's list and kept how far it has come.
+    PageCompared,
     /// All is done, and the log does not say so yet.
     RunDone,
     /// The log says how the run ended, the lease is still held.
@@ -36,7 +38,7 @@ pub enum Point {
 
 impl Point {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::BetweenMigrations,
         Self::LeaseTaken,
         Self::RunLogged,
@@ -48,6 +50,7 @@ impl Point {
         Self::RowsRetired,
         Self::TombstonesWritten,
         Self::AbsentNoted,
+        Self::PageCompared,
         Self::RunDone,
         Self::RunEnded,
     ];
@@ -67,6 +70,7 @@ impl Point {
             Self::RowsRetired => "rows_retired",
             Self::TombstonesWritten => "tombstones_written",
             Self::AbsentNoted => "absent_noted",
+            Self::PageCompared => "page_compared",
             Self::RunDone => "run_done",
             Self::RunEnded => "run_ended",
         }

@@ -11,6 +11,7 @@ pub mod demo;
 pub mod ledger;
 pub mod mapping;
 pub mod quarantine;
+pub mod reconciled;
 pub mod record;
 pub mod retry;
 pub mod row;

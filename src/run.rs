@@ -23,6 +23,8 @@ pub enum Trigger {
     Name,
     /// `milkrun quarantine retry`.
     Quarantine,
+    /// `milkrun reconcile`, or the job's `reconcile` schedule in the daemon.
+    Reconcile,
 }
 
 /// How a run ended, or that it has not.
@@ -45,14 +47,23 @@ pub enum Status {
 
 impl Trigger {
     /// Every trigger.
-    pub const ALL: [Self; 8] =
-        [Self::Schedule, Self::Start, Self::Retry, Self::Sync, Self::Full, Self::Since, Self::Name, Self::Quarantine];
+    pub const ALL: [Self; 9] = [
+        Self::Schedule,
+        Self::Start,
+        Self::Retry,
+        Self::Sync,
+        Self::Full,
+        Self::Since,
+        Self::Name,
+        Self::Quarantine,
+        Self::Reconcile,
+    ];
 
     /// Whether the run is to read all that is new, not only chosen records.
     #[must_use]
     pub fn is_whole(self) -> bool {
         match self {
-            Self::Schedule | Self::Start | Self::Retry | Self::Sync | Self::Full => true,
+            Self::Schedule | Self::Start | Self::Retry | Self::Sync | Self::Full | Self::Reconcile => true,
             Self::Since | Self::Name | Self::Quarantine => false,
         }
     }
@@ -62,7 +73,7 @@ impl Trigger {
     pub fn is_daemons(self) -> bool {
         match self {
             Self::Schedule | Self::Start | Self::Retry => true,
-            Self::Sync | Self::Full | Self::Since | Self::Name | Self::Quarantine => false,
+            Self::Sync | Self::Full | Self::Since | Self::Name | Self::Quarantine | Self::Reconcile => false,
         }
     }
 }

@@ -237,12 +237,27 @@ fn edits_after_hqs_clock_was_set_back_arrive_at_once() {
 fn edits_after_hqs_zone_was_moved_west_arrive_when_hq_is_asked_again() {
     let scene = Scene::at_rest(chrono_tz::Asia::Kolkata, "2026-05-05T06:00:00Z");
     scene.hq.set_zone(chrono_tz::Europe::Berlin);
-    scene.note("Nos", "stamped 3.5 hours back");
+    scene.note("Box", "stamped 3.5 hours back");
     scene.sync();
-    assert_eq!(scene.noted("Nos"), None, "HQ is asked once a day");
+    assert_eq!(scene.noted("Box"), None, "HQ is asked once a day");
     scene.pass_minutes(24 * 60);
     scene.sync();
-    scene.assert_note("Nos", "stamped 3.5 hours back");
+    scene.assert_note("Box", "stamped 3.5 hours back");
+}
+
+#[test]
+fn edits_of_the_newest_records_after_hqs_zone_was_moved_west_arrive_at_once_and_are_no_restore() {
+    let scene = Scene::at_rest(chrono_tz::Asia::Kolkata, "2026-05-05T06:00:00Z");
+    for n in 0..6 {
+        scene.hq.insert("UOM", json!({"uom_name": format!("New {n}")})).unwrap();
+    }
+    scene.sync();
+    scene.hq.set_zone(chrono_tz::Europe::Berlin);
+    for n in 0..6 {
+        scene.note(&format!("New {n}"), "stamped 3.5 hours back");
+    }
+    scene.sync();
+    scene.assert_note("New 0", "stamped 3.5 hours back");
 }
 
 #[test]

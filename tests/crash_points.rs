@@ -13,6 +13,7 @@ const PAGE: u64 = 100;
 enum Scene {
     FirstLoad,
     Edits,
+    Reconcile,
 }
 
 /// Where each place is met: in which scene, and for the how-manieth time, so that it falls into the job `items`.
@@ -25,6 +26,7 @@ fn met(point: Point) -> (Scene, u32) {
         // One page is that of the groups, so that this is the second of the items.
         Point::PageFetched | Point::RowsWritten | Point::PageWritten | Point::PageCommitted => (Scene::FirstLoad, 3),
         Point::RowsRetired | Point::TombstonesWritten | Point::AbsentNoted => (Scene::Edits, 1),
+        Point::PageCompared => (Scene::Reconcile, 1),
     }
 }
 
@@ -32,7 +34,7 @@ fn dies_at(point: Point, kind: Kind) {
     let shop = Shop::empty(kind);
     shop.items(ITEMS);
     let (scene, nth) = met(point);
-    if scene == Scene::Edits {
+    if scene != Scene::FirstLoad {
         shop.outlet.sync_well(&[]);
         for n in 0..5 {
             shop.hq.update("Item", &format!("ICE-{n:04}"), json!({"standard_rate": 7})).unwrap();
@@ -42,7 +44,8 @@ fn dies_at(point: Point, kind: Kind) {
         shop.item("OUT-1", json!({"is_sales_item": 0}));
     }
     let wanted = format!("{}:{nth}", point.name());
-    let died = shop.outlet.run_with(&[("MILKRUN_CRASH_AT", &wanted)], &["sync"]);
+    let command = if scene == Scene::Reconcile { "reconcile" } else { "sync" };
+    let died = shop.outlet.run_with(&[("MILKRUN_CRASH_AT", &wanted)], &[command]);
     assert_eq!(died.code, -1, "{wanted} was not reached\n{died}");
 
     let committed = committed_by_the_dead(&shop, point);

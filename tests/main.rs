@@ -57,6 +57,8 @@ mod private_fields;
 #[cfg(test)]
 mod quarantine;
 #[cfg(test)]
+mod reconcile;
+#[cfg(test)]
 mod schedule;
 #[cfg(test)]
 mod secrets;

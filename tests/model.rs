@@ -15,17 +15,6 @@ use milkrun::breakage::Breakage;
 use crate::support::{Kind, say};
 use search::{Failure, search};
 
-/// What milkrun can do so far; the histories leave out the rest.
-pub(crate) struct Supported {
-    /// Conflict rules other than `hq_wins`, and base values.
-    pub(crate) rules: bool,
-    pub(crate) reconcile: bool,
-    /// Renames are recognised by polls, too.
-    pub(crate) renames_in_polls: bool,
-}
-
-pub(crate) const SUPPORTED: Supported = Supported { rules: true, reconcile: false, renames_in_polls: false };
-
 /// Histories on SQLite, and on each of the servers, unless `MILKRUN_TEST_HISTORIES` says otherwise.
 const HISTORIES: [u64; 2] = [1_000, 100];
 
@@ -76,9 +65,6 @@ fn a_milkrun_that_is_broken_on_purpose_is_found_out() {
         return;
     }
     for breakage in Breakage::ALL {
-        if breakage == Breakage::StaleBase && !SUPPORTED.rules {
-            continue;
-        }
         let broken = std::process::Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "model::a_milkrun_that_is_broken_on_purpose_is_found_out", "--nocapture"])
             .env(BROKEN, breakage.name())

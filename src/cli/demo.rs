@@ -83,7 +83,7 @@ pub(super) async fn run(options: &Options, output: &Output) -> anyhow::Result<Ex
         });
     }
     let editing = edit(&site, *output, &stop);
-    let syncing = daemon::run_until(Arc::clone(&engine), ends, stop.clone());
+    let syncing = Box::pin(daemon::run_until(Arc::clone(&engine), ends, stop.clone()));
     let ((), ended) = tokio::join!(editing, async {
         let ended = syncing.await;
         stop.cancel();

@@ -11,6 +11,7 @@ mod log;
 mod output;
 mod progress;
 mod quarantine;
+mod reconcile;
 mod run;
 mod runs;
 mod status;
@@ -80,6 +81,8 @@ enum Command {
     Run,
     /// Sync now: all jobs, or those named
     Sync(sync::Options),
+    /// Compare all of HQ with all of the outlet, and repair
+    Reconcile(reconcile::Options),
     /// Show how the jobs stand
     Status,
     /// Show the run log
@@ -163,6 +166,7 @@ async fn dispatch(command: &Command, global: &Global, output: &Output) -> anyhow
         Command::Check(options) => check::run(options, &global.config, output).await,
         Command::Run => run::run(&global.config).await,
         Command::Sync(options) => sync::run(options, &global.config, output).await,
+        Command::Reconcile(options) => reconcile::run(options, &global.config, output).await,
         Command::Status => status::run(&global.config, output).await,
         Command::Runs(options) => runs::run(options, &global.config, output).await,
         Command::Quarantine(action) => quarantine::run(action, &global.config, output).await,
@@ -186,6 +190,11 @@ fn load(path: &Path) -> Result<Arc<Config>, Problems> {
 
 async fn open(config: &Arc<Config>, watcher: Watcher) -> anyhow::Result<Engine> {
     Ok(Engine::open(Arc::clone(config), Clock::system(), watcher).await?)
+}
+
+/// As [`open`], by a process that runs jobs: it looks whether the database is the one of last time.
+async fn open_to_run(config: &Arc<Config>, path: &Path, watcher: Watcher) -> anyhow::Result<Engine> {
+    Ok(open(config, watcher).await?.guarded(path))
 }
 
 /// How long a page that is being written has to come to its end once milkrun is told to stop.

@@ -6,6 +6,6 @@ use super::{Exit, load};
 use crate::daemon;
 
 pub(super) async fn run(config: &Path) -> anyhow::Result<Exit> {
-    daemon::run(load(config)?).await?;
+    Box::pin(daemon::run(load(config)?, config)).await?;
     Ok(Exit::Ok)
 }

@@ -51,6 +51,16 @@ fn text(snapshot: &Snapshot) -> String {
     }
     let mut text = format!("{}\n\n{table}\n", snapshot.site);
     for job in &snapshot.jobs {
+        let next = job.next_reconcile.map(|at| format!("next reconcile {}", time(Some(at))));
+        let told = match (&job.sentence, next) {
+            (Some(sentence), Some(next)) => format!("\n{sentence}; {next}\n"),
+            (Some(sentence), None) => format!("\n{sentence}\n"),
+            (None, Some(next)) => format!("\n{}: {next}\n", job.name),
+            (None, None) => String::new(),
+        };
+        text.push_str(&told);
+    }
+    for job in &snapshot.jobs {
         text.push_str(&trouble(job, snapshot));
     }
     text
@@ -68,6 +78,10 @@ fn trouble(job: &JobSnapshot, snapshot: &Snapshot) -> String {
         if let Some(remedy) = &run.remedy {
             text.push_str(&format!("  do: {remedy}\n"));
         }
+    }
+    let left = job.reconciled.as_ref().filter(|reconciled| reconciled.run != run.id);
+    if let Some((error, remedy)) = left.and_then(|left| left.error.as_ref().zip(left.remedy.as_ref())) {
+        text.push_str(&format!("\n{}: {error}\n  do: {remedy}\n", job.name));
     }
     if job.status == Status::Stale {
         let is_at_work =

@@ -5,7 +5,7 @@ use std::path::Path;
 use tokio_util::sync::CancellationToken;
 
 use super::output::{self, Output, Usage};
-use super::{Exit, chosen, load, open, progress, stamp};
+use super::{Exit, chosen, load, open_to_run, progress, stamp};
 use crate::daemon;
 use crate::run::{Run, Status, Trigger};
 use crate::sync::{Mode, Order};
@@ -27,16 +27,23 @@ pub(super) struct Options {
     /// Let rows go that are gone at HQ, even above the job's `delete_limit`, this once
     #[arg(long)]
     confirm_deletes: bool,
+    /// The local database was restored or copied: take it for this outlet's, and read everything again
+    #[arg(long, conflicts_with_all = ["since", "name"])]
+    confirm_database: bool,
 }
 
 pub(super) async fn run(options: &Options, config: &Path, output: &Output) -> anyhow::Result<Exit> {
-    let config = load(config)?;
+    let path = config;
+    let config = load(path)?;
     let (mode, trigger) = mode(options)?;
     let jobs = chosen(&config, &options.jobs)?;
     if matches!(mode, Mode::Names(_)) && jobs.len() != 1 {
         return Err(Usage("--name needs exactly one job: names are of one DocType".to_owned()).into());
     }
-    let engine = open(&config, progress::watcher()).await?;
+    let engine = open_to_run(&config, path, progress::watcher()).await?;
+    if options.confirm_database {
+        engine.confirm_database().await?;
+    }
     let stop = CancellationToken::new();
     daemon::stop_on_signals(&stop);
     let order = Order { jobs, mode, trigger, has_confirmed_deletes: options.confirm_deletes };

@@ -228,6 +228,16 @@ pub struct DeleteLimit {
     pub percent: f64,
 }
 
+impl DeleteLimit {
+    /// Whether so many rows of so many may not go without a person's word.
+    #[must_use]
+    pub fn is_passed(&self, gone: u64, rows: u64) -> bool {
+        #[expect(clippy::cast_precision_loss, reason = "a share in percent needs no more than a float's precision")]
+        let percent = 100.0 * gone as f64 / rows.max(1) as f64;
+        gone > self.rows && percent > self.percent
+    }
+}
+
 /// One `[[job.test]]`: an example of the mapping.
 #[derive(Debug, Clone)]
 pub struct Example {

@@ -1,6 +1,7 @@
 //! The daemon's side of the engine: it is opened, rounds are run by it, the jobs' state is read from its database.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -74,19 +75,22 @@ fn outcome(status: run::Status, concern: Option<Concern>) -> Outcome {
     }
 }
 
-/// The daemon: waits for the local database where it must, and keeps the outlet in step until SIGTERM or SIGINT.
+/// The daemon of the configuration in the file `path`: waits for the local database where it must, and keeps the outlet in step until SIGTERM or SIGINT.
 ///
 /// # Errors
 /// The status page's address is taken, or the local database needs a person. What goes wrong later is logged.
-pub async fn run(config: Arc<Config>) -> anyhow::Result<()> {
+pub async fn run(config: Arc<Config>, path: &Path) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     stop_on_signals(&stop);
     let (watcher, ends) = Ends::heard(&config, Arc::new(|_event| {}));
     let clock = Clock::system();
     let shown = Shown::default();
     let page = Page::open(config.daemon.listen, shown.read(), Arc::clone(&ends.totals), &stop).await?;
-    let opening = || Engine::open(Arc::clone(&config), clock.clone(), Arc::clone(&watcher));
-    match opened(opening, &shown, &stop).await {
+    let opening = || async {
+        let opened = Engine::open(Arc::clone(&config), clock.clone(), Arc::clone(&watcher)).await;
+        opened.map(|engine| engine.guarded(path))
+    };
+    match Box::pin(opened(opening, &shown, &stop)).await {
         Ok(Some((engine, look))) => {
             kept(&engine, look, ends, &stop).await?;
             page.close().await;
@@ -109,7 +113,7 @@ pub async fn run_until(engine: Arc<Engine>, ends: Ends, stop: CancellationToken)
     shown.set(Ok(Arc::clone(&engine)));
     let page = Page::open(engine.config().daemon.listen, shown.read(), Arc::clone(&ends.totals), &stop).await?;
     let look = look(engine.config(), engine.store(), engine.clock().now()).await?;
-    kept(&engine, look, ends, &stop).await?;
+    Box::pin(kept(&engine, look, ends, &stop)).await?;
     page.close().await;
     Ok(())
 }
@@ -157,6 +161,7 @@ async fn kept(engine: &Arc<Engine>, look: Look, ends: Ends, stop: &CancellationT
     let (running, report, told_to_stop) = (Arc::clone(engine), ends.report, stop.clone());
     let outlet = Outlet {
         schedules: Schedule::all(engine.config()),
+        reconciles: Schedule::reconciles(engine.config()),
         retries: look.retries,
         snapshot: look.snapshot,
         round: move |jobs, trigger| {
@@ -165,7 +170,7 @@ async fn kept(engine: &Arc<Engine>, look: Look, ends: Ends, stop: &CancellationT
         ended: ends.ended,
         clock: engine.clock().clone(),
     };
-    outlet.keep(stop).await
+    Box::pin(outlet.keep(stop)).await
 }
 
 /// What the status page shows: the engine, or why there is none yet.
@@ -216,7 +221,8 @@ async fn look(config: &Config, store: &Store, now: DateTime<Utc>) -> Result<Look
     let parked = store.count_parked().await.map_err(trouble("counting the quarantine"))?;
     let conflicts = store.count_conflicts().await.map_err(trouble("counting the conflicts"))?;
     let mut jobs = Vec::with_capacity(config.jobs.len());
-    for (at, (job, schedule)) in config.jobs.iter().zip(Schedule::all(config)).enumerate() {
+    let schedules = Schedule::all(config).into_iter().zip(Schedule::reconciles(config));
+    for (at, (job, (schedule, reconcile))) in config.jobs.iter().zip(schedules).enumerate() {
         let last = store.last_runs(&job.name).await.map_err(trouble("reading the run log"))?;
         let (last_run, last_ok) = match last {
             Some(LastRuns { mut latest, good }) => {
@@ -231,17 +237,24 @@ async fn look(config: &Config, store: &Store, now: DateTime<Utc>) -> Result<Look
         let count = |counts: &HashMap<String, u64>| counts.get(&job.name).copied().unwrap_or_default();
         let (parked, conflicts) = (count(&parked), count(&conflicts));
         let rows = store.count_entries(&job.name).await.map_err(trouble("counting the ledger"))?;
+        let reconciled = store.reconciled(&job.name).await.map_err(trouble("reading what reconciles came to"))?;
+        let zone = config.site.time_zone;
+        let sentence = reconciled.as_ref().map(|reconciled| reconciled.sentence(&job.name, zone, now));
+        let status = Status::of(last_run.as_ref(), last_ok, (parked, conflicts), &schedule, now);
         jobs.push(JobSnapshot {
             name: job.name.clone(),
             doctype: job.doctype.clone(),
             table: job.table.clone(),
             schedule: job.schedule.text.clone(),
-            status: Status::of(last_run.as_ref(), last_ok, (parked, conflicts), &schedule, now),
+            status: status.after(reconciled.as_ref()),
             last_run,
             last_ok,
             next_run: schedule.next(now),
             rows: Some(rows),
             parked,
+            next_reconcile: reconcile.and_then(|schedule| schedule.next(now)),
+            reconciled,
+            sentence,
             conflicts,
         });
     }
@@ -285,7 +298,18 @@ async fn round(
     trigger: Trigger,
     stop: CancellationToken,
 ) -> Outcome {
-    let order = Order { jobs, mode: Mode::Changes, trigger, has_confirmed_deletes: false };
+    let mode = match trigger {
+        Trigger::Reconcile => Mode::Reconcile { all_values: false, has_confirmed_restore: false },
+        Trigger::Schedule
+        | Trigger::Start
+        | Trigger::Retry
+        | Trigger::Sync
+        | Trigger::Full
+        | Trigger::Since
+        | Trigger::Name
+        | Trigger::Quarantine => Mode::Changes,
+    };
+    let order = Order { jobs, mode, trigger, has_confirmed_deletes: false };
     let Err(error) = engine.round(&order, &stop).await else { return Outcome::Calm };
     let (concern, status) = (error.concern(), error.status());
     let config = engine.config();

@@ -15,9 +15,9 @@ use super::inbox::Inbox;
 use super::retries::{Retries, Shared};
 use super::rounds::{self, End, Lines, Outcome};
 use super::schedule::Schedule;
-use super::snapshot::Snapshot;
+use super::snapshot::{JobSnapshot, Snapshot};
 use super::status::{self, Totals};
-use super::ticker::Ticker;
+use super::ticker::{Due, Ticker};
 use crate::clock::Clock;
 use crate::run::Trigger;
 
@@ -57,6 +57,8 @@ impl Page {
 pub(super) struct Outlet<Round> {
     /// When each job runs.
     pub(super) schedules: Vec<Schedule>,
+    /// When each job is compared with all of HQ, if ever.
+    pub(super) reconciles: Vec<Option<Schedule>>,
     /// What is to be tried again before that.
     pub(super) retries: Retries,
     /// How the jobs stand at the start.
@@ -76,10 +78,13 @@ impl<Round> Outlet<Round> {
         Round: Fn(Vec<usize>, Trigger) -> Running,
         Running: Future<Output = Outcome> + Send + 'static,
     {
-        let Self { schedules, retries, snapshot, round, ended, clock } = self;
+        let Self { schedules, reconciles, retries, snapshot, round, ended, clock } = self;
         let missed = missed(&schedules, &snapshot);
         let (due, retries) = (Inbox::default(), Shared::new(retries));
-        let ticking = Ticker::start(schedules, retries.clone(), clock.clone(), &due).await;
+        for job in missed_reconciles(&reconciles, &snapshot) {
+            due.put(job, Due::Reconcile);
+        }
+        let ticking = Ticker::start(schedules, reconciles, retries.clone(), clock.clone(), &due).await;
         let ticker = ticking.context("starting the scheduler")?;
         tracing::info!(site = snapshot.site, jobs = snapshot.jobs.len(), missed = missed.len(), "daemon started");
         let cut_off = rounds::run(Lines { due, ended, retries, clock }, missed, round, stop).await;
@@ -101,6 +106,18 @@ fn missed(schedules: &[Schedule], snapshot: &Snapshot) -> Vec<usize> {
         .collect()
 }
 
+/// The jobs that should have been reconciled while no daemon ran: a shop's machine may be off each night. One that never
+/// was has that to come since its last good run.
+fn missed_reconciles(reconciles: &[Option<Schedule>], snapshot: &Snapshot) -> Vec<usize> {
+    let is_missed = |(schedule, job): (&Option<Schedule>, &JobSnapshot)| {
+        let last = job.reconciled.as_ref().map(|reconciled| reconciled.checked_at).or(job.last_ok);
+        let missed = schedule.as_ref().zip(last).map(|(schedule, last)| schedule.was_missed(Some(last), snapshot.now));
+        missed.unwrap_or(false)
+    };
+    let jobs = reconciles.iter().zip(&snapshot.jobs).enumerate();
+    jobs.filter(|(_, pair)| is_missed(*pair)).map(|(at, _)| at).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Mutex;
@@ -110,7 +127,7 @@ mod tests {
 
     use super::super::retries::tests::retries;
     use super::super::schedule::tests::{at, cron};
-    use super::super::snapshot::{JobSnapshot, Status};
+    use super::super::snapshot::Status;
     use super::super::ticker::tests::clock_from;
     use super::*;
 
@@ -128,6 +145,9 @@ mod tests {
             next_run: None,
             rows: None,
             parked: 0,
+            next_reconcile: None,
+            reconciled: None,
+            sentence: None,
             conflicts: 0,
         }
     }
@@ -146,6 +166,7 @@ mod tests {
         let patterns = ["0 */5 * * * *", "0 */10 * * * *", "0 0 6 * * *"];
         let ends = ended.clone();
         let outlet = Outlet {
+            reconciles: Vec::new(),
             schedules: patterns.map(|pattern| Schedule::new(cron(pattern), Kolkata, Duration::ZERO)).to_vec(),
             retries: retries("outlet-042", &patterns.map(|pattern| (pattern, &[] as &[usize]))),
             snapshot: snapshot(),
@@ -185,6 +206,7 @@ mod tests {
         let every = |pattern| Schedule::new(cron(pattern), Kolkata, Duration::from_secs(20));
         let patterns = ["0 */5 * * * *", "0 */10 * * * *", "0 */5 * * * *"];
         let outlet = Outlet {
+            reconciles: Vec::new(),
             schedules: patterns.map(every).to_vec(),
             retries: retries("outlet-042", &patterns.map(|pattern| (pattern, &[] as &[usize]))),
             snapshot: snapshot(),

@@ -97,6 +97,16 @@ where
     board.drain().await
 }
 
+/// A reconcile that was cut is taken up again so often, once a run of its job has ended well; then it waits for its time.
+const MAX_RESUMED: u32 = 3;
+
+/// A reconcile that failed.
+#[derive(Debug, Clone, Copy, Default)]
+struct Unfinished {
+    resumed: u32,
+    waits: bool,
+}
+
 #[derive(Debug)]
 struct Board {
     rounds: JoinSet<Outcome>,
@@ -104,6 +114,10 @@ struct Board {
     running: BTreeMap<Id, BTreeSet<usize>>,
     /// The jobs that wait for a round; one that is running waits for its own end, and is remembered once.
     due: BTreeMap<usize, Due>,
+    /// The round that compares a job with all of HQ; one at a time.
+    reconciling: Option<Id>,
+    /// Jobs whose reconcile failed, and how often it was taken up again since it was due.
+    unfinished: BTreeMap<usize, Unfinished>,
     /// When those that come due together have been gathered; `None` when no gathering is going on.
     gathered_at: Option<Instant>,
     retries: Shared,
@@ -113,7 +127,8 @@ struct Board {
 impl Board {
     fn new(retries: Shared, clock: Clock) -> Self {
         let (rounds, running, due) = (JoinSet::new(), BTreeMap::new(), BTreeMap::new());
-        Self { rounds, running, due, gathered_at: None, retries, clock }
+        let (reconciling, unfinished) = (None, BTreeMap::new());
+        Self { rounds, running, due, reconciling, unfinished, gathered_at: None, retries, clock }
     }
 
     fn is_running(&self, job: usize) -> bool {
@@ -122,6 +137,9 @@ impl Board {
 
     fn came_due(&mut self, jobs: BTreeMap<usize, Due>) {
         for (job, why) in jobs {
+            if why == Due::Reconcile {
+                self.unfinished.remove(&job);
+            }
             let known = self.due.get(&job).copied();
             self.due.insert(job, known.map_or(why, |known| known.max(why)));
             if self.is_running(job) {
@@ -136,6 +154,8 @@ impl Board {
 
     fn jobs_ended(&mut self, ended: BTreeMap<usize, End>) {
         for (job, end) in ended {
+            let reconciled = self.reconciling.and_then(|round| self.running.get(&round));
+            self.reconcile_goes_on(job, reconciled.is_some_and(|jobs| jobs.contains(&job)), end.outcome);
             for jobs in self.running.values_mut() {
                 jobs.remove(&job);
             }
@@ -144,6 +164,23 @@ impl Board {
                 Outcome::Failed => retries.fails(job, end.at),
                 Outcome::Blocked => retries.stands(job, Standing::Blocked),
             });
+        }
+    }
+
+    /// Notes a reconcile that failed, and takes it up again when HQ has been seen to answer the job.
+    fn reconcile_goes_on(&mut self, job: usize, was_reconcile: bool, outcome: Outcome) {
+        let unfinished = self.unfinished.entry(job).or_default();
+        match (was_reconcile, outcome) {
+            (true, Outcome::Failed) => unfinished.waits = unfinished.resumed < MAX_RESUMED,
+            (true, Outcome::Calm | Outcome::Blocked) => {
+                self.unfinished.remove(&job);
+            }
+            (false, Outcome::Calm) if unfinished.waits => {
+                unfinished.waits = false;
+                unfinished.resumed += 1;
+                self.due.insert(job, Due::Reconcile);
+            }
+            (false, Outcome::Calm | Outcome::Failed | Outcome::Blocked) => {}
         }
     }
 
@@ -161,8 +198,10 @@ impl Board {
             }
         };
         let at = self.clock.now();
-        let left = self.running.remove(&round).unwrap_or_default();
+        let left = self.running.get(&round).cloned().unwrap_or_default();
         self.jobs_ended(left.into_iter().map(|job| (job, End { at, outcome })).collect());
+        self.running.remove(&round);
+        self.reconciling = self.reconciling.filter(|reconciling| *reconciling != round);
     }
 
     /// The jobs that may start now, taken out of those that are due, and why they do.
@@ -170,7 +209,14 @@ impl Board {
         if self.gathered_at.is_some() || self.rounds.len() >= MAX_ROUNDS {
             return (Vec::new(), Trigger::Schedule);
         }
-        let free: Vec<usize> = self.due.keys().copied().filter(|job| !self.is_running(*job)).collect();
+        let free = self.due.iter().filter(|(job, _)| !self.is_running(**job));
+        let (reconciles, mut free): (Vec<_>, Vec<_>) =
+            free.map(|(job, why)| (*job, *why)).partition(|(_, why)| *why == Due::Reconcile);
+        // Runs that are due go first, and reconciles one by one.
+        if free.is_empty() && self.reconciling.is_none() {
+            free.extend(reconciles.first());
+        }
+        let free: Vec<usize> = free.into_iter().map(|(job, _)| job).collect();
         let reasons: Vec<Due> = free.iter().filter_map(|job| self.due.remove(job)).collect();
         (free, reasons.into_iter().max().unwrap_or(Due::Tick).trigger())
     }
@@ -182,6 +228,9 @@ impl Board {
     {
         self.retries.with(|retries| jobs.iter().for_each(|job| retries.begins(*job)));
         let started = self.rounds.spawn(round(jobs.clone(), trigger));
+        if trigger == Trigger::Reconcile {
+            self.reconciling = Some(started.id());
+        }
         self.running.insert(started.id(), jobs.into_iter().collect());
     }
 
@@ -276,6 +325,37 @@ mod tests {
 
     fn seconds(seconds: u64) -> Duration {
         Duration::from_secs(seconds)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn reconciles_go_one_by_one_after_the_runs_that_are_due() {
+        let yard = Yard::open(vec![], seconds(5));
+        yard.due.put(0, Due::Reconcile);
+        yard.due.put(1, Due::Reconcile);
+        yard.due(&[2]);
+        sleep(seconds(30)).await;
+        let (diary, _) = yard.close().await;
+        assert_eq!(diary, ["1 Schedule [2]", "6 Reconcile [0]", "11 Reconcile [1]"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reconcile_that_failed_goes_on_when_a_run_of_its_job_has_ended_well() {
+        let rounds = Arc::new(Mutex::new(0));
+        let yard = Yard::with(vec![], move || {
+            let mut count = rounds.lock().unwrap();
+            *count += 1;
+            let outcome = if *count == 1 { Outcome::Failed } else { Outcome::Calm };
+            async move {
+                sleep(seconds(5)).await;
+                outcome
+            }
+        });
+        yard.due.put(3, Due::Reconcile);
+        sleep(seconds(60)).await;
+        yard.due.put(3, Due::Retry);
+        sleep(seconds(60)).await;
+        let (diary, _) = yard.close().await;
+        assert_eq!(diary, ["1 Reconcile [3]", "61 Retry [3]", "66 Reconcile [3]"]);
     }
 
     #[tokio::test(start_paused = true)]

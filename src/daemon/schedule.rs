@@ -45,6 +45,14 @@ impl Schedule {
         config.jobs.iter().map(of).collect()
     }
 
+    /// When each job is reconciled, in the order of the file; `None` where that is done by hand only.
+    #[must_use]
+    pub fn reconciles(config: &config::Config) -> Vec<Option<Self>> {
+        let splay = splay(&config.site.name, config.daemon.splay);
+        let of = |cron: &config::Cron| Self::new(cron.pattern.clone(), config.site.time_zone, splay);
+        config.jobs.iter().map(|job| job.reconcile.as_ref().map(of)).collect()
+    }
+
     /// When the job starts next after `after`.
     #[must_use]
     pub fn next(&self, after: DateTime<Utc>) -> Option<DateTime<Utc>> {

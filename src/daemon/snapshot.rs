@@ -7,6 +7,7 @@ use chrono_tz::Tz;
 use serde::Serialize;
 
 use super::schedule::Schedule;
+use crate::reconciled::Reconciled;
 use crate::run::{self, Run};
 
 /// The outlet at one moment.
@@ -45,6 +46,12 @@ pub struct JobSnapshot {
     pub rows: Option<u64>,
     /// Records in quarantine.
     pub parked: u64,
+    /// When it is compared with all of HQ next, by its `reconcile`.
+    pub next_reconcile: Option<DateTime<Utc>>,
+    /// What the last such comparing came to.
+    pub reconciled: Option<Reconciled>,
+    /// The same in a sentence.
+    pub sentence: Option<String>,
     /// Records that wait for a decision between HQ's version and the one here.
     pub conflicts: u64,
 }
@@ -108,6 +115,13 @@ impl Status {
             run::Status::Failed => Self::Failed,
             run::Status::Blocked => Self::Blocked,
         }
+    }
+
+    /// The status of a job whose last reconcile left something to a person: runs that end well since do not undo that.
+    #[must_use]
+    pub fn after(self, reconciled: Option<&Reconciled>) -> Self {
+        let waits = reconciled.is_some_and(|reconciled| reconciled.error.is_some());
+        if waits && self != Self::Running { self.max(Self::Blocked) } else { self }
     }
 
     /// The word that users see.

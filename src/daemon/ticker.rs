@@ -42,19 +42,24 @@ impl Ticker {
     /// Starts to put the jobs that come due from now on into `due`, each with its trigger.
     pub(super) async fn start(
         schedules: Vec<Schedule>,
+        reconciles: Vec<Option<Schedule>>,
         retries: Shared,
         clock: Clock,
         due: &Inbox<Due>,
     ) -> Result<Self, JobSchedulerError> {
         let count = schedules.len();
         let table = Timetable::new(schedules, clock.now());
-        let plan = Plan { table, retries, clock, known: SimpleMetadataStore::default() };
+        let (reconciled, reconciles) =
+            reconciles.into_iter().enumerate().filter_map(|(job, schedule)| Some((job, schedule?))).unzip();
+        let reconciles = Timetable::new(reconciles, clock.now());
+        let known = SimpleMetadataStore::default();
+        let plan = Plan { table, reconciles, reconciled, retries, clock, known };
         let mut scheduler = JobScheduler::new_with_storage_and_code(
             Box::new(plan),
             Box::new(SimpleNotificationStore::default()),
             Box::new(SimpleJobCode::default()),
             Box::new(SimpleNotificationCode::default()),
-            count.saturating_mul(2 * MESSAGES_PER_JOB).max(64),
+            count.saturating_mul(Due::ALL.len() * MESSAGES_PER_JOB).max(64),
         )
         .await?;
         scheduler.init().await?;
@@ -80,23 +85,26 @@ impl Ticker {
     }
 }
 
-/// Why a job is due; a tick outranks a try.
+/// Why a job is due; a tick outranks a try, and a reconcile a tick, as it begins with what a tick is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Due {
     /// It failed, and is tried again.
     Retry,
     /// Its schedule says so.
     Tick,
+    /// It is to be compared with all of HQ.
+    Reconcile,
 }
 
 impl Due {
-    const ALL: [Self; 2] = [Self::Retry, Self::Tick];
+    const ALL: [Self; 3] = [Self::Retry, Self::Tick, Self::Reconcile];
 
     /// What the run log says of it.
     pub(super) fn trigger(self) -> Trigger {
         match self {
             Self::Retry => Trigger::Retry,
             Self::Tick => Trigger::Schedule,
+            Self::Reconcile => Trigger::Reconcile,
         }
     }
 }
@@ -116,6 +124,9 @@ fn id(job: usize, why: Due) -> JobUuid {
 /// The crate's storage: our timetable by our clock; beside it the crate's own entries, which it wants to find again.
 struct Plan {
     table: Timetable,
+    reconciles: Timetable,
+    /// The jobs that `reconciles` is about.
+    reconciled: Vec<usize>,
     retries: Shared,
     clock: Clock,
     known: SimpleMetadataStore,
@@ -127,6 +138,9 @@ impl MetaDataStorage for Plan {
     fn list_next_ticks(&mut self) -> Answer<Vec<JobAndNextTick>> {
         let now = self.clock.now();
         let ticks = self.table.take_due(now).into_iter().map(|job| (job, Due::Tick));
+        let reconciles = self.reconciles.take_due(now);
+        let reconciles = reconciles.into_iter().filter_map(|at| Some((*self.reconciled.get(at)?, Due::Reconcile)));
+        let reconciles: Vec<_> = reconciles.collect();
         let tries = self.retries.with(|retries| retries.take_due(now)).into_iter().map(|job| (job, Due::Retry));
         // Due at any time, by whatever clock: the crate compares with its own.
         let listed = |(job, why)| JobAndNextTick {
@@ -135,7 +149,7 @@ impl MetaDataStorage for Plan {
             next_tick: 1,
             last_tick: None,
         };
-        Box::pin(ready(Ok(ticks.chain(tries).map(listed).collect())))
+        Box::pin(ready(Ok(ticks.chain(reconciles).chain(tries).map(listed).collect())))
     }
 
     fn set_next_and_last_tick(
@@ -199,7 +213,7 @@ pub(super) mod tests {
     async fn ticks(schedules: Vec<Schedule>, from: &str, stretch: Duration) -> Vec<String> {
         let clock = clock_from(from);
         let (due, retries) = (Inbox::default(), Shared::new(retries("outlet-042", &[])));
-        let ticker = Ticker::start(schedules, retries, clock.clone(), &due).await.unwrap();
+        let ticker = Ticker::start(schedules, Vec::new(), retries, clock.clone(), &due).await.unwrap();
         let end = Instant::now() + stretch;
         let mut seen = Vec::new();
         while let Ok(jobs) = timeout(end - Instant::now(), due.wait()).await {

@@ -59,7 +59,7 @@ const COLUMNS: [&str; 19] = [
 /// Rows deleted by one statement: a short one, so that nobody waits for it.
 const PRUNED_AT_ONCE: u32 = 500;
 
-const TRIGGERS: [(Trigger, &str); 8] = [
+const TRIGGERS: [(Trigger, &str); 9] = [
     (Trigger::Schedule, "schedule"),
     (Trigger::Start, "start"),
     (Trigger::Retry, "retry"),
@@ -68,6 +68,7 @@ const TRIGGERS: [(Trigger, &str); 8] = [
     (Trigger::Since, "since"),
     (Trigger::Name, "name"),
     (Trigger::Quarantine, "quarantine"),
+    (Trigger::Reconcile, "reconcile"),
 ];
 
 const STATUSES: [(Status, &str); 6] = [

@@ -45,6 +45,12 @@ const EXAMINATION: Duration = Duration::from_secs(60);
 /// Steps of SQLite's machine between two looks at the time.
 const STEPS: i32 = 10_000;
 
+/// The file that a URL names.
+pub(super) fn file(url: &Secret) -> Option<std::path::PathBuf> {
+    let options: SqliteConnectOptions = url.expose_secret().parse().ok()?;
+    Some(options.get_filename().to_owned()).filter(|file| file.is_absolute())
+}
+
 /// Opens the file, making it where it is missing.
 ///
 /// WAL lets others read while a page is written. With `synchronous = NORMAL` the death of a process costs nothing; a

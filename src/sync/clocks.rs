@@ -72,7 +72,7 @@ impl Engine {
         Ok(zone)
     }
 
-    async fn ask_for_zone(&self, meter: &Meter) -> Result<Zone, Error> {
+    pub(super) async fn ask_for_zone(&self, meter: &Meter) -> Result<Zone, Error> {
         match self.hq.time_zone(meter).await {
             Ok((name, asked)) => match name.parse() {
                 Ok(tz) => Ok(Zone { tz, is_told: true, asked }),
@@ -134,6 +134,20 @@ impl Work<'_> {
         self.zone = unless_stopped(self.stop, asking).await?;
         self.engine.say_zone(self.zone);
         Ok(())
+    }
+
+    /// Whether HQ stamps in another zone than was known, by its own word, asked for now.
+    pub(super) async fn has_moved_zone(&mut self) -> Result<bool, Error> {
+        let told = unless_stopped(self.stop, self.engine.ask_for_zone(self.meter)).await?;
+        let has_moved = told.is_told && !is_same_zone(told.tz, self.zone.tz, told.asked.hq);
+        if has_moved {
+            self.zone = told;
+            self.engine.say_zone(told);
+            if let Ok(mut known) = self.engine.known.zone.lock() {
+                *known = Some(told);
+            }
+        }
+        Ok(has_moved)
     }
 
     /// HQ's wall clock when it answered.

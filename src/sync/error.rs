@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
+use super::instance::Foreign;
+use super::restored::Setback;
 use crate::quarantine::LIMIT;
 use crate::record::Stamp;
 use crate::retry::Retry;
@@ -44,8 +46,8 @@ pub enum Error {
     },
     /// More rows would go than the operator allows unasked.
     #[error(
-        "{gone} of {rows} rows are gone at HQ, more than delete_limit allows ({} rows and {} %); none of them was deleted",
-        .limit.rows, .limit.percent
+        "{gone} of {rows} rows are gone at HQ, more than delete_limit allows ({} rows and {} %); {}",
+        .limit.rows, .limit.percent, kept(*.already)
     )]
     TooManyGone {
         /// Rows that would go.
@@ -56,11 +58,41 @@ pub enum Error {
         limit: crate::config::DeleteLimit,
         /// The job.
         job: String,
+        /// Those that went in this run before the others were found.
+        already: u64,
+        /// The command that takes the operator's word.
+        command: &'static str,
     },
+    /// HQ counts records that it does not show: a permission was lost.
+    #[error(
+        "HQ has {hidden} records that it does not show to this user (it counts {counted} and shows {shown}): a lost \
+         permission, not deletes; nothing was deleted"
+    )]
+    Hidden {
+        /// Records that are hidden.
+        hidden: u64,
+        /// Records that HQ counts, of those that were asked about.
+        counted: u64,
+        /// Records of them that it shows.
+        shown: u64,
+        /// The job.
+        job: String,
+    },
+    /// HQ's newest stamp is lower than what was seen, and HQ shows older versions than were taken.
+    #[error(transparent)]
+    WentBack(Box<Setback>),
+    /// The outlet's database is not the one of last time.
+    #[error(transparent)]
+    Foreign(Foreign),
     /// A whole reading met no record although rows came from HQ before: a fault or a lost permission, more likely than
     /// an HQ that was emptied without a trace.
-    #[error("HQ shows none of the {0} records that it gave before; nothing was deleted")]
-    Vanished(u64),
+    #[error("HQ shows none of the {entries} records that it gave before; nothing was deleted")]
+    Vanished {
+        /// Records that came from HQ.
+        entries: u64,
+        /// The job.
+        job: String,
+    },
     /// Names that were asked for and that HQ does not show.
     #[error("HQ shows no record named {}", .0.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", "))]
     NotAtHq(Vec<String>),
@@ -121,6 +153,14 @@ pub(super) fn running_since(since: Option<DateTime<Utc>>) -> String {
     since.map(|since| format!(" since {}", shown(since))).unwrap_or_default()
 }
 
+fn kept(already: u64) -> String {
+    match already {
+        0 => "none of them was deleted".to_owned(),
+        1 => "one of them went before the others were found, these stay".to_owned(),
+        some => format!("{some} of them went before the others were found, these stay"),
+    }
+}
+
 fn shown(moment: DateTime<Utc>) -> impl std::fmt::Display {
     moment.format("%Y-%m-%d %H:%M:%S UTC")
 }
@@ -145,7 +185,12 @@ impl Error {
             Self::Source { cause, .. } => by_retry(cause.retry()),
             Self::Store { cause, .. } => by_retry(cause.retry()),
             Self::Shared(error) => error.status(),
-            Self::TooManyParked { .. } | Self::TooManyGone { .. } | Self::Vanished(_) => Status::Blocked,
+            Self::TooManyParked { .. }
+            | Self::TooManyGone { .. }
+            | Self::Hidden { .. }
+            | Self::WentBack(_)
+            | Self::Foreign(_)
+            | Self::Vanished { .. } => Status::Blocked,
             Self::NotAtHq(_)
             | Self::OutsideFilters(_)
             | Self::AheadOfHq(_)
@@ -190,11 +235,14 @@ impl Error {
                 store::Error::Schema(_) | store::Error::Refused { .. } | store::Error::Lost { .. } => Concern::Job,
             },
             Self::Shared(error) => error.concern(),
+            Self::Foreign(_) => Concern::Database,
             Self::Waits(_) => Concern::Predecessor,
             Self::Stopped => Concern::Stop,
             Self::TooManyParked { .. }
             | Self::TooManyGone { .. }
-            | Self::Vanished(_)
+            | Self::Hidden { .. }
+            | Self::WentBack(_)
+            | Self::Vanished { .. }
             | Self::NotAtHq(_)
             | Self::OutsideFilters(_)
             | Self::AheadOfHq(_)
@@ -217,13 +265,27 @@ impl Error {
                 "let the mapping take them (`default`, another `type`, another `key`); the run goes on from this page"
                     .to_owned()
             }
-            Self::TooManyGone { job, .. } => {
-                format!("if HQ really deleted them, say so: `milkrun sync {job} --confirm-deletes`")
+            Self::TooManyGone { job, command, .. } => {
+                format!("if HQ really deleted them, say so: `milkrun {command} {job} --confirm-deletes`")
             }
-            Self::Vanished(_) => {
-                "see whether hq.url is your HQ and the user may still read the DocType; then run the job again"
+            Self::Hidden { job, .. } => format!(
+                "give the user back what it may no longer see (roles, User Permissions); if the rows are to go all the \
+                 same, say so: `milkrun reconcile {job} --confirm-deletes`"
+            ),
+            Self::Foreign(_) => {
+                "see that local.url names this outlet's own database; if it is to be this outlet's from \
+                                 now on, say so: `milkrun sync --confirm-database`, which reads everything again"
                     .to_owned()
             }
+            Self::WentBack(setback) => format!(
+                "see whether HQ was restored from a backup, or hq.url is another site; if it is to be taken as it is now, \
+                 say so: `milkrun reconcile {} --confirm-restore`",
+                setback.job
+            ),
+            Self::Vanished { job, .. } => format!(
+                "see whether hq.url is your HQ and the user may still read the DocType; if HQ was really emptied, say \
+                 so: `milkrun reconcile {job} --confirm-deletes`"
+            ),
             Self::NotAtHq(_) => "check the names; a deleted record goes by its tombstone".to_owned(),
             Self::AheadOfHq(_) => "give a moment that has been, in HQ's wall time".to_owned(),
             Self::OutsideFilters(_) => "change the record at HQ, or the job's filters, if it belongs here".to_owned(),

@@ -132,16 +132,44 @@ fn lowest(starts: &[Option<Mark>]) -> Option<Mark> {
     Some(Mark { modified: lowest.modified.clone(), name })
 }
 
+/// The tombstones that concern a job, read and not yet carried out.
+#[derive(Debug)]
+pub(super) struct Burial {
+    /// Records that are gone, with the stamps of their deletes.
+    pub(super) gone: BTreeMap<String, Stamp>,
+    /// Records that were made again.
+    alive: Vec<(String, Stamp)>,
+    /// What is true once they are carried out.
+    progress: Progress,
+}
+
 impl Work<'_> {
     /// Carries out the tombstones that concern this job.
     pub(super) async fn bury(&mut self, tombstones: &Tombstones) -> Result<(), Error> {
-        let Shared::Page(shared) = &tombstones.shared else { return Ok(()) };
+        let Some(burial) = self.read_tombstones(tombstones).await? else { return Ok(()) };
+        let deleted = burial.gone.iter().map(|(name, at)| Gone { name: name.clone(), at: Some(at.clone()) });
+        self.retire(&deleted.collect::<Vec<_>>()).await?;
+        self.end_burial(burial).await
+    }
+
+    /// Notes that the tombstones were carried out.
+    pub(super) async fn end_burial(&mut self, burial: Burial) -> Result<(), Error> {
+        let Burial { gone, alive, progress } = burial;
+        self.forget_parked(&gone.keys().map(String::as_str).collect::<Vec<_>>()).await?;
+        let done: Vec<(String, Stamp)> = gone.into_iter().chain(alive).collect();
+        self.save_deletes(&progress, &done).await
+    }
+
+    /// Reads the tombstones that concern this job; `None` where there are none to be had.
+    pub(super) async fn read_tombstones(&mut self, tombstones: &Tombstones) -> Result<Option<Burial>, Error> {
+        let Shared::Page(shared) = &tombstones.shared else { return Ok(None) };
         let First { fetched, from, newest, read, asked_at } = shared.as_ref();
         let progress = self.engine.store.progress(&self.job.name, Stream::Deletes).await;
         let Some(at_start) = progress.map_err(Error::store("reading the watermark of the deletes"))? else {
-            return self.begin_to_watch(newest.clone(), *read).await;
+            self.begin_to_watch(newest.clone(), *read).await?;
+            return Ok(None);
         };
-        let Some(first) = fetched else { return Ok(()) };
+        let Some(first) = fetched else { return Ok(None) };
         let started = first.read.back_to(self.started.min(*asked_at));
         let begun = at_start.watermark.resume(started, self.zone);
         let mut progress = Progress { watermark: begun.clone(), ..at_start.clone() };
@@ -164,13 +192,8 @@ impl Work<'_> {
             self.go_on()?;
             further = Some(self.more_tombstones(Some(&last)).await?);
         }
-        let names: Vec<String> = gone.keys().cloned().collect();
-        let deleted = gone.iter().map(|(name, at)| Gone { name: name.clone(), at: Some(at.clone()) });
-        self.retire(&deleted.collect::<Vec<_>>()).await?;
-        self.forget_parked(&names.iter().map(String::as_str).collect::<Vec<_>>()).await?;
         progress.watermark = progress.watermark.settle(&begun, started, bound.as_ref(), self.job.overlap);
-        let done: Vec<(String, Stamp)> = gone.into_iter().chain(alive).collect();
-        self.save_deletes(&progress, &done).await
+        Ok(Some(Burial { gone, alive, progress }))
     }
 
     async fn more_tombstones(&self, from: Option<&Mark>) -> Result<Fetched, Error> {
@@ -241,14 +264,18 @@ impl Work<'_> {
         }
         let rows =
             self.engine.store.count_entries(&self.job.name).await.map_err(Error::store("counting the ledger"))?;
-        let (gone, before) = (self.counts.deleted + more, self.counts.deleted + rows);
-        let limit = self.job.delete_limit;
-        #[expect(clippy::cast_precision_loss, reason = "a share in percent needs no more than a float's precision")]
-        let percent = 100.0 * gone as f64 / before.max(1) as f64;
-        if gone > limit.rows && percent > limit.percent {
-            return Err(Error::TooManyGone { gone, rows: before, limit, job: self.job.name.clone() });
+        let already = self.counts.deleted;
+        let (gone, before) = (already + more, already + rows);
+        if self.job.delete_limit.is_passed(gone, before) {
+            return Err(self.too_many_gone(gone, before));
         }
         Ok(())
+    }
+
+    pub(super) fn too_many_gone(&self, gone: u64, rows: u64) -> Error {
+        let (limit, job, already) = (self.job.delete_limit, self.job.name.clone(), self.counts.deleted);
+        let command = if self.is_reconcile { "reconcile" } else { "sync" };
+        Error::TooManyGone { gone, rows, limit, job, already, command }
     }
 
     /// The job's first sight of tombstones: what was deleted before its first load is no concern of its.

@@ -16,7 +16,10 @@
 //! | `quarantine.rs` | those that could not be mapped or written |
 //! | `reconsider.rs` | records that wait for an operator, once something has changed |
 //! | `gone.rs` | records that are gone at HQ |
+//! | `reconcile/` | all of HQ compared with all of the outlet, and repaired |
 //! | `retire.rs` | letting their rows go, unless they were edited here |
+//! | `restored.rs` | an HQ that went back in time |
+//! | `instance.rs` | a database that went back in time, or is another's |
 //! | `why.rs` | what HQ, the ledger and the table have of one record |
 //! | `said.rs` | what was said already and is still so |
 //! | `tidy.rs` | keeping the run log short |
@@ -27,6 +30,7 @@ mod conflicts;
 mod error;
 mod gone;
 mod incoming;
+mod instance;
 mod landing;
 mod lease;
 mod page;
@@ -34,7 +38,9 @@ mod pass;
 mod poll;
 mod private;
 mod quarantine;
+mod reconcile;
 mod reconsider;
+mod restored;
 mod retire;
 mod rewind;
 mod round;
@@ -45,7 +51,9 @@ mod whole;
 mod why;
 
 pub use error::{Concern, Error};
+pub use instance::Foreign;
 pub use lease::tell_the_dead;
+pub use restored::Setback;
 pub use round::Order;
 pub use why::{Why, WhyColumn};
 
@@ -73,6 +81,13 @@ pub enum Mode {
     Names(Vec<String>),
     /// These records of the quarantine, tried again.
     Parked(Vec<String>),
+    /// What changed since the watermark; then all of HQ is compared with all of the outlet, and repaired.
+    Reconcile {
+        /// Compare all values, whatever number of requests that takes.
+        all_values: bool,
+        /// HQ went back in time, and is to be taken as it is now.
+        has_confirmed_restore: bool,
+    },
 }
 
 /// What may interest whoever watches a run.
@@ -112,6 +127,8 @@ pub struct Engine {
     has_said_no_tombstones: AtomicBool,
     said: said::Said,
     tidied: tidy::Tidied,
+    /// What looks after the database; nothing in tests and demos.
+    guard: Option<instance::Guard>,
 }
 
 impl fmt::Debug for Engine {
@@ -132,7 +149,7 @@ impl Engine {
         let known = clocks::Known::default();
         let (has_said_no_tombstones, said, tidied) =
             (AtomicBool::new(false), said::Said::default(), tidy::Tidied::default());
-        Ok(Self { config, store, hq, clock, watcher, holder, known, has_said_no_tombstones, said, tidied })
+        Ok(Self { config, store, hq, clock, watcher, holder, known, has_said_no_tombstones, said, tidied, guard: None })
     }
 
     /// The configuration in force.

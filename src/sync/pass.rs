@@ -90,8 +90,8 @@ impl Work<'_> {
         let has_met_none = self.cursor().is_none();
         let entries =
             self.engine.store.count_entries(&self.job.name).await.map_err(Error::store("counting the ledger"))?;
-        if has_met_none && entries > 0 {
-            return Err(Error::Vanished(entries));
+        if has_met_none && entries > 0 && !self.has_confirmed_deletes {
+            return Err(Error::Vanished { entries, job: self.job.name.clone() });
         }
         let Some(bound) = self.progress.pass.as_ref().and_then(|pass| pass.newest.as_ref()) else { return Ok(()) };
         if cursor.is_some_and(|cursor| cursor.modified >= *bound) {
@@ -188,7 +188,7 @@ fn above(cursor: Option<Mark>, mut fetched: Fetched) -> (Option<Mark>, Fetched) 
 
 /// What comes next in a pass.
 #[derive(Debug)]
-enum Next {
+pub(super) enum Next {
     /// A page, and the cursor it was asked from.
     Page(Option<Mark>, Fetched),
     /// A record that is too large to be had even alone, and the answer that named it.
@@ -196,7 +196,7 @@ enum Next {
 }
 
 /// The page after `cursor`; an empty one at the end. Records without a stamp come first.
-async fn ahead(
+pub(super) async fn ahead(
     engine: &super::Engine,
     job: &crate::config::Job,
     meter: &source::Meter,

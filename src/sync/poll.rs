@@ -16,7 +16,7 @@ use crate::conflict::Care;
 use crate::record::{Mark, Page, Stamp};
 use crate::source;
 use crate::source::frappe::Fetched;
-use crate::watermark::Watermark;
+use crate::watermark::{Clocks, Watermark};
 
 /// Names and stamps asked for in one request, at least and at most: up to 3 MB, 10 seconds on a line of 2 Mbit/s.
 pub(super) const LISTING_SIZE: (usize, usize) = (100, 50_000);
@@ -39,6 +39,15 @@ impl News<'_> {
     }
 }
 
+/// Where a list begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Start {
+    /// With the record of the mark itself.
+    With,
+    /// After it.
+    After,
+}
+
 /// What became of records that were asked for by name.
 #[derive(Debug)]
 pub(super) struct Fate {
@@ -54,38 +63,63 @@ pub(super) struct Fate {
     pub(super) asked: usize,
 }
 
+/// A poll that has read everything, and let go of nothing yet.
+#[derive(Debug)]
+pub(super) struct Read {
+    /// The watermark it began with.
+    begun: Watermark,
+    started: Clocks,
+    /// A stamp that HQ had given out when the first answer came.
+    newest: Option<Stamp>,
+    /// Records that the ledger holds and that no longer match the filters.
+    leavers: Vec<(String, Stamp)>,
+}
+
 impl Work<'_> {
     pub(super) async fn poll(&mut self) -> Result<(), Error> {
-        let at_start = self.progress.watermark.clone();
-        let mut first = self.listing(at_start.settled.as_ref()).await?;
-        self.engine.say_apart(first.read);
-        let started = first.read.back_to(self.started);
-        let begun = at_start.resume(started, self.zone);
-        // Only the answer tells HQ's clock; where that has gone back, the start goes back with it.
-        if begun.settled != at_start.settled {
-            self.say_going_back(&begun);
-            first = self.listing(begun.settled.as_ref()).await?;
-        }
-        self.progress.watermark = begun.clone();
-        let mut leavers = Vec::new();
-        let newest = self.read_from(begun.settled.clone(), first, Care::News, &mut leavers).await?;
-        self.retire_leavers(leavers).await?;
-        self.progress.watermark = self.progress.watermark.settle(&begun, started, newest.as_ref(), self.job.overlap);
+        let mut read = self.read_changes().await?;
+        self.retire_leavers(std::mem::take(&mut read.leavers)).await?;
+        self.end_poll(&read).await
+    }
+
+    /// Lets the watermark settle after a poll whose leavers were seen to.
+    pub(super) async fn end_poll(&mut self, read: &Read) -> Result<(), Error> {
+        let Read { begun, started, newest, leavers: _ } = read;
+        self.progress.watermark = self.progress.watermark.settle(begun, *started, newest.as_ref(), self.job.overlap);
         if self.from_the_future > 0 {
             self.doubt_zone();
         }
         self.save_progress().await
     }
 
+    /// Applies all that changed since the watermark.
+    pub(super) async fn read_changes(&mut self) -> Result<Read, Error> {
+        let at_start = self.progress.watermark.clone();
+        let mut first = self.listing(at_start.settled.as_ref(), Start::With).await?;
+        self.engine.say_apart(first.read);
+        let started = first.read.back_to(self.started);
+        let mut begun = at_start.resume(started, self.zone);
+        // Only the answer tells HQ's clock; where that has gone back, the start goes back with it.
+        if begun.settled != at_start.settled {
+            self.say_going_back(&begun);
+            first = self.listing(begun.settled.as_ref(), Start::With).await?;
+        }
+        first = self.notice_going_back(&mut begun, (&at_start, started), first).await?;
+        self.progress.watermark = begun.clone();
+        let mut leavers = Vec::new();
+        let newest = self.read_from(first, Care::News, &mut leavers).await?;
+        Ok(Read { begun, started, newest, leavers })
+    }
+
     /// `--since`: reads again what HQ stamped at or after `stamp`. The watermark keeps its claim.
     pub(super) async fn since(&mut self, stamp: &Stamp) -> Result<(), Error> {
         let start = Mark { modified: stamp.clone(), name: String::new() };
-        let first = self.listing(Some(&start)).await?;
+        let first = self.listing(Some(&start), Start::With).await?;
         if self.is_ahead(stamp, &first) {
             return Err(Error::AheadOfHq(stamp.clone()));
         }
         let mut leavers = Vec::new();
-        self.read_from(Some(start), first, Care::Repair, &mut leavers).await?;
+        self.read_from(first, Care::Repair, &mut leavers).await?;
         self.retire_leavers(leavers).await
     }
 
@@ -114,7 +148,7 @@ impl Work<'_> {
     }
 
     /// Lets the rows of records go that left the filters, and remembers that they are outside at this stamp.
-    async fn retire_leavers(&mut self, leavers: Vec<(String, Stamp)>) -> Result<(), Error> {
+    pub(super) async fn retire_leavers(&mut self, leavers: Vec<(String, Stamp)>) -> Result<(), Error> {
         let names: Vec<String> = leavers.iter().map(|(name, _)| name.clone()).collect();
         let gone = leavers.iter().map(|(name, at)| Gone { name: name.clone(), at: Some(at.clone()) });
         self.retire(&gone.collect::<Vec<_>>()).await?;
@@ -122,16 +156,15 @@ impl Work<'_> {
         self.note_absent(&leavers).await
     }
 
-    /// Applies all news above `start`, whose `first` listing has come; returns a stamp that HQ had given out when that
+    /// Applies all news of the list, whose `first` page has come; returns a stamp that HQ had given out when that
     /// answer came. Records that the ledger holds and that no longer match the filters are added to `leavers`.
     async fn read_from(
         &mut self,
-        start: Option<Mark>,
         first: Fetched,
         care: Care,
         leavers: &mut Vec<(String, Stamp)>,
     ) -> Result<Option<Stamp>, Error> {
-        let mut cursor = start;
+        let mut cursor: Option<Mark> = None;
         let mut newest = None;
         let mut listing = first;
         while let Some(last) = listing.page.marks().last().cloned() {
@@ -147,14 +180,15 @@ impl Work<'_> {
                 break;
             }
             self.go_on()?;
-            listing = self.listing(Some(&last)).await?;
+            listing = self.listing(Some(&last), Start::After).await?;
             cursor = Some(last);
         }
         Ok(newest)
     }
 
-    async fn listing(&mut self, cursor: Option<&Mark>) -> Result<Fetched, Error> {
-        let asking = self.engine.hq.changes(self.job, cursor, &mut self.listing_size, self.meter);
+    pub(super) async fn listing(&mut self, cursor: Option<&Mark>, start: Start) -> Result<Fetched, Error> {
+        let is_with = start == Start::With;
+        let asking = self.engine.hq.changes(self.job, cursor, is_with, &mut self.listing_size, self.meter);
         let asking = async { asking.await.map_err(Error::source("asking HQ what changed")) };
         unless_stopped(self.stop, asking).await
     }
@@ -166,7 +200,11 @@ impl Work<'_> {
         leavers: &mut Vec<(String, Stamp)>,
     ) -> Result<(), Error> {
         let marks = listing.page.marks();
-        let news = self.news_among(marks, care).await?;
+        let mut news = self.news_among(marks, care).await?;
+        let unknown: Vec<&Mark> = news.iter().filter(|news| !news.is_ours).map(|news| news.mark).collect();
+        if self.recognise_renamed(&unknown, marks).await? {
+            news = self.news_among(marks, care).await?;
+        }
         let mut rest = news.as_slice();
         while !rest.is_empty() {
             self.go_on()?;
@@ -202,7 +240,9 @@ impl Work<'_> {
                 {
                     continue;
                 }
-                if care == Care::Repair || !is_old {
+                // What is new here and may have been renamed is the reconcile's own to see to.
+                let is_left = self.is_reconcile && !is_ours;
+                if (care == Care::Repair || !is_old) && !is_left {
                     news.push(News { mark, is_ours });
                 }
             }
@@ -292,7 +332,7 @@ impl Work<'_> {
     }
 
     /// The highest stamp of a page that is not ahead of HQ's clock.
-    fn highest_present(&self, fetched: &Fetched) -> Option<Stamp> {
+    pub(super) fn highest_present(&self, fetched: &Fetched) -> Option<Stamp> {
         let now = self.hq_now(fetched);
         let mut marks = fetched.page.marks().iter().rev();
         marks.find(|mark| mark.modified.moment() <= now).map(|mark| mark.modified.clone())
@@ -316,6 +356,6 @@ fn absent_from<'n>(page: &Page, names: &[&'n str]) -> Vec<&'n str> {
 
 /// Whether a list may have been cut by a server or proxy with a page limit of its own: such limits are round numbers.
 /// One more request then tells; a list of another length has come to its end.
-fn may_be_cut(len: usize) -> bool {
+pub(super) fn may_be_cut(len: usize) -> bool {
     len >= 20 && len.is_multiple_of(10)
 }

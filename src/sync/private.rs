@@ -30,7 +30,10 @@ impl Work<'_> {
             | Error::Shared(_)
             | Error::TooManyParked { .. }
             | Error::TooManyGone { .. }
-            | Error::Vanished(_)
+            | Error::Hidden { .. }
+            | Error::WentBack(_)
+            | Error::Foreign(_)
+            | Error::Vanished { .. }
             | Error::NotAtHq(_)
             | Error::OutsideFilters(_)
             | Error::AheadOfHq(_)

@@ -31,10 +31,15 @@ impl Engine {
     pub async fn round(&self, order: &Order, stop: &CancellationToken) -> Result<Vec<Run>, Error> {
         let jobs = self.in_order(&order.jobs);
         let meter = Meter::default();
+        let known = self.check_instance().await;
         let tombstones = match order.mode {
-            Mode::Changes | Mode::Full => unless_stopped(stop, self.tombstones(&jobs, &meter)).await,
+            _ if known.is_err() => Ok(Tombstones::none()),
+            Mode::Changes | Mode::Full | Mode::Reconcile { .. } => {
+                unless_stopped(stop, self.tombstones(&jobs, &meter)).await
+            }
             Mode::Since(_) | Mode::Names(_) | Mode::Parked(_) => Ok(Tombstones::none()),
         };
+        let tombstones = known.and(tombstones);
         // HQ's trouble with the tombstones is every job's trouble; each says so in its own run.
         let tombstones = tombstones.map_err(std::sync::Arc::new);
         let mut incomplete: BTreeSet<usize> = BTreeSet::new();
@@ -54,6 +59,7 @@ impl Engine {
             }
             runs.push(run);
         }
+        self.note_instance();
         self.tidy(stop).await;
         Ok(runs)
     }

@@ -34,6 +34,10 @@ pub(super) struct Work<'e> {
     pub(super) stop: &'e CancellationToken,
     pub(super) started: DateTime<Utc>,
     pub(super) has_confirmed_deletes: bool,
+    /// The operator has said that HQ went back in time, and is to be taken as it is.
+    pub(super) has_confirmed_restore: bool,
+    /// All of HQ is compared with all of the outlet.
+    pub(super) is_reconcile: bool,
     /// How far the job has come; what is saved with each page.
     pub(super) progress: Progress,
     pub(super) counts: Counts,
@@ -124,7 +128,7 @@ impl Engine {
         // need it; they may even be what lets the deletes go through.
         let is_refused = |error: &Error| matches!(error, Error::Store { cause: store::Error::Refused { .. }, .. });
         let is_complete = match &outcome {
-            Ok(()) | Err(Error::TooManyGone { .. }) => true,
+            Ok(()) | Err(Error::TooManyGone { .. } | Error::Hidden { .. }) => true,
             Err(error) => is_refused(error),
         };
         Ok((run, is_complete))
@@ -154,6 +158,8 @@ impl Engine {
         let mut work = self.work(job, table, progress, meter, stop);
         work.run = run.id;
         work.has_confirmed_deletes = order.has_confirmed_deletes;
+        work.has_confirmed_restore = matches!(order.mode, Mode::Reconcile { has_confirmed_restore: true, .. });
+        work.is_reconcile = matches!(order.mode, Mode::Reconcile { .. });
         let outcome = match work.begin().await {
             Ok(waiting) => work.read(&order.mode, tombstones, &waiting).await,
             Err(error) => Err(error),
@@ -192,6 +198,8 @@ impl Engine {
             stop,
             started: self.clock.now(),
             has_confirmed_deletes: false,
+            has_confirmed_restore: false,
+            is_reconcile: false,
             zone: progress.watermark.zone.unwrap_or_else(|| self.configured_zone()),
             progress,
             counts: Counts::default(),
@@ -271,13 +279,14 @@ impl Work<'_> {
                 self.poll_after_pass().await?;
                 undecided
             }
+            Mode::Reconcile { all_values, .. } => Box::pin(self.reconcile(*all_values, tombstones, parked)).await,
             Mode::Changes => {
                 self.learn_zone().await?;
                 let buried = self.bury(tombstones).await;
                 let undecided = undecided(buried)?;
                 self.retry_due(parked).await?;
                 self.reconsider().await?;
-                if self.progress.pass.is_none() && self.progress.mapping == Some(self.fingerprint()) {
+                if self.is_loaded() {
                     self.poll().await?;
                 } else {
                     self.pass(false).await?;
@@ -286,6 +295,11 @@ impl Work<'_> {
                 undecided
             }
         }
+    }
+
+    /// Whether everything has been read once, by the mapping in force.
+    pub(super) fn is_loaded(&self) -> bool {
+        self.progress.pass.is_none() && self.progress.mapping == Some(self.fingerprint())
     }
 
     /// With filters a pass is blind to what left them; a poll from where the last one settled is not.

@@ -119,7 +119,11 @@ impl Work<'_> {
         Ok(Batch { page, too_large, asked: names.len() - rest.len() })
     }
 
-    async fn children_of(&mut self, page: &Page, is_wanted: &impl Fn(&str) -> bool) -> Result<Vec<Vec<Page>>, Error> {
+    pub(super) async fn children_of(
+        &mut self,
+        page: &Page,
+        is_wanted: &impl Fn(&str) -> bool,
+    ) -> Result<Vec<Vec<Page>>, Error> {
         let parents: Vec<&str> = page.records().map(|record| record.name()).filter(|name| is_wanted(name)).collect();
         let (hq, job, meter) = (&self.engine.hq, self.job, self.meter);
         let mut children = Vec::with_capacity(job.mapping.children().len());

@@ -31,7 +31,8 @@ pub(crate) struct Local {
 }
 
 /// milkrun's own tables, in an order in which they can be emptied.
-const OWN: [&str; 7] = [
+const OWN: [&str; 8] = [
+    "milkrun_reconciles",
     "milkrun_watermarks",
     "milkrun_ledger",
     "milkrun_tombstones",

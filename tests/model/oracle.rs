@@ -7,7 +7,6 @@ use chrono::{DateTime, Utc};
 use milkrun::run::Status;
 use serde_json::{Map, Value};
 
-use super::SUPPORTED;
 use super::local::Row;
 use super::plan::{Job, Version};
 use super::rules::{Care, Gone, State, Winner, gone, reach};
@@ -120,6 +119,20 @@ impl Oracle {
         }
     }
 
+    /// Whether the outlet has done to this key what makes it open what a rename comes to: a row of its own, or one that
+    /// it removed.
+    pub(crate) fn is_edited_by_row(&self, jobs: &[Job], doctype: usize, key: &str) -> bool {
+        let is_so = |state: &State| state.row.is_some() != state.base.is_some();
+        let of_doctype = self.tracks.iter().zip(jobs).filter(|(_, job)| job.doctype == doctype);
+        let mut states = of_doctype.filter_map(|(track, _)| track.states.get(key)).flatten();
+        states.any(is_so)
+    }
+
+    /// Whether a record was renamed from this name, or to it.
+    pub(crate) fn is_renamed(&self, doctype: usize, name: &str) -> bool {
+        self.renames.iter().any(|(of, old, new)| *of == doctype && (new == name || old == name))
+    }
+
     /// The mapping or the filters of a job are other ones from now on.
     pub(crate) fn remapped(&mut self, job: usize, to: (bool, bool)) {
         let track = &mut self.tracks[job];
@@ -202,6 +215,7 @@ impl Oracle {
             return before.to_vec();
         }
         let (gone_at, may_go) = self.evidence(key, job, seen);
+        let is_outside = seen.hq.iter().any(|records| records.contains_key(key));
         let mut states: Vec<State> = before.to_vec();
         if seen.before.is_empty() {
             // A table that was emptied forgets what was taken, so that all is made anew.
@@ -239,15 +253,18 @@ impl Oracle {
                 .collect();
             let must = if version.is_some() { is_certain } else { is_certain_if_gone };
             // A version of the stamp that the ledger holds is no news.
+            // One that the filters leave out now has a stamp, too.
             let is_held = |state: &State| {
-                let stamp = version.as_ref().map(|version| version.modified);
-                !is_repair && stamp.is_some() && state.base.as_ref().map(|base| base.modified) == stamp
+                let base = state.base.as_ref().map(|base| base.modified);
+                match version {
+                    Some(version) => !is_repair && base == Some(version.modified),
+                    None => *seen.kind != Kind::Reconcile && is_outside && base == Some(gone_at.0),
+                }
             };
             states.retain(|state| !must || is_held(state));
             states.extend(read);
         }
-        let moves = *seen.kind == Kind::Reconcile || (SUPPORTED.renames_in_polls && *seen.kind == Kind::Changes);
-        if moves {
+        if matches!(seen.kind, Kind::Changes | Kind::Full | Kind::Reconcile) {
             states = self.moved(nth, key, job, seen, states);
         }
         let mut distinct: Vec<State> = Vec::with_capacity(states.len());

@@ -9,8 +9,6 @@ use rand::seq::IndexedRandom as _;
 use rand::{Rng as _, SeedableRng as _};
 use serde_json::{Map, Value};
 
-use super::SUPPORTED;
-
 /// The DocTypes; links of either point to the second.
 pub(crate) const DOCTYPES: [&str; 2] = ["Item", "Item Group"];
 
@@ -195,8 +193,7 @@ pub(crate) fn jobs(seed: u64) -> Vec<Job> {
 
 fn job(random: &mut StdRng, nth: usize) -> Job {
     let some = |random: &mut StdRng, rules: &[Rule]| *rules.choose(random).unwrap();
-    let rules: &[Rule] = if SUPPORTED.rules { &RULES } else { &RULES[..1] };
-    let rule = random.random_bool(0.8).then(|| some(random, rules));
+    let rule = random.random_bool(0.8).then(|| some(random, &RULES));
     let is_merge = rule == Some(Rule::Merge);
     let otherwise = [Rule::HqWins, Rule::LocalWins, Rule::NewestWins, Rule::Manual];
     Job {
@@ -204,10 +201,8 @@ fn job(random: &mut StdRng, nth: usize) -> Job {
         doctype: nth % 2,
         rule,
         otherwise: (is_merge && random.random_bool(0.7)).then(|| some(random, &otherwise)),
-        of_price: (SUPPORTED.rules && random.random_bool(0.3))
-            .then(|| some(random, &RULES))
-            .filter(|rule| *rule != Rule::Merge),
-        is_until_edited: SUPPORTED.rules && random.random_bool(0.3),
+        of_price: (random.random_bool(0.3)).then(|| some(random, &RULES)).filter(|rule| *rule != Rule::Merge),
+        is_until_edited: random.random_bool(0.3),
         deletes: *[Deletes::Delete, Deletes::Delete, Deletes::Mark, Deletes::Keep].choose(random).unwrap(),
         is_filtered: random.random_bool(0.5),
         is_narrowed: false,

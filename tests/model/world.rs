@@ -73,6 +73,7 @@ pub(crate) struct World<'b> {
     is_lied_to: bool,
     has_faulted: bool,
     between: Option<(usize, u8, u8)>,
+    is_at_rest: bool,
     told: Told,
 }
 
@@ -205,6 +206,7 @@ impl<'b> World<'b> {
             is_lied_to: false,
             has_faulted: false,
             between: None,
+            is_at_rest: false,
             told: Told::default(),
         }
     }
@@ -469,6 +471,10 @@ impl<'b> World<'b> {
             Step::Rename(doctype, who, to) => {
                 let (doctype, new) = (usize::from(doctype % 2), NAMES[usize::from(to) % NAMES.len()]);
                 let Some(old) = self.pick(doctype, who) else { return };
+                // What becomes of the outlet's own row that is in the way, or of one that it removed, is not settled.
+                if [old.as_str(), new].iter().any(|name| self.oracle.is_edited_by_row(&self.jobs, doctype, name)) {
+                    return;
+                }
                 if self.hq.rename(DOCTYPES[doctype], &old, new).is_ok() && old != new {
                     self.oracle.renamed(&self.jobs, doctype, &old, new);
                 }
@@ -602,7 +608,7 @@ impl<'b> World<'b> {
                     Step::InsertKey(_, name) => NAMES[usize::from(name) % NAMES.len()].to_owned(),
                     _ => format!("OWN-{n}"),
                 };
-                if rows.contains_key(&key) {
+                if rows.contains_key(&key) || self.oracle.is_renamed(self.jobs[job].doctype, &key) {
                     return;
                 }
                 let columns = [0, 1, 2, 3].map(|column| Some(local(column)));
@@ -613,11 +619,9 @@ impl<'b> World<'b> {
                 });
             }
             Step::DeleteRow(_, who) => {
-                // Without three-way knowledge the child rows of a row that was deleted here would be written alone.
-                if self.jobs[job].has_parts && !super::SUPPORTED.rules {
+                let Some(key) = pick(who).filter(|key| !self.oracle.is_renamed(self.jobs[job].doctype, key)) else {
                     return;
-                }
-                let Some(key) = pick(who) else { return };
+                };
                 self.local.delete(job, &key).await;
                 self.oracle.edited(job, &key, |state| (state.row, state.touched) = (None, None));
             }
@@ -659,7 +663,7 @@ impl<'b> World<'b> {
                 self.is_remapped[job] = true;
             }
             // Only where the base values are kept all the time.
-            Step::Rule(_, n) if super::SUPPORTED.rules && config.rule.is_some() => {
+            Step::Rule(_, n) if config.rule.is_some() => {
                 (config.rule, config.otherwise) = (Some(plan::other_rule(n)), None);
             }
             _ => {}
@@ -693,8 +697,8 @@ impl<'b> World<'b> {
     }
 
     async fn reconcile(&mut self, minutes: u8) -> Result<(), String> {
-        // Until there is one, the nearest thing to it.
-        self.round(minutes, Mode::Full, Kind::Full, End::Whole).await
+        let mode = Mode::Reconcile { all_values: true, has_confirmed_restore: false };
+        self.round(minutes, mode, Kind::Reconcile, End::Whole).await
     }
 
     fn records(&self) -> [Records; 2] {
@@ -727,8 +731,16 @@ impl<'b> World<'b> {
                 }
             });
         }
-        let trigger = if kind == Kind::Changes { Trigger::Schedule } else { Trigger::Sync };
-        let order = Order { jobs: jobs.to_vec(), mode, trigger, has_confirmed_deletes: false };
+        let trigger = match kind {
+            Kind::Changes => Trigger::Schedule,
+            Kind::Full => Trigger::Full,
+            Kind::Since => Trigger::Since,
+            Kind::Name(_) => Trigger::Name,
+            Kind::Reconcile => Trigger::Reconcile,
+        };
+        // At rest an operator says that what is gone is gone.
+        let has_confirmed_deletes = self.is_at_rest;
+        let order = Order { jobs: jobs.to_vec(), mode, trigger, has_confirmed_deletes };
         let runs = play(self.engine.as_ref().unwrap(), &order, end).await?;
         self.hq.clear_hooks();
         self.told.rounds += 1;
@@ -795,6 +807,7 @@ impl<'b> World<'b> {
     /// HQ falls quiet and the line is mended; then both ends must agree, and stay so.
     async fn rest(&mut self) -> Result<(), String> {
         self.heal();
+        self.is_at_rest = true;
         self.between = None;
         self.is_blind = [false; 2];
         self.set_user();

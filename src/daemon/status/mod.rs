@@ -139,6 +139,9 @@ mod tests {
             last_ok: Some(good.started_at),
             next_run: Some(at("2027-01-01T00:05:00Z")),
             rows: Some(12_345),
+            next_reconcile: None,
+            reconciled: None,
+            sentence: None,
             parked: 3,
             conflicts: 2,
         };
@@ -154,6 +157,9 @@ mod tests {
             last_ok: None,
             next_run: None,
             rows: None,
+            next_reconcile: None,
+            reconciled: None,
+            sentence: None,
             parked: 0,
             conflicts: 0,
             ..items.clone()

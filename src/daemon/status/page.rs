@@ -72,14 +72,24 @@ fn card(job: &JobSnapshot, snapshot: &Snapshot) -> String {
     ];
     format!(
         "<article class=\"{status}\"><h2>{name} <span class=\"badge\">{status}</span></h2>\
-         <p class=\"way\">{doctype} → <code>{table}</code> · <code>{schedule}</code></p><dl>{facts}</dl>{error}</article>",
+         <p class=\"way\">{doctype} → <code>{table}</code> · <code>{schedule}</code></p><dl>{facts}</dl>\
+         {compared}{error}</article>",
         name = esc(&job.name),
         doctype = esc(&job.doctype),
         table = esc(&job.table),
         schedule = esc(&job.schedule),
         facts = facts.concat(),
+        compared = compared(job, snapshot),
         error = last_run.map(error).unwrap_or_default(),
     )
+}
+
+/// What comparing all of HQ with all of the outlet came to, and when that is done next.
+fn compared(job: &JobSnapshot, snapshot: &Snapshot) -> String {
+    let told = job.sentence.as_deref().map(esc);
+    let next = job.next_reconcile.map(|next| format!("next reconcile {}", when(Some(next), snapshot, "")));
+    let told = [told, next].into_iter().flatten().collect::<Vec<_>>().join(" · ");
+    if told.is_empty() { told } else { format!("<p class=\"way\">{told}</p>") }
 }
 
 /// A moment by its distance, and exactly on hovering.

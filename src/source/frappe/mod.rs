@@ -5,8 +5,11 @@
 
 #[cfg(debug_assertions)]
 mod broken;
+mod compare;
 mod decode;
 mod query;
+
+pub use compare::Remark;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
@@ -140,7 +143,8 @@ impl Frappe {
             .await
     }
 
-    /// `name` and `modified` of every record after `from`, whether or not it matches the job's filters.
+    /// `name` and `modified` of every record after `from`, or also of that one, whether or not it matches the job's
+    /// filters.
     ///
     /// # Errors
     /// All of [`Error`].
@@ -148,11 +152,13 @@ impl Frappe {
         &self,
         job: &Job,
         from: Option<&Mark>,
+        is_with: bool,
         size: &mut PageSize,
         meter: &Meter,
     ) -> Result<Fetched, Error> {
         let fields = Fields::new([]);
-        self.keyset(list(&job.doctype, fields.names()), "modified", from, &fields, size, meter).await
+        let query = Query { is_with, ..list(&job.doctype, fields.names()) };
+        self.keyset(query, "modified", from, &fields, size, meter).await
     }
 
     /// The whole records of the first of these names, as many as `size` allows, as far as they match the job's filters,
@@ -428,5 +434,6 @@ fn list<'a>(doctype: &'a str, fields: &'a [String]) -> Query<'a> {
         order_by: BY_STAMP,
         limit: 0,
         is_compact: true,
+        is_with: false,
     }
 }

@@ -26,6 +26,8 @@ pub(super) struct Query<'a> {
     pub(super) limit: usize,
     /// Rows as arrays, half the bytes (recording 111).
     pub(super) is_compact: bool,
+    /// A list from a mark begins with that mark's record.
+    pub(super) is_with: bool,
 }
 
 impl Query<'_> {
@@ -39,7 +41,8 @@ impl Query<'_> {
         }
         self.filters.push(json!([stamp, ">=", modified]));
         if !from.name.is_empty() {
-            self.or_filters = vec![json!([stamp, ">", modified]), json!(["name", ">", from.name])];
+            self.or_filters =
+                vec![json!([stamp, ">", modified]), json!(["name", if self.is_with { ">=" } else { ">" }, from.name])];
         }
         self
     }
@@ -120,6 +123,7 @@ mod tests {
             order_by: "modified asc, name asc",
             limit: 5,
             is_compact: false,
+            is_with: false,
         }
     }
 

@@ -1,0 +1,37 @@
+//! Which rows are there, by their keys alone.
+
+use std::collections::HashSet;
+
+use crate::row::Key;
+
+use super::Store;
+use super::batch::among;
+use super::error::Error;
+use super::rows::Asked;
+use super::table::{DELETED_AT, Table, TableColumn, row_of};
+
+impl Store {
+    /// Those of these keys that have a row which is not marked as deleted, as [`Key::text`] of the key asked for.
+    ///
+    /// # Errors
+    /// The database's trouble.
+    pub async fn present(&self, table: &Table, keys: &[Key]) -> Result<HashSet<String>, Error> {
+        let mut connection = self.pools.reader().await?;
+        let (named, columns) = (table.named_key(), table.key_columns().cloned().collect::<Vec<TableColumn>>());
+        let asked = Asked::new(connection.kind(), table.key_columns().collect(), keys);
+        let mut found = HashSet::with_capacity(keys.len());
+        for (rows, binds) in asked.binds(connection.kind()) {
+            let mut sql = connection.sql("SELECT ");
+            sql.reads(columns.iter().map(|column| column.name.as_str()));
+            sql.push(" FROM ").name(&table.name).push(" WHERE ");
+            among(&mut sql, &named, rows);
+            if table.deleted_at.is_some() {
+                sql.push(" AND ").name(DELETED_AT).push(" IS NULL");
+            }
+            for line in connection.fetch(sql, binds).await? {
+                found.extend(asked.texts_of(&Key(row_of(&columns, &line, 0))).iter().cloned());
+            }
+        }
+        Ok(found)
+    }
+}

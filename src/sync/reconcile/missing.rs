@@ -1,0 +1,224 @@
+//! The walk over the ledger: which of its records HQ's list did not hold, and whose row is not there.
+//!
+//! Absence from a list proves little (recordings 1701 and 1702): it may have been cut short, the record may have been
+//! saved or renamed meanwhile, or a permission hides it. So HQ is asked for the names that are doubtful, with the filters
+//! and without, and how many of the absent it counts: its count knows of no permission.
+
+use std::collections::HashSet;
+
+use serde_json::{Value, json};
+
+use super::digest::Digest;
+use super::walk::Walk;
+use super::{ASKED_AT_ONCE, LINES};
+use crate::config::Deletes;
+use crate::record::{Mark, Stamp};
+use crate::source;
+use crate::store::Trace;
+use crate::sync::Error;
+use crate::sync::run::{Work, unless_stopped};
+
+/// What the ledger holds and HQ's list, or the table, does not.
+#[derive(Debug, Default)]
+pub(super) struct Missing {
+    /// HQ has no such record.
+    pub(super) gone: Vec<String>,
+    /// HQ has the record in this version, outside the job's filters.
+    pub(super) outside: Vec<(String, Stamp)>,
+    /// The record's row is not in the table, or marked as deleted.
+    pub(super) rowless: Vec<String>,
+    /// How many records HQ's list lacked, as far as that was counted.
+    pub(super) lost: u64,
+    /// Why nothing of it is to be taken for gone.
+    pub(super) unproven: Option<Error>,
+}
+
+impl Work<'_> {
+    pub(super) async fn missing(&mut self, walk: &Walk) -> Result<Missing, Error> {
+        let mut missing = Missing::default();
+        let mut doubt = walk.digest.clone();
+        let mut entries = 0;
+        let mut after: Option<String> = None;
+        loop {
+            let traces = self.lines_after(after.as_deref()).await?;
+            let Some(last) = traces.last() else { break };
+            after = Some(last.hq_name.clone());
+            entries += traces.len() as u64;
+            traces.iter().for_each(|trace| doubt.take(&trace.hq_name));
+            missing.rowless.extend(self.rowless(&traces).await?);
+        }
+        if doubt.is_even() {
+            return Ok(missing);
+        }
+        missing.lost = entries.saturating_sub(walk.listed);
+        self.confirm_end_of_list(walk).await?;
+        // Of those that are missing as many may have been renamed as are new.
+        let gone = missing.lost.saturating_sub(walk.newcomers.len() as u64);
+        let may_go = self.has_confirmed_deletes || !self.job.delete_limit.is_passed(gone, entries);
+        let is_empty = walk.shown == 0 && entries > 0;
+        if !self.has_confirmed_deletes && (is_empty || (!may_go && self.job.deletes != Deletes::Keep)) {
+            missing.unproven = Some(self.too_much_is_missing(walk, missing.lost, entries).await?);
+            return Ok(missing);
+        }
+        self.ask_about(&doubt, &mut missing).await?;
+        Ok(missing)
+    }
+
+    /// What to say where more is missing than may go unasked: no name is asked about then.
+    async fn too_much_is_missing(&mut self, walk: &Walk, lost: u64, entries: u64) -> Result<Error, Error> {
+        let (job, shown) = (self.job.name.clone(), walk.shown);
+        let counted = self.count(&self.job.filters).await?;
+        let hidden = counted.unwrap_or_default().saturating_sub(shown);
+        // Records that were made since the list was read are counted too.
+        if let Some(counted) = counted.filter(|_| hidden > 0 && hidden * 2 >= lost) {
+            return Ok(Error::Hidden { hidden, counted, shown, job });
+        }
+        if shown == 0 {
+            return Ok(Error::Vanished { entries, job });
+        }
+        Ok(self.too_many_gone(self.counts.deleted + lost, self.counts.deleted + entries))
+    }
+
+    /// Asks HQ about the ledger's names that are doubtful.
+    async fn ask_about(&mut self, doubt: &Digest, missing: &mut Missing) -> Result<(), Error> {
+        let (mut hidden, mut counted, mut shown) = (0, 0, 0);
+        let mut after: Option<String> = None;
+        let mut doubtful: Vec<String> = Vec::new();
+        loop {
+            let traces = self.lines_after(after.as_deref()).await?;
+            let is_last = traces.is_empty();
+            after = traces.last().map(|trace| trace.hq_name.clone());
+            let names = traces.into_iter().map(|trace| trace.hq_name);
+            doubtful.extend(names.filter(|name| doubt.is_doubtful(name)));
+            while doubtful.len() >= ASKED_AT_ONCE || (is_last && !doubtful.is_empty()) {
+                self.go_on()?;
+                let some: Vec<String> = doubtful.drain(..doubtful.len().min(ASKED_AT_ONCE)).collect();
+                let names: Vec<&str> = some.iter().map(String::as_str).collect();
+                let seen = self.judge_absent(&names, missing).await?;
+                (hidden, counted, shown) = (hidden + seen.hidden, counted + seen.counted, shown + seen.shown);
+            }
+            if is_last {
+                break;
+            }
+        }
+        missing.lost = (missing.gone.len() + missing.outside.len()) as u64;
+        if hidden > 0 && !self.has_confirmed_deletes {
+            missing.unproven = Some(Error::Hidden { hidden, counted, shown, job: self.job.name.clone() });
+        }
+        Ok(())
+    }
+
+    /// Parts those of the names that HQ does not show under the filters into those that it has not, and those outside.
+    async fn judge_absent(&mut self, names: &[&str], missing: &mut Missing) -> Result<Seen, Error> {
+        let (absent, _) = self.unseen(&self.job.filters, names).await?;
+        let gone = if self.job.filters.is_empty() {
+            absent
+        } else {
+            let (gone, seen) = self.unseen(&[], &absent).await?;
+            let of_ours: HashSet<&str> = absent.iter().copied().collect();
+            let outside = seen.into_iter().filter(|mark| of_ours.contains(mark.name.as_str()));
+            missing.outside.extend(outside.map(|mark| (mark.name, mark.modified)));
+            gone
+        };
+        let seen = self.hidden_among(&gone).await?;
+        missing.gone.extend(gone.into_iter().map(str::to_owned));
+        Ok(seen)
+    }
+
+    /// Those of the names that HQ does not show, twice if the answer held others, and the marks of those that it does.
+    pub(super) async fn unseen<'n>(
+        &self,
+        filters: &[Value],
+        names: &[&'n str],
+    ) -> Result<(Vec<&'n str>, Vec<Mark>), Error> {
+        let mut open: Vec<&str> = names.to_vec();
+        let mut seen = Vec::new();
+        while !open.is_empty() {
+            let marks = self.shown(filters, &open).await?;
+            let here: HashSet<&str> = marks.iter().map(|mark| mark.name.as_str()).collect();
+            let before = open.len();
+            open.retain(|name| !here.contains(name));
+            if open.len() == before {
+                break;
+            }
+            seen.extend(marks);
+        }
+        Ok((open, seen))
+    }
+
+    async fn shown(&self, filters: &[Value], names: &[&str]) -> Result<Vec<Mark>, Error> {
+        let asking = self.engine.hq.shown(&self.job.doctype, filters, names, self.meter);
+        let asking = async { asking.await.map_err(Error::source("asking HQ whether records are gone")) };
+        unless_stopped(self.stop, asking).await
+    }
+
+    /// How many of these names HQ counts and does not show. Names that its collation takes for one of them are both.
+    async fn hidden_among(&self, names: &[&str]) -> Result<Seen, Error> {
+        if names.is_empty() {
+            return Ok(Seen::default());
+        }
+        let Some(counted) = self.count(&[json!(["name", "in", names])]).await? else { return Ok(Seen::default()) };
+        let shown = if counted == 0 { 0 } else { self.shown(&[], names).await?.len() as u64 };
+        Ok(Seen { hidden: counted.saturating_sub(shown), counted, shown })
+    }
+
+    /// HQ's count, which asks for no permission; `None` where HQ does not give it.
+    async fn count(&self, filters: &[Value]) -> Result<Option<u64>, Error> {
+        let asking = self.engine.hq.count(&self.job.doctype, filters, self.meter);
+        match unless_stopped(self.stop, async { Ok(asking.await) }).await? {
+            Ok(counted) => Ok(Some(counted)),
+            Err(
+                error @ (source::Error::Forbidden { .. }
+                | source::Error::Unknown { .. }
+                | source::Error::Refused { .. }
+                | source::Error::Unreadable(_)
+                | source::Error::Page(_)),
+            ) => {
+                tracing::debug!(job = self.job.name, %error, "HQ does not count: what a permission hides looks gone");
+                Ok(None)
+            }
+            Err(error) => Err(Error::source("having HQ count")(error)),
+        }
+    }
+
+    /// HQ's list is whole only if nothing that HQ had given out when the run began lies behind its end.
+    async fn confirm_end_of_list(&self, walk: &Walk) -> Result<(), Error> {
+        let Some(bound) = self.progress.watermark.seen.as_ref().map(|seen| &seen.modified) else { return Ok(()) };
+        if walk.end().is_some_and(|end| end >= bound) {
+            return Ok(());
+        }
+        let (job, step) = (self.job, "asking HQ whether the list ends here");
+        let asking = self.engine.hq.newest(&job.doctype, &job.filters, "modified", Some(bound), self.meter);
+        let asking = async { asking.await.map_err(Error::source(step)) };
+        let (newest, _) = unless_stopped(self.stop, asking).await?;
+        match newest {
+            Some(newest) if walk.end().is_none_or(|end| *end < newest.modified) => {
+                let reason = format!("the list ended before HQ's record of {}", newest.modified);
+                Err(Error::source("comparing HQ's list")(source::Error::Unreadable(reason)))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    async fn lines_after(&self, after: Option<&str>) -> Result<Vec<Trace>, Error> {
+        let lines = self.engine.store.traces_after(&self.job.name, after, LINES).await;
+        lines.map_err(Error::store("walking through the ledger"))
+    }
+
+    /// The records whose row is not there.
+    async fn rowless(&self, traces: &[Trace]) -> Result<Vec<String>, Error> {
+        let keys: Vec<_> = traces.iter().filter_map(|trace| self.key(&trace.local_key)).collect();
+        let present = self.engine.store.present(&self.table, &keys).await;
+        let present = present.map_err(Error::store(format!("looking into table {}", self.job.table)))?;
+        let is_there = |trace: &&Trace| self.key(&trace.local_key).is_some_and(|key| present.contains(&key.text()));
+        Ok(traces.iter().filter(|trace| !is_there(trace)).map(|trace| trace.hq_name.clone()).collect())
+    }
+}
+
+/// What HQ counts of names that it does not show.
+#[derive(Debug, Default)]
+struct Seen {
+    hidden: u64,
+    counted: u64,
+    shown: u64,
+}
