@@ -309,7 +309,11 @@ impl Oracle {
                 && track.states.get(old).is_some_and(|states| states.iter().any(has_row))
         };
         for (_, old, new) in self.renames.iter().filter(of_job).filter(|(_, old, new)| may_move(old, new)) {
-            if key == old {
+            let is_bad = hq.get(new).and_then(|document| job.version(document)).is_some_and(|version| version.is_bad);
+            if is_bad {
+                // Nothing moves to what the mapping refuses; whether the old row waits for it is left open.
+                states.extend(track.states.get(key).into_iter().flatten().filter(|_| key == old).cloned());
+            } else if key == old {
                 states.push(State::default());
             } else if key == new {
                 let Some(version) = hq.get(new).and_then(|document| job.version(document)) else { continue };
