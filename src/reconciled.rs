@@ -41,11 +41,13 @@ pub struct Repaired {
     pub silent: u64,
     /// Their rows had been removed here.
     pub remade: u64,
+    /// Edited here in fields that the rule gives to HQ.
+    pub edited: u64,
 }
 
 impl Repaired {
     fn words(&self) -> String {
-        let Self { renamed, gone, new, changed, silent, remade } = *self;
+        let Self { renamed, gone, new, changed, silent, remade, edited } = *self;
         let rows = if remade == 1 { "row made again" } else { "rows made again" };
         let told = [
             (renamed, "renamed"),
@@ -54,6 +56,7 @@ impl Repaired {
             (changed, "changed"),
             (silent, "changed without a new stamp"),
             (remade, rows),
+            (edited, "edited here"),
         ];
         let told = told.iter().filter(|(count, _)| *count > 0);
         told.map(|(count, what)| format!("{} {what}", grouped(*count))).collect::<Vec<_>>().join(", ")

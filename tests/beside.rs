@@ -88,6 +88,24 @@ fn a_till_writes_to_the_same_file_all_the_time_and_nothing_is_locked_or_lost() {
     }
 }
 
+#[test]
+fn a_till_writes_all_the_time_and_a_dry_run_beside_it_keeps_it_from_nothing() {
+    let shop = Shop::with_jobs(Kind::Sqlite, &JOBS.replace("page_size = 100", "page_size = 5000"));
+    shop.items(ITEMS / 2);
+    shop.outlet.sync_well(&[]);
+    let is_closed = Arc::new(AtomicBool::new(false));
+    let till = till(&shop.outlet.path("outlet.db"), Arc::clone(&is_closed));
+    shop.hq.load("Item", (ITEMS / 2..ITEMS).map(|n| item(&format!("ICE-{n:04}"), json!({})))).unwrap();
+    let dry = shop.outlet.run(&["sync", "--full", "--dry-run"]);
+    dry.expect_code(0);
+    is_closed.store(true, Ordering::Relaxed);
+    let sales = till.join().unwrap();
+    say!("{} sales beside the dry run, the longest took {:?}", sales.made, sales.longest);
+    assert!(sales.made > 20);
+    assert_eq!(shop.outlet.database.count("sales"), usize::try_from(sales.made).unwrap());
+    assert_eq!(shop.outlet.database.count("items"), ITEMS / 2);
+}
+
 on_each_database! {
     two_processes_on_one_job_take_turns
     a_process_that_stood_still_finds_its_lease_lost_and_says_so

@@ -16,6 +16,7 @@ on_each_database! {
     merge_takes_from_each_side_what_it_changed
     values_that_a_trigger_changes_are_no_edits
     hq_wins_without_a_base_says_what_it_wrote_over
+    a_reconcile_gives_hq_back_what_is_hqs_and_leaves_the_rest
 }
 
 /// A job named `name` that takes `Item` into the table `name`.
@@ -472,6 +473,40 @@ fn hq_wins_without_a_base_says_what_it_wrote_over(kind: Kind) {
     );
     shop.outlet.sync_well(&["items", "--full"]);
     assert_eq!(log().as_array().unwrap().len(), 2);
+}
+
+fn a_reconcile_gives_hq_back_what_is_hqs_and_leaves_the_rest(kind: Kind) {
+    let jobs = ["", "conflict = \"hq_wins\"", "conflict = \"local_wins\"", "conflict = \"merge\""];
+    let jobs: Vec<String> = jobs.iter().enumerate().map(|(at, keys)| job(&format!("t{at}"), keys, "")).collect();
+    let shop = Shop::with_jobs(kind, &jobs.concat());
+    for code in ["A", "B", "C"] {
+        shop.item(code, json!({"standard_rate": 80}));
+    }
+    shop.outlet.sync_well(&[]);
+    for table in ["t0", "t1", "t2", "t3"] {
+        shop.outlet.database.execute(&format!("update {table} set price = '70.00' where item_code = 'A'"));
+        shop.outlet.database.execute(&format!("delete from {table} where item_code = 'B'"));
+    }
+    let outcome = shop.outlet.run(&["--format", "json", "reconcile"]);
+    outcome.expect_code(0);
+    let rows = |table: &str| {
+        let rows = shop.outlet.database.rows(table, &["item_code", "price"], "item_code");
+        rows.into_iter()
+            .map(|row| row.into_iter().flatten().collect::<Vec<_>>().join(" "))
+            .collect::<Vec<_>>()
+    };
+    for table in ["t0", "t1"] {
+        assert_eq!(rows(table), ["A 80.00", "B 80.00", "C 80.00"], "{table}\n{}", shop.outlet.told(&outcome));
+    }
+    for table in ["t2", "t3"] {
+        assert_eq!(rows(table), ["A 70.00", "C 80.00"], "{table}\n{}", shop.outlet.told(&outcome));
+    }
+    let repaired = &outcome.json()[0]["reconciled"]["repaired"];
+    assert_eq!((&repaired["edited"], &repaired["remade"]), (&json!(1), &json!(1)), "{outcome}");
+    let again = shop.outlet.run(&["--format", "json", "reconcile"]);
+    for run in again.expect_code(0).json().as_array().unwrap() {
+        assert_eq!((&run["counts"]["inserted"], &run["counts"]["updated"]), (&json!(0), &json!(0)), "{again}");
+    }
 }
 
 #[test]

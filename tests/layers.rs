@@ -12,6 +12,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("clock", &[]),
     ("run", &[]),
     ("quarantine", &["record", "retry"]),
+    ("change", &[]),
     ("reconciled", &[]),
     ("crash", &[]),
     ("breakage", &[]),
@@ -42,6 +43,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "sync",
         &[
+            "change",
             "source",
             "store",
             "config",
@@ -65,6 +67,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
+            "change",
             "daemon",
             "demo",
             "sync",

@@ -37,6 +37,8 @@ mod daemon;
 #[cfg(test)]
 mod disks;
 #[cfg(test)]
+mod dry_run;
+#[cfg(test)]
 mod fault_table;
 #[cfg(test)]
 mod fleet;

@@ -58,6 +58,7 @@ fn person(name: &str, phone: &str) -> Value {
 /// The sync parks a record, whose private value it does not tell; nor does anything that is asked later.
 #[track_caller]
 fn assert_parked_discreetly(outlet: &Outlet, said: &str) {
+    outlet.run(&["--format", "json", "-vv", "sync", "--dry-run"]).expect_code(3);
     let outcome = outlet.run(&["-vv", "sync"]);
     outcome.expect_code(3);
     assert!(outcome.stderr.contains(said), "{said}: {outcome}");

@@ -2,6 +2,7 @@
 //!
 //! Results go to stdout through `output.rs`, logs to stderr.
 
+mod changes;
 mod check;
 mod completions;
 mod conflicts;
@@ -165,8 +166,8 @@ async fn dispatch(command: &Command, global: &Global, output: &Output) -> anyhow
         Command::Demo(options) => demo::run(options, output).await,
         Command::Check(options) => check::run(options, &global.config, output).await,
         Command::Run => run::run(&global.config).await,
-        Command::Sync(options) => sync::run(options, &global.config, output).await,
-        Command::Reconcile(options) => reconcile::run(options, &global.config, output).await,
+        Command::Sync(options) => Box::pin(sync::run(options, &global.config, output)).await,
+        Command::Reconcile(options) => Box::pin(reconcile::run(options, &global.config, output)).await,
         Command::Status => status::run(&global.config, output).await,
         Command::Runs(options) => runs::run(options, &global.config, output).await,
         Command::Quarantine(action) => quarantine::run(action, &global.config, output).await,

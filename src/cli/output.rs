@@ -26,6 +26,11 @@ impl Output {
         Self { format }
     }
 
+    /// The form of what is printed.
+    pub(super) fn format(&self) -> Format {
+        self.format
+    }
+
     /// Prints a result: `value` as JSON, or the text.
     pub(super) fn result(&self, value: &impl Serialize, text: impl FnOnce() -> String) -> anyhow::Result<()> {
         let text = match self.format {
@@ -41,6 +46,12 @@ impl Output {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
             written => Ok(written?),
         }
+    }
+
+    /// What the exit code of a command that failed is, why it failed, and the remedy.
+    pub(super) fn told(error: &anyhow::Error) -> (Exit, String, Option<String>) {
+        let (exit, remedy) = judge(error);
+        (exit, chain(error), remedy)
     }
 
     /// Reports why a command failed, and says what its exit code is.

@@ -13,11 +13,7 @@ use crate::sync::{Event, Watcher};
 /// A spinner a running job, with what it did so far and how fast.
 pub(super) fn watcher() -> Watcher {
     if !io::stderr().is_terminal() {
-        return Arc::new(|event| {
-            if let Event::Ended(run, _) = event {
-                log(run);
-            }
-        });
+        return without_bars();
     }
     let bars: Mutex<HashMap<String, ProgressBar>> = Mutex::default();
     Arc::new(move |event| {
@@ -38,12 +34,22 @@ pub(super) fn watcher() -> Watcher {
                     bar.set_position(counts.fetched);
                 }
             }
+            Event::Changes(_) => {}
             Event::Ended(run, _) => {
                 if let Some(bar) = bars.remove(&run.job) {
                     bar.finish_and_clear();
                 }
                 log(run);
             }
+        }
+    })
+}
+
+/// No bars, as where what is printed meanwhile would run into them.
+pub(super) fn without_bars() -> Watcher {
+    Arc::new(|event| {
+        if let Event::Ended(run, _) = event {
+            log(run);
         }
     })
 }

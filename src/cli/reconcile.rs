@@ -5,6 +5,7 @@ use std::path::Path;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
+use super::changes::{self, Telling};
 use super::output::Output;
 use super::sync::line;
 use super::{Exit, chosen, load, open_to_run, progress};
@@ -27,6 +28,8 @@ pub(super) struct Options {
     /// HQ was restored from a backup: take it as it is now
     #[arg(long)]
     confirm_restore: bool,
+    #[command(flatten)]
+    telling: Telling,
 }
 
 /// A run, and what the reconcile in it came to.
@@ -42,11 +45,14 @@ pub(super) async fn run(options: &Options, config: &Path, output: &Output) -> an
     let path = config;
     let config = load(path)?;
     let jobs = chosen(&config, &options.jobs)?;
+    let mode = Mode::Reconcile { all_values: options.values, has_confirmed_restore: options.confirm_restore };
+    let order = Order { jobs, mode, trigger: Trigger::Reconcile, has_confirmed_deletes: options.confirm_deletes };
+    if options.telling.is_wanted() {
+        return changes::round((&config, path), &order, options.telling, output).await;
+    }
     let engine = open_to_run(&config, path, progress::watcher()).await?;
     let stop = CancellationToken::new();
     daemon::stop_on_signals(&stop);
-    let mode = Mode::Reconcile { all_values: options.values, has_confirmed_restore: options.confirm_restore };
-    let order = Order { jobs, mode, trigger: Trigger::Reconcile, has_confirmed_deletes: options.confirm_deletes };
     let runs = super::in_time(&stop, engine.round(&order, &stop)).await?;
     let mut told = Vec::with_capacity(runs.len());
     for run in runs {

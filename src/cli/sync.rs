@@ -2,11 +2,9 @@
 
 use std::path::Path;
 
-use tokio_util::sync::CancellationToken;
-
+use super::changes::{self, Telling};
 use super::output::{self, Output, Usage};
 use super::{Exit, chosen, load, open_to_run, progress, stamp};
-use crate::daemon;
 use crate::run::{Run, Status, Trigger};
 use crate::sync::{Mode, Order};
 
@@ -27,8 +25,10 @@ pub(super) struct Options {
     /// Let rows go that are gone at HQ, even above the job's `delete_limit`, this once
     #[arg(long)]
     confirm_deletes: bool,
+    #[command(flatten)]
+    telling: Telling,
     /// The local database was restored or copied: take it for this outlet's, and read everything again
-    #[arg(long, conflicts_with_all = ["since", "name"])]
+    #[arg(long, conflicts_with_all = ["since", "name", "dry_run"])]
     confirm_database: bool,
 }
 
@@ -40,18 +40,13 @@ pub(super) async fn run(options: &Options, config: &Path, output: &Output) -> an
     if matches!(mode, Mode::Names(_)) && jobs.len() != 1 {
         return Err(Usage("--name needs exactly one job: names are of one DocType".to_owned()).into());
     }
-    let engine = open_to_run(&config, path, progress::watcher()).await?;
     if options.confirm_database {
+        let engine = open_to_run(&config, path, progress::watcher()).await?;
         engine.confirm_database().await?;
+        engine.store().close().await;
     }
-    let stop = CancellationToken::new();
-    daemon::stop_on_signals(&stop);
     let order = Order { jobs, mode, trigger, has_confirmed_deletes: options.confirm_deletes };
-    let runs = super::in_time(&stop, engine.round(&order, &stop)).await?;
-    engine.store().close().await;
-    let exit = Exit::of(runs.iter().map(|run| run.status));
-    output.result(&runs, || runs.iter().map(line).collect())?;
-    Ok(exit)
+    changes::round((&config, path), &order, options.telling, output).await
 }
 
 fn mode(options: &Options) -> anyhow::Result<(Mode, Trigger)> {

@@ -41,6 +41,21 @@ pub struct Incoming {
     pub base: Base,
 }
 
+impl Incoming {
+    /// What the ledger is to hold of it.
+    #[must_use]
+    pub fn entry(&self) -> Entry {
+        Entry {
+            hq_name: self.hq_name.clone(),
+            local_key: self.mapped.key.text(),
+            hq_modified: self.modified.clone(),
+            row_hash: self.mapped.hash,
+            children_hash: self.children_hash,
+            base: self.base.clone(),
+        }
+    }
+}
+
 /// A local row as it was found.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LocalRow {
@@ -250,14 +265,13 @@ impl Plan {
         if has_new_children {
             self.children.push(at);
         }
-        let entry = Entry {
-            hq_name: record.hq_name.clone(),
-            local_key: key,
-            hq_modified: record.modified.clone(),
-            row_hash: record.mapped.hash,
-            children_hash: record.children_hash,
-            base: record.base.clone(),
-        };
+        let mut entry = record.entry();
+        // The fingerprint of a row that HQ did not change may be of what a database or a trigger made of it.
+        if let Some(base) = base.filter(|base| base.row_hash == entry.row_hash)
+            && matches!((&base.base, &entry.base), (Base::Hash(_), Base::Hash(_)))
+        {
+            entry.base = base.base.clone();
+        }
         let is_stale = breakage::is(Breakage::StaleBase) && self.rulings.iter().any(|(of, _)| *of == at);
         if !is_stale && !base.is_some_and(|base| is_known(base, &entry)) {
             self.entries.push(entry);

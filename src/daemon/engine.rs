@@ -59,7 +59,7 @@ impl Ends {
                         ended.put(job, End { at, outcome: outcome(run.status, *concern) });
                     }
                 }
-                Event::Started { .. } | Event::Page { .. } => {}
+                Event::Started { .. } | Event::Page { .. } | Event::Changes(_) => {}
             }
         });
         (hearing, ends)

@@ -8,6 +8,7 @@ use super::connection::Connection;
 use super::error::Error;
 use super::line::Line;
 use super::sql::{Sql, TypeName};
+use super::temporary;
 
 /// What kind of value a column is made for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,7 +79,7 @@ pub(super) struct Found {
 /// A table as the database has it.
 #[derive(Debug, Clone)]
 pub(super) struct Catalog {
-    kind: DatabaseKind,
+    pub(super) kind: DatabaseKind,
     pub(super) columns: Vec<Found>,
     /// The columns of the PRIMARY KEY and of each UNIQUE index without conditions.
     pub(super) unique: Vec<Vec<String>>,
@@ -98,7 +99,11 @@ impl Catalog {
             catalog.columns.push(found(kind, line)?);
         }
         if catalog.columns.is_empty() {
-            return Ok(None);
+            return if connection.is_dry() && kind == DatabaseKind::Mysql {
+                temporary::read(connection, table).await
+            } else {
+                Ok(None)
+            };
         }
         let mut last = None;
         for mut line in connection.fetch(unique_query(kind), name()).await? {
@@ -198,7 +203,7 @@ fn unique_query(kind: DatabaseKind) -> Sql {
     )
 }
 
-fn found(database: DatabaseKind, mut line: Line) -> Result<Found, Error> {
+pub(super) fn found(database: DatabaseKind, mut line: Line) -> Result<Found, Error> {
     let mut text = |at| line.take(at).unwrap_or_default();
     let (name, type_name, full_type, kind_name) = (text(0), text(1), text(2), text(3));
     let is_needed = text(4) == "1";

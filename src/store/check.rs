@@ -19,7 +19,7 @@ pub(super) fn findings(
     let types = Types { kind, collation, inventory };
     let mut findings = Vec::new();
     if !wish.create_table {
-        for (table, sql) in create::missing(kind, wish, inventory, collation) {
+        for (table, sql) in create::missing(types, wish, false) {
             findings.push(format!(
                 "Table {table} does not exist. Set create_table = true for the job, or run: {};",
                 sql.text()

@@ -41,7 +41,7 @@ impl PageTx {
                 Order::Place(place) => sql.push(" ORDER BY ").push(place),
                 Order::Unknown => &mut sql,
             };
-            sql.push(lock(kind));
+            sql.push(lock(&self.connection));
             for line in self.connection.fetch(sql, binds).await? {
                 let parent = Key(vec![child.parent_key.cell(line.text(0))]);
                 let row = row_of(&child.columns, &line, 1);

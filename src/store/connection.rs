@@ -8,11 +8,14 @@ use std::time::Duration;
 
 use sqlx::pool::PoolConnection;
 use sqlx::{MySql, MySqlPool, PgPool, Postgres, Sqlite, SqlitePool};
+use tokio::sync::OwnedMutexGuard;
+use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout};
 
 use crate::config::DatabaseKind;
 
 use super::bind::Bind;
+use super::dry::{Dry, Lent};
 use super::error::Error;
 use super::line::Line;
 use super::sql::Sql;
@@ -53,6 +56,8 @@ pub(super) enum Pools {
         /// `max_allowed_packet`: what one statement may take; more would cost the connection.
         packet: usize,
     },
+    /// The one connection of a dry run, whatever the database.
+    Dry(Dry),
 }
 
 impl Pools {
@@ -62,39 +67,51 @@ impl Pools {
             Self::Sqlite { .. } => DatabaseKind::Sqlite,
             Self::Postgres(_) => DatabaseKind::Postgres,
             Self::Mysql { .. } => DatabaseKind::Mysql,
+            Self::Dry(dry) => dry.kind(),
         }
     }
 
     /// A connection for statements that write.
     pub(super) async fn writer(&self) -> Result<Connection, Error> {
-        let driver = match self {
+        let turns = match self {
+            Self::Sqlite { turns, .. } => Some(turns.clone()),
+            Self::Postgres(_) | Self::Mysql { .. } | Self::Dry(_) => None,
+        };
+        let hold = match self {
+            Self::Dry(dry) => Hold::Lent(dry.lend().await?),
+            Self::Sqlite { .. } | Self::Postgres(_) | Self::Mysql { .. } => Hold::Own(self.driver().await?),
+        };
+        Ok(Connection { hold, is_open: false, has_failed: false, room: self.room(), turns, begun: None })
+    }
+
+    /// A connection of its own, that writes.
+    pub(super) async fn driver(&self) -> Result<Driver, Error> {
+        Ok(match self {
             Self::Sqlite { write, .. } => Driver::Sqlite(write.acquire().await?),
             Self::Postgres(pool) => Driver::Postgres(pool.acquire().await?),
             Self::Mysql { pool, .. } => Driver::Mysql(pool.acquire().await?),
-        };
-        let turns = match self {
-            Self::Sqlite { turns, .. } => Some(turns.clone()),
-            Self::Postgres(_) | Self::Mysql { .. } => None,
-        };
-        Ok(Connection { driver, is_open: false, has_failed: false, room: self.room(), turns, begun: None })
+            Self::Dry(_) => return Err(Error::Unavailable(sqlx::Error::PoolClosed)),
+        })
     }
 
     /// A connection for statements that only read.
     pub(super) async fn reader(&self) -> Result<Connection, Error> {
         match self {
             Self::Sqlite { read, .. } => {
-                let driver = Driver::Sqlite(read.acquire().await?);
+                let hold = Hold::Own(Driver::Sqlite(read.acquire().await?));
                 let (is_open, has_failed, turns, begun) = (false, false, None, None);
-                Ok(Connection { driver, is_open, has_failed, room: self.room(), turns, begun })
+                Ok(Connection { hold, is_open, has_failed, room: self.room(), turns, begun })
             }
-            Self::Postgres(_) | Self::Mysql { .. } => self.writer().await,
+            Self::Postgres(_) | Self::Mysql { .. } | Self::Dry(_) => self.writer().await,
         }
     }
 
-    fn room(&self) -> usize {
+    /// Bytes that one statement may take.
+    pub(super) fn room(&self) -> usize {
         match self {
             Self::Sqlite { .. } | Self::Postgres(_) => usize::MAX,
             Self::Mysql { packet, .. } => *packet,
+            Self::Dry(dry) => dry.room(),
         }
     }
 
@@ -107,21 +124,68 @@ impl Pools {
             }
             Self::Postgres(pool) => pool.close().await,
             Self::Mysql { pool, .. } => pool.close().await,
+            Self::Dry(dry) => dry.close().await,
         }
     }
 }
 
+/// A connection of one of the databases' own kinds.
 #[derive(Debug)]
-enum Driver {
+pub(super) enum Driver {
     Sqlite(PoolConnection<Sqlite>),
     Postgres(PoolConnection<Postgres>),
     Mysql(PoolConnection<MySql>),
 }
 
+impl Driver {
+    /// Which database it is.
+    pub(super) fn kind(&self) -> DatabaseKind {
+        match self {
+            Self::Sqlite(_) => DatabaseKind::Sqlite,
+            Self::Postgres(_) => DatabaseKind::Postgres,
+            Self::Mysql(_) => DatabaseKind::Mysql,
+        }
+    }
+
+    async fn execute(&mut self, sql: Sql, binds: Vec<Bind<'_>>) -> Result<Result<u64, Error>, Elapsed> {
+        match self {
+            Self::Sqlite(connection) => Ok(sqlite::execute(connection, sql, binds).await),
+            Self::Postgres(connection) => timeout(ANSWER_TIMEOUT, postgres::execute(connection, sql, binds)).await,
+            Self::Mysql(connection) => timeout(ANSWER_TIMEOUT, mysql::execute(connection, sql, binds)).await,
+        }
+    }
+
+    async fn fetch(&mut self, sql: Sql, binds: Vec<Bind<'_>>) -> Result<Result<Vec<Line>, Error>, Elapsed> {
+        match self {
+            Self::Sqlite(connection) => Ok(sqlite::fetch(connection, sql, binds).await),
+            Self::Postgres(connection) => timeout(ANSWER_TIMEOUT, postgres::fetch(connection, sql, binds)).await,
+            Self::Mysql(connection) => timeout(ANSWER_TIMEOUT, mysql::fetch(connection, sql, binds)).await,
+        }
+    }
+
+    /// Has the connection closed, not given back, when it is dropped.
+    pub(super) fn close_on_drop(&mut self) {
+        match self {
+            Self::Sqlite(connection) => connection.close_on_drop(),
+            Self::Postgres(connection) => connection.close_on_drop(),
+            Self::Mysql(connection) => connection.close_on_drop(),
+        }
+    }
+}
+
+/// Where the connection is from.
+#[derive(Debug)]
+enum Hold {
+    /// From a pool.
+    Own(Driver),
+    /// A dry run's, given back when this is dropped.
+    Lent(OwnedMutexGuard<Lent>),
+}
+
 /// A connection taken from its pool.
 #[derive(Debug)]
 pub(super) struct Connection {
-    driver: Driver,
+    hold: Hold,
     /// Inside a transaction, or perhaps so.
     is_open: bool,
     /// A statement of the open transaction failed.
@@ -142,10 +206,27 @@ impl Connection {
 
     /// Which database it is.
     pub(super) fn kind(&self) -> DatabaseKind {
-        match self.driver {
-            Driver::Sqlite(_) => DatabaseKind::Sqlite,
-            Driver::Postgres(_) => DatabaseKind::Postgres,
-            Driver::Mysql(_) => DatabaseKind::Mysql,
+        match &self.hold {
+            Hold::Own(driver) => driver.kind(),
+            Hold::Lent(lent) => lent.driver.kind(),
+        }
+    }
+
+    /// Whether it is a dry run's: nothing that it does will stay.
+    pub(super) fn is_dry(&self) -> bool {
+        matches!(self.hold, Hold::Lent(_))
+    }
+
+    /// Whether a dry run's transactions are stretches of one that never commits; on SQLite they are a copy's own.
+    fn is_within(&self) -> bool {
+        self.is_dry() && self.kind() != DatabaseKind::Sqlite
+    }
+
+    /// The database's own connection.
+    pub(super) fn driver(&mut self) -> &mut Driver {
+        match &mut self.hold {
+            Hold::Own(driver) => driver,
+            Hold::Lent(lent) => &mut lent.driver,
         }
     }
 
@@ -157,22 +238,14 @@ impl Connection {
     /// Runs a statement; gives the number of rows it found to write.
     pub(super) async fn execute(&mut self, sql: Sql, binds: Vec<Bind<'_>>) -> Result<u64, Error> {
         self.check_room(&sql, &binds)?;
-        let done = match &mut self.driver {
-            Driver::Sqlite(connection) => Ok(sqlite::execute(connection, sql, binds).await),
-            Driver::Postgres(connection) => timeout(ANSWER_TIMEOUT, postgres::execute(connection, sql, binds)).await,
-            Driver::Mysql(connection) => timeout(ANSWER_TIMEOUT, mysql::execute(connection, sql, binds)).await,
-        };
+        let done = self.driver().execute(sql, binds).await;
         self.answered(done)
     }
 
     /// Runs a query. Every column must be selected by [`Sql::read`] or be a text.
     pub(super) async fn fetch(&mut self, sql: Sql, binds: Vec<Bind<'_>>) -> Result<Vec<Line>, Error> {
         self.check_room(&sql, &binds)?;
-        let done = match &mut self.driver {
-            Driver::Sqlite(connection) => Ok(sqlite::fetch(connection, sql, binds).await),
-            Driver::Postgres(connection) => timeout(ANSWER_TIMEOUT, postgres::fetch(connection, sql, binds)).await,
-            Driver::Mysql(connection) => timeout(ANSWER_TIMEOUT, mysql::fetch(connection, sql, binds)).await,
-        };
+        let done = self.driver().fetch(sql, binds).await;
         self.answered(done)
     }
 
@@ -191,10 +264,13 @@ impl Connection {
         Err(Error::Refused { table: None, reason })
     }
 
-    fn answered<T>(&mut self, done: Result<Result<T, Error>, tokio::time::error::Elapsed>) -> Result<T, Error> {
+    fn answered<T>(&mut self, done: Result<Result<T, Error>, Elapsed>) -> Result<T, Error> {
         let done = done.unwrap_or_else(|_elapsed| {
             // The answer may still come; nobody must take it for that of another statement.
             self.is_open = true;
+            if let Hold::Lent(lent) = &mut self.hold {
+                lent.lose();
+            }
             let what = format!("the server has not answered for {} s", ANSWER_TIMEOUT.as_secs());
             Err(Error::Unavailable(std::io::Error::new(std::io::ErrorKind::TimedOut, what).into()))
         });
@@ -205,12 +281,16 @@ impl Connection {
     /// Opens a transaction. On SQLite it takes the write lock at once, as one that asks for it later is refused
     /// without waiting.
     pub(super) async fn begin(&mut self) -> Result<(), Error> {
-        if let (Some(turns), Driver::Sqlite(connection)) = (&self.turns, &mut self.driver) {
+        if let (Some(turns), Hold::Own(Driver::Sqlite(connection))) = (&self.turns, &mut self.hold) {
             turns.wait().await;
             turns.bound_wal(connection).await?;
         }
         self.is_open = true;
         self.has_failed = false;
+        if self.is_within() {
+            // It began with the savepoint that was set when the connection was lent.
+            return Ok(());
+        }
         let sql = match self.kind() {
             DatabaseKind::Sqlite => self.sql("BEGIN IMMEDIATE"),
             DatabaseKind::Postgres => self.sql("BEGIN"),
@@ -231,8 +311,33 @@ impl Connection {
         self.has_failed = false;
     }
 
-    /// Ends the transaction with `sql`.
-    pub(super) async fn end(&mut self, sql: Sql) -> Result<(), Error> {
+    /// Commits.
+    pub(super) async fn commit(&mut self) -> Result<(), Error> {
+        if !self.is_within() {
+            return self.end("COMMIT").await;
+        }
+        // What the commit would look at, the dry run looks at now.
+        let Hold::Lent(lent) = &self.hold else { return Ok(()) };
+        for check in lent.checks_at_commit() {
+            self.execute(check, Vec::new()).await?;
+        }
+        self.is_open = false;
+        Ok(())
+    }
+
+    /// Rolls back.
+    pub(super) async fn rollback(&mut self) -> Result<(), Error> {
+        if !self.is_within() {
+            return self.end("ROLLBACK").await;
+        }
+        let sql = self.sql("ROLLBACK TO SAVEPOINT milkrun_turn");
+        self.execute(sql, Vec::new()).await?;
+        (self.is_open, self.has_failed) = (false, false);
+        Ok(())
+    }
+
+    async fn end(&mut self, literal: &'static str) -> Result<(), Error> {
+        let sql = self.sql(literal);
         self.execute(sql, Vec::new()).await?;
         self.is_open = false;
         self.leave();
@@ -252,12 +357,11 @@ impl Connection {
 impl Drop for Connection {
     fn drop(&mut self) {
         self.leave();
-        if self.is_open {
-            match &mut self.driver {
-                Driver::Sqlite(connection) => connection.close_on_drop(),
-                Driver::Postgres(connection) => connection.close_on_drop(),
-                Driver::Mysql(connection) => connection.close_on_drop(),
-            }
+        let is_unfinished = self.is_open || self.has_failed;
+        match &mut self.hold {
+            Hold::Own(driver) if self.is_open => driver.close_on_drop(),
+            Hold::Own(_) => {}
+            Hold::Lent(lent) => lent.leave(is_unfinished),
         }
     }
 }

@@ -15,19 +15,15 @@ const NAME_LENGTH: usize = 140;
 const VARCHAR_LENGTH: usize = 255;
 
 /// The statements that make the job's missing tables, each with the table it is for.
-pub(super) fn missing<'w>(
-    kind: DatabaseKind,
-    wish: &Wish<'w>,
-    inventory: &Inventory,
-    collation: &'static str,
-) -> Vec<(&'w str, Sql)> {
-    let types = Types { kind, collation, inventory };
+pub(super) fn missing<'w>(types: Types<'_>, wish: &Wish<'w>, is_dry: bool) -> Vec<(&'w str, Sql)> {
+    let Types { kind, inventory, .. } = types;
+    let create = create(kind, is_dry);
     let mut statements = Vec::new();
     if inventory.table(wish.parent.table).is_none() {
-        statements.push((wish.parent.table, parent(types, wish)));
+        statements.push((wish.parent.table, parent(types, wish, create)));
     }
     for child in wish.children.iter().filter(|child| inventory.table(child.table).is_none()) {
-        statements.push((child.table, self::child(types, wish, child)));
+        statements.push((child.table, self::child(types, wish, child, create)));
         if has_column(kind, child, IDX) && kind != DatabaseKind::Mysql {
             let mut index = Sql::new(kind, "CREATE INDEX IF NOT EXISTS ");
             index.name(&format!("{}_{}", child.table, child.parent_key)).push(" ON ").name(child.table);
@@ -38,8 +34,16 @@ pub(super) fn missing<'w>(
     statements
 }
 
-fn parent(types: Types<'_>, wish: &Wish<'_>) -> Sql {
-    let mut sql = Sql::new(types.kind, "CREATE TABLE IF NOT EXISTS ");
+/// MariaDB's DDL would commit a dry run, but for that of tables which nobody else sees.
+fn create(kind: DatabaseKind, is_dry: bool) -> &'static str {
+    match kind {
+        DatabaseKind::Mysql if is_dry => "CREATE TEMPORARY TABLE IF NOT EXISTS ",
+        DatabaseKind::Sqlite | DatabaseKind::Postgres | DatabaseKind::Mysql => "CREATE TABLE IF NOT EXISTS ",
+    }
+}
+
+fn parent(types: Types<'_>, wish: &Wish<'_>, create: &'static str) -> Sql {
+    let mut sql = Sql::new(types.kind, create);
     sql.name(wish.parent.table).push(" (");
     sql.list(", ", wish.parent.columns.iter().enumerate(), |sql, (at, column)| {
         let is_key = wish.key.contains(&at);
@@ -63,8 +67,8 @@ fn parent(types: Types<'_>, wish: &Wish<'_>) -> Sql {
     sql
 }
 
-fn child(types: Types<'_>, wish: &Wish<'_>, child: &Part<'_>) -> Sql {
-    let mut sql = Sql::new(types.kind, "CREATE TABLE IF NOT EXISTS ");
+fn child(types: Types<'_>, wish: &Wish<'_>, child: &Part<'_>, create: &'static str) -> Sql {
+    let mut sql = Sql::new(types.kind, create);
     sql.name(child.table).push(" (").name(child.parent_key).push(" ");
     types.add(&mut sql, wish.parent_type(), true);
     sql.push(" NOT NULL");

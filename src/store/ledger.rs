@@ -17,6 +17,9 @@ use super::table::Table;
 use super::tombstones::{self, ABSENT};
 use super::tx::PageTx;
 
+/// What an entry is read from.
+const ENTRY: [&str; 7] = ["hq_name", "local_key", "hq_modified", "row_hash", "children_hash", "local_hash", "base"];
+
 impl Store {
     /// What is known of these names without reading the records again. Up to 100,000 names at once.
     ///
@@ -54,6 +57,16 @@ impl Store {
 }
 
 impl Store {
+    /// The entries of these records, by name, outside of any page.
+    ///
+    /// # Errors
+    /// The database's trouble.
+    pub async fn entries(&self, job: &str, names: &[&str]) -> Result<HashMap<String, Entry>, Error> {
+        let mut connection = self.pools.reader().await?;
+        let lines = among_names(&mut connection, job, "hq_name", &ENTRY, names).await?;
+        lines.iter().map(|line| entry(line).map(|entry| (entry.hq_name.clone(), entry))).collect()
+    }
+
     /// Whether the job's table is empty although the ledger says that rows were written: it was dropped and made anew,
     /// emptied, or is another table than before.
     ///
@@ -79,12 +92,11 @@ impl PageTx {
     /// # Errors
     /// The database's trouble.
     pub async fn entries(&mut self, job: &str, names: &[&str], key_texts: &[&str]) -> Result<Vec<Entry>, Error> {
-        let columns = &["hq_name", "local_key", "hq_modified", "row_hash", "children_hash", "local_hash", "base"];
         let mut found = HashMap::with_capacity(names.len());
         // An entry without `local_key` has the key that its name is, so keys are asked for as names, too.
         let either: Vec<_> = names.iter().chain(key_texts).copied().collect();
-        let mut lines = among_names(&mut self.connection, job, "hq_name", columns, &either).await?;
-        lines.extend(among_names(&mut self.connection, job, "local_key", columns, key_texts).await?);
+        let mut lines = among_names(&mut self.connection, job, "hq_name", &ENTRY, &either).await?;
+        lines.extend(among_names(&mut self.connection, job, "local_key", &ENTRY, key_texts).await?);
         let (names, key_texts) = (set(names), set(key_texts));
         for line in lines {
             let entry = entry(&line)?;

@@ -2,12 +2,13 @@
 //!
 //! What was applied is kept in `milkrun_migrations`, as the outlet's own software may use sqlx's usual table.
 
-use sqlx::migrate::{Migrate, Migrator};
+use sqlx::migrate::{Migrate, MigrateError, Migrator};
+use sqlx::{AssertSqlSafe, Executor as _};
 
 use crate::config::DatabaseKind;
 use crate::crash::{self, Point};
 
-use super::connection::Pools;
+use super::connection::{Connection, Driver, Pools};
 use super::error::Error;
 
 const APPLIED: &str = "milkrun_migrations";
@@ -17,10 +18,11 @@ const APPLIED: &str = "milkrun_migrations";
 /// By `run_direct`, as the future of the migrator's `run` cannot be sent between threads.
 pub(super) async fn run(pools: &Pools) -> Result<(), Error> {
     let mut migrator = migrator(pools.kind());
-    if is_applied(pools, &migrator).await? {
+    if is_applied(&mut pools.writer().await?, &migrator).await? {
         return Ok(());
     }
     match pools {
+        Pools::Dry(dry) => rehearse(&mut Pools::Dry(dry.clone()).writer().await?).await?,
         Pools::Sqlite { write, .. } => {
             // sqlx's migrator takes no lock on SQLite; inside this transaction its own become savepoints.
             let mut tx = write.begin_with("BEGIN IMMEDIATE").await?;
@@ -46,7 +48,7 @@ pub(super) async fn run(pools: &Pools) -> Result<(), Error> {
                 return Err(Error::Unavailable(sqlx::Error::PoolTimedOut));
             }
             // sqlx would refuse for ever to go on after one that was cut off; ours can be run again.
-            if is_there(pools).await? {
+            if has_begun(&mut pools.writer().await?).await? {
                 sqlx::query("DELETE FROM milkrun_migrations WHERE NOT success").execute(&mut *connection).await?;
             }
             one_by_one(&migrator, &mut *connection).await?;
@@ -73,23 +75,49 @@ pub(super) fn migrator(kind: DatabaseKind) -> Migrator {
     migrator
 }
 
-/// Whether exactly the known migrations were applied. Anything else is for the migrator to do, or to refuse.
-async fn is_applied(pools: &Pools, migrator: &Migrator) -> Result<bool, Error> {
-    if !is_there(pools).await? {
-        return Ok(false);
+/// Applies what is missing for a dry run: in its transaction or its copy, and on MariaDB, whose DDL would commit, to
+/// temporary tables that nobody else sees. What was applied is not noted.
+pub(super) async fn rehearse(connection: &mut Connection) -> Result<(), Error> {
+    let applied = if has_begun(connection).await? { applied(connection).await? } else { Vec::new() };
+    let migrator = migrator(connection.kind());
+    let is_known = |version: &i64| migrator.iter().any(|migration| migration.version == *version);
+    if let Some(unknown) = applied.iter().find(|version| !is_known(version)) {
+        return Err(Error::Migrate(Box::new(MigrateError::VersionMissing(*unknown))));
     }
-    let mut connection = pools.writer().await?;
+    for migration in migrator.iter().filter(|migration| !applied.contains(&migration.version)) {
+        let text = migration.sql.as_str();
+        match connection.driver() {
+            Driver::Sqlite(connection) => connection.execute(sqlx::raw_sql(AssertSqlSafe(text))).await.map(|_done| ()),
+            Driver::Postgres(connection) => {
+                connection.execute(sqlx::raw_sql(AssertSqlSafe(text))).await.map(|_done| ())
+            }
+            Driver::Mysql(connection) => {
+                let text = text.replace("CREATE TABLE", "CREATE TEMPORARY TABLE");
+                let text = text.replace("DROP TABLE", "DROP TEMPORARY TABLE");
+                connection.execute(sqlx::raw_sql(AssertSqlSafe(text))).await.map(|_done| ())
+            }
+        }?;
+    }
+    Ok(())
+}
+
+/// Whether exactly the known migrations were applied. Anything else is for the migrator to do, or to refuse.
+async fn is_applied(connection: &mut Connection, migrator: &Migrator) -> Result<bool, Error> {
+    Ok(has_begun(connection).await?
+        && migrator.iter().map(|migration| migration.version).eq(applied(connection).await?))
+}
+
+/// The versions that were applied.
+async fn applied(connection: &mut Connection) -> Result<Vec<i64>, Error> {
     let mut sql = connection.sql("SELECT ");
     sql.read("version").push(" FROM milkrun_migrations WHERE success ORDER BY version");
     let applied = connection.fetch(sql, Vec::new()).await?;
-    let applied = applied.iter().map(|line| line.int(0, "a migration's version")).collect::<Result<Vec<_>, _>>()?;
-    Ok(migrator.iter().map(|migration| migration.version).eq(applied))
+    applied.iter().map(|line| line.int(0, "a migration's version")).collect()
 }
 
 /// Whether the list of what was applied is there.
-async fn is_there(pools: &Pools) -> Result<bool, Error> {
-    let mut connection = pools.writer().await?;
-    let sql = match pools.kind() {
+pub(super) async fn has_begun(connection: &mut Connection) -> Result<bool, Error> {
+    let sql = match connection.kind() {
         DatabaseKind::Sqlite => {
             connection.sql("SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'milkrun_migrations'")
         }

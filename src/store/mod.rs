@@ -14,8 +14,10 @@ mod check;
 mod children;
 mod conflicts;
 mod connection;
+mod copy;
 mod create;
 mod declared;
+mod dry;
 mod error;
 mod instance;
 mod lease;
@@ -34,6 +36,7 @@ mod spelling;
 mod sql;
 mod sqlite;
 mod table;
+mod temporary;
 mod tombstones;
 mod turns;
 mod tx;
@@ -56,7 +59,7 @@ pub use watermarks::Stream;
 
 use crate::config::{DatabaseKind, Job, Local};
 
-use connection::Pools;
+use connection::{Driver, Pools};
 use table::Wish;
 
 /// The outlet's database; clones share its connections.
@@ -87,6 +90,24 @@ impl Store {
         Ok(store)
     }
 
+    /// Opens the database for a dry run: all is done as in a real one and nothing of it stays, however the process ends.
+    /// SQLite's file is copied; on the servers one transaction is open until [`Store::close`], and rolled back.
+    ///
+    /// Nobody who holds a [`PageTx`] of it may use another method of the store: there is one connection.
+    ///
+    /// # Errors
+    /// As [`Store::open`]; no room for a copy.
+    pub async fn dry_run(local: &Local) -> Result<Self, Error> {
+        let pools = dry::open(local).await?;
+        Ok(Self { collation: exact_collation(&pools).await?, pools })
+    }
+
+    /// Whether this is a dry run.
+    #[must_use]
+    pub fn is_dry_run(&self) -> bool {
+        matches!(self.pools, Pools::Dry(_))
+    }
+
     /// Which database it is.
     #[must_use]
     pub fn kind(&self) -> DatabaseKind {
@@ -99,9 +120,12 @@ impl Store {
     /// # Errors
     /// [`Error::Damaged`], or the database's trouble.
     pub async fn examine(&self) -> Result<(), Error> {
-        match &self.pools {
-            Pools::Sqlite { read, .. } => sqlite::examine(read).await,
-            Pools::Postgres(_) | Pools::Mysql { .. } => Ok(()),
+        if self.kind() != DatabaseKind::Sqlite {
+            return Ok(());
+        }
+        match self.pools.reader().await?.driver() {
+            Driver::Sqlite(connection) => sqlite::examine(connection).await,
+            Driver::Postgres(_) | Driver::Mysql(_) => Ok(()),
         }
     }
 

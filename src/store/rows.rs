@@ -8,8 +8,10 @@ use crate::config::DatabaseKind;
 use crate::conflict::Edited;
 use crate::row::{Cell, Key, Row};
 
+use super::Store;
 use super::batch::{self, Batch, among};
 use super::bind::{Bind, canonical};
+use super::connection::Connection;
 use super::declared;
 use super::error::Error;
 use super::sql::Sql;
@@ -28,40 +30,24 @@ pub struct HeldRow {
     pub edited: Edited,
 }
 
+impl Store {
+    /// As [`PageTx::rows`], outside of any page and without locks.
+    ///
+    /// # Errors
+    /// The database's trouble.
+    pub async fn rows(&self, table: &Table, keys: &[Key]) -> Result<HashMap<String, HeldRow>, Error> {
+        rows(&mut self.pools.reader().await?, table, keys, "").await
+    }
+}
+
 impl PageTx {
     /// The rows with these keys, under [`Key::text`] of the key that was asked for; locked against local writers.
     ///
     /// # Errors
     /// The database's trouble.
     pub async fn rows(&mut self, table: &Table, keys: &[Key]) -> Result<HashMap<String, HeldRow>, Error> {
-        let named = table.named_key();
-        let asked = Asked::new(self.connection.kind(), table.key_columns().collect(), keys);
-        let mut found = HashMap::with_capacity(keys.len());
-        for (rows, binds) in asked.binds(self.connection.kind()) {
-            let mut sql = self.connection.sql("SELECT ");
-            sql.reads(table.columns.iter().map(|column| column.name.as_str()));
-            if table.deleted_at.is_some() {
-                sql.push(", ").read(DELETED_AT);
-            }
-            if let Some(name) = &table.local_modified {
-                sql.push(", ").read(name);
-            }
-            sql.push(" FROM ").name(&table.name).push(" WHERE ");
-            among(&mut sql, &named, rows);
-            sql.push(lock(sql.kind()));
-            for line in self.connection.fetch(sql, binds).await? {
-                let row = row_of(&table.columns, &line, 0);
-                let width = table.columns.len();
-                let is_marked = table.deleted_at.is_some() && line.text(width).is_some();
-                let edited_at = width + usize::from(table.deleted_at.is_some());
-                let edited =
-                    table.local_modified.as_ref().map_or(Edited::Never, |_| Edited::read(line.text(edited_at)));
-                for text in asked.texts_of(&table.key_of(&row)) {
-                    found.insert(text.clone(), HeldRow { row: row.clone(), is_marked, edited: edited.clone() });
-                }
-            }
-        }
-        Ok(found)
+        let lock = lock(&self.connection);
+        rows(&mut self.connection, table, keys, lock).await
     }
 
     /// Makes rows; all mapped columns are written.
@@ -170,11 +156,47 @@ impl PageTx {
     }
 }
 
-/// The clause that keeps local writers from the rows; SQLite's transaction does that by itself.
-pub(super) fn lock(kind: DatabaseKind) -> &'static str {
-    match kind {
-        DatabaseKind::Sqlite => "",
-        DatabaseKind::Postgres | DatabaseKind::Mysql => " FOR UPDATE",
+async fn rows(
+    connection: &mut Connection,
+    table: &Table,
+    keys: &[Key],
+    lock: &'static str,
+) -> Result<HashMap<String, HeldRow>, Error> {
+    let named = table.named_key();
+    let asked = Asked::new(connection.kind(), table.key_columns().collect(), keys);
+    let mut found = HashMap::with_capacity(keys.len());
+    for (rows, binds) in asked.binds(connection.kind()) {
+        let mut sql = connection.sql("SELECT ");
+        sql.reads(table.columns.iter().map(|column| column.name.as_str()));
+        if table.deleted_at.is_some() {
+            sql.push(", ").read(DELETED_AT);
+        }
+        if let Some(name) = &table.local_modified {
+            sql.push(", ").read(name);
+        }
+        sql.push(" FROM ").name(&table.name).push(" WHERE ");
+        among(&mut sql, &named, rows);
+        sql.push(lock);
+        for line in connection.fetch(sql, binds).await? {
+            let row = row_of(&table.columns, &line, 0);
+            let width = table.columns.len();
+            let is_marked = table.deleted_at.is_some() && line.text(width).is_some();
+            let edited_at = width + usize::from(table.deleted_at.is_some());
+            let edited = table.local_modified.as_ref().map_or(Edited::Never, |_| Edited::read(line.text(edited_at)));
+            for text in asked.texts_of(&table.key_of(&row)) {
+                found.insert(text.clone(), HeldRow { row: row.clone(), is_marked, edited: edited.clone() });
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The clause that keeps local writers from the rows; SQLite's transaction does that by itself, and a dry run is to
+/// keep nobody from rows that it does not change.
+pub(super) fn lock(connection: &Connection) -> &'static str {
+    match connection.kind() {
+        DatabaseKind::Postgres | DatabaseKind::Mysql if !connection.is_dry() => " FOR UPDATE",
+        DatabaseKind::Sqlite | DatabaseKind::Postgres | DatabaseKind::Mysql => "",
     }
 }
 

@@ -81,7 +81,7 @@ const STATUSES: [(Status, &str); 6] = [
 ];
 
 impl Store {
-    /// Logs that a run starts; gives its number.
+    /// Logs that a run starts; gives its number, 0 in a dry run, of which the log is not to know.
     ///
     /// # Errors
     /// The database's trouble.
@@ -92,6 +92,9 @@ impl Store {
         now: DateTime<Utc>,
         watermark_before: Option<&str>,
     ) -> Result<i64, Error> {
+        if self.is_dry_run() {
+            return Ok(0);
+        }
         let mut connection = self.pools.writer().await?;
         let mut sql = connection.sql(
             "INSERT INTO milkrun_runs (job, trigger_kind, started_at, status, watermark_before, \
@@ -125,6 +128,9 @@ impl Store {
     /// # Errors
     /// The database's trouble.
     pub async fn finish_run(&self, run: &Run) -> Result<(), Error> {
+        if self.is_dry_run() {
+            return Ok(());
+        }
         let mut connection = self.pools.writer().await?;
         let mut sql = connection.sql("UPDATE milkrun_runs SET ");
         sql.list(", ", COLUMNS.into_iter().skip(4), |sql, column| {
@@ -245,6 +251,9 @@ impl Store {
     /// # Errors
     /// The database's trouble.
     pub async fn abandon_runs(&self, job: &str, now: DateTime<Utc>) -> Result<u64, Error> {
+        if self.is_dry_run() {
+            return Ok(0);
+        }
         let mut connection = self.pools.writer().await?;
         let sql = connection.sql(
             "UPDATE milkrun_runs SET status = 'failed', ended_at = ?, error = ? WHERE job = ? AND status = 'running'",
@@ -284,6 +293,9 @@ async fn newest(
 }
 
 pub(super) async fn save_counts(connection: &mut Connection, run: i64, so_far: &Counts) -> Result<(), Error> {
+    if connection.is_dry() {
+        return Ok(());
+    }
     let mut sql = connection.sql("UPDATE milkrun_runs SET ");
     sql.list(", ", COLUMNS.into_iter().skip(6).take(9), |sql, column| {
         sql.push(column).push(" = ?");

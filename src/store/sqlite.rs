@@ -9,7 +9,7 @@ use sqlx::sqlite::{
     SqliteArguments, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions, SqliteRow,
     SqliteSynchronous,
 };
-use sqlx::{Arguments as _, ConnectOptions as _, Row as _, Sqlite, SqlitePool, TypeInfo as _, ValueRef as _};
+use sqlx::{Arguments as _, ConnectOptions as _, Row as _, Sqlite, TypeInfo as _, ValueRef as _};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::config::Secret;
@@ -31,7 +31,7 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(40);
 const READERS: u32 = 4;
 
 /// Statements kept prepared on each connection: a few shapes for each table of each job.
-const PREPARED: usize = 256;
+pub(super) const PREPARED: usize = 256;
 
 /// How often a first connection is tried: while another process turns a new file to WAL, SQLite says "locked" at once.
 const FIRST_TRIES: u32 = 50;
@@ -93,8 +93,7 @@ pub(super) async fn open(url: &Secret) -> Result<Pools, Error> {
 }
 
 /// Looks through the file, beside whoever uses it.
-pub(super) async fn examine(read: &SqlitePool) -> Result<(), Error> {
-    let mut connection = read.acquire().await?;
+pub(super) async fn examine(connection: &mut SqliteConnection) -> Result<(), Error> {
     let is_over = Arc::new(AtomicBool::new(false));
     let (looking, ending) = (Arc::clone(&is_over), is_over);
     connection
@@ -125,7 +124,7 @@ pub(super) async fn examine(read: &SqlitePool) -> Result<(), Error> {
 }
 
 /// SQLite itself would only say "unable to open database file".
-fn check_place(options: &SqliteConnectOptions) -> Result<(), Error> {
+pub(super) fn check_place(options: &SqliteConnectOptions) -> Result<(), Error> {
     let file = options.get_filename();
     let problem = |text: String| Err(Error::Denied(sqlx::Error::Configuration(text.into())));
     let name = file.to_string_lossy();

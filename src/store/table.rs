@@ -11,6 +11,7 @@ use super::catalog::{Catalog, Kind, Stored, same_name};
 use super::check;
 use super::connection::Connection;
 use super::create;
+use super::dry;
 use super::error::Error;
 use super::line::Line;
 
@@ -243,9 +244,14 @@ pub(super) async fn prepare(
     collation: &'static str,
 ) -> Result<Table, Error> {
     let kind = connection.kind();
+    if connection.is_dry() && kind == DatabaseKind::Mysql {
+        let tables: Vec<&str> = std::iter::once(&wish.parent).chain(&wish.children).map(|part| part.table).collect();
+        dry::check_engines(connection, &tables).await?;
+    }
     let mut inventory = Inventory::read(connection, wish).await?;
     let mut findings = check::findings(kind, wish, &inventory, collation);
-    let missing = create::missing(kind, wish, &inventory, collation);
+    let types = create::Types { kind, collation, inventory: &inventory };
+    let missing = create::missing(types, wish, connection.is_dry());
     if findings.is_empty() && wish.create_table && !missing.is_empty() {
         for (table, sql) in missing {
             if let Err(error) = connection.execute(sql, Vec::new()).await {

@@ -10,7 +10,7 @@ use super::connection::Connection;
 use super::error::Error;
 use super::line::moment_text;
 use super::table::Table;
-use super::{Store, runs, sql::Sql};
+use super::{Store, runs};
 
 /// One transaction. Dropped without [`PageTx::commit`] it leaves nothing behind, and its connection is closed.
 ///
@@ -36,11 +36,14 @@ impl Store {
 
 impl PageTx {
     /// Makes sure that `holder` still has the job's lease, keeps it until `until`, and keeps others from taking it
-    /// before this transaction ends.
+    /// before this transaction ends. A dry run holds none.
     ///
     /// # Errors
     /// [`Error::Lost`] where somebody else has taken it.
     pub async fn hold_lease(&mut self, job: &str, holder: &str, until: DateTime<Utc>) -> Result<(), Error> {
+        if self.connection.is_dry() {
+            return Ok(());
+        }
         let sql = self.connection.sql("UPDATE milkrun_leases SET expires_at = ? WHERE job = ? AND holder = ?");
         let binds = vec![Bind::owned(moment_text(until)), Bind::text(job), Bind::text(holder)];
         match self.connection.execute(sql, binds).await? {
@@ -55,8 +58,7 @@ impl PageTx {
     /// The database's trouble.
     #[cfg(debug_assertions)]
     pub async fn sever(&mut self) -> Result<(), Error> {
-        let commit = self.connection.sql("COMMIT");
-        self.connection.end(commit).await?;
+        self.connection.commit().await?;
         self.connection.begin().await
     }
 
@@ -144,8 +146,7 @@ impl PageTx {
                 "a statement of the transaction had failed; all of it was rolled back".to_owned(),
             )));
         }
-        let sql = self.connection.sql("COMMIT");
-        self.connection.end(sql).await
+        self.connection.commit().await
     }
 
     /// Rolls back, and keeps the connection for others.
@@ -153,7 +154,6 @@ impl PageTx {
     /// # Errors
     /// The connection was lost; the database then rolls back by itself.
     pub async fn rollback(mut self) -> Result<(), Error> {
-        let sql: Sql = self.connection.sql("ROLLBACK");
-        self.connection.end(sql).await
+        self.connection.rollback().await
     }
 }

@@ -1,11 +1,13 @@
 //! What the ledger keeps of a row, and what both sides changed since.
 
+use std::collections::HashMap;
+
 use chrono::{NaiveDateTime, TimeZone as _, Utc};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::Error;
 use super::run::Work;
-use crate::conflict::{Changed, Changes, Held, Incoming, LocalRow, Plan, Rule};
+use crate::conflict::{Care, Changed, Changes, Held, Incoming, LocalRow, Plan, Rule};
 use crate::ledger::{Base, Entry, Spelt, Values};
 use crate::record::Stamp;
 use crate::row::{Cell, Key, Row};
@@ -108,19 +110,36 @@ impl Work<'_> {
         incoming: &[Incoming],
         plan: &mut Plan,
         held: &Held,
+        care: Care,
     ) -> Result<(), Error> {
-        if !self.job.rules.keeps_base {
+        // A fingerprint is of what HQ has, as reading back what is written would cost each page a query; where a repair
+        // has shown that the row differs all the same, it is of what the row reads.
+        if !self.job.rules.keeps_base && care == Care::News {
             return Ok(());
         }
         let record = |at: usize| incoming.get(at);
         let inserted = plan.inserts.iter().filter_map(|at| Some((record(*at)?, None)));
         let updated = plan.updates.iter().filter_map(|update| Some((record(update.at)?, update.columns.as_deref())));
-        let written: std::collections::HashMap<&str, (&Incoming, Option<&[usize]>)> = inserted
+        let written: HashMap<&str, (&Incoming, Option<&[usize]>)> = inserted
             .chain(updated)
             .map(|(record, columns)| (record.hq_name.as_str(), (record, columns)))
             .collect();
         let keys: Vec<Key> = written.values().map(|(record, _)| record.mapped.key.clone()).collect();
         let rows = tx.rows(&self.table, &keys).await.map_err(Error::store("reading what was written"))?;
+        if !self.job.rules.keeps_base {
+            let bases = written.values().filter_map(|(record, _)| {
+                let row = rows.get(&record.mapped.key.text())?;
+                Some(Entry { base: Base::Hash(self.version_of(&row.row)), ..record.entry() })
+            });
+            let mut bases: HashMap<String, Entry> = bases.map(|entry| (entry.hq_name.clone(), entry)).collect();
+            for entry in &mut plan.entries {
+                if let Some(base) = bases.remove(&entry.hq_name) {
+                    *entry = base;
+                }
+            }
+            plan.entries.extend(bases.into_values());
+            return Ok(());
+        }
         let columns = self.job.mapping.columns();
         for entry in &mut plan.entries {
             let Base::Values(values) = &mut entry.base else { continue };

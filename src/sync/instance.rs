@@ -118,7 +118,8 @@ impl Engine {
 
     /// Notes in the file how far the database is.
     pub(super) fn note_instance(&self) {
-        let Some(guard) = &self.guard else { return };
+        // What a dry run did to the epoch is taken back with all else.
+        let Some(guard) = self.guard.as_ref().filter(|_| !self.store.is_dry_run()) else { return };
         let (seen, is_owed) = {
             let mut state = guard.state();
             (state.seen.clone(), std::mem::take(&mut state.is_owed))

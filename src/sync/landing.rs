@@ -9,6 +9,7 @@ use super::incoming::Refusal;
 use super::run::Work;
 #[cfg(debug_assertions)]
 use crate::breakage::{self, Breakage};
+use crate::change::Change;
 use crate::conflict::{self, Care, Held, Incoming, LocalRow, Plan, Terms};
 use crate::crash::{self, Point};
 use crate::mapping::ChildRows;
@@ -45,6 +46,8 @@ pub(super) enum Landing {
         counts: Counts,
         /// What was not.
         refused: Vec<Refusal>,
+        /// What was done to rows, where that is to be told.
+        changes: Vec<Change>,
         /// What was decided between HQ and the outlet.
         log: Log,
     },
@@ -69,6 +72,7 @@ impl Work<'_> {
         }
         let mut counts = Counts::default();
         let mut refused = Vec::new();
+        let mut changes = Vec::new();
         let mut log = Log::default();
         let mut waiting = vec![incoming];
         while let Some(part) = waiting.pop() {
@@ -82,16 +86,18 @@ impl Work<'_> {
             if !doubts.is_empty() {
                 return Ok(Landing::Doubts(doubts));
             }
+            let planned = self.planned(tx, part, &held, &plan).await?;
             if is_careful {
                 tx.mark().await.map_err(Error::store("marking a place in the transaction"))?;
             }
-            let mut applied = self.apply(tx, part, &mut plan, &held).await;
+            let mut applied = self.apply(tx, part, &mut plan, &held, care).await;
             if pains == Pains::Deferred && applied.is_ok() {
                 let checked = tx.check_deferred(&self.table).await;
                 applied = checked.map_err(Error::store("looking at deferred constraints"));
             }
             match (applied, part) {
                 (Ok(()), _) => {
+                    changes.extend(planned);
                     counts.add(&counted(&plan, part.len()));
                     refused.extend(plan.clashes.iter().map(|clash| self.clashed(clash, part)));
                     let undecidable = |(at, why): &(usize, String)| Some(Refusal::of(part.get(*at)?, why.clone()));
@@ -113,7 +119,7 @@ impl Work<'_> {
                 (Err(error), _) => return Err(error),
             }
         }
-        Ok(Landing::Landed { counts, refused, log })
+        Ok(Landing::Landed { counts, refused, changes, log })
     }
 
     /// The terms under which the job's records are judged.
@@ -192,7 +198,14 @@ impl Work<'_> {
         }
     }
 
-    async fn apply(&self, tx: &mut PageTx, incoming: &[Incoming], plan: &mut Plan, held: &Held) -> Result<(), Error> {
+    async fn apply(
+        &self,
+        tx: &mut PageTx,
+        incoming: &[Incoming],
+        plan: &mut Plan,
+        held: &Held,
+        care: Care,
+    ) -> Result<(), Error> {
         let writing = || Error::store(format!("writing to table {}", self.job.table));
         let rows =
             |at: &[usize]| at.iter().filter_map(|at| incoming.get(*at)).map(|record| &record.mapped.row).collect();
@@ -228,7 +241,7 @@ impl Work<'_> {
             let replaced = tx.replace_children(&self.table, at, &rows).await;
             replaced.map_err(Error::store(format!("writing to table {}", child.table)))?;
         }
-        self.mend_bases(tx, incoming, plan, held).await?;
+        self.mend_bases(tx, incoming, plan, held, care).await?;
         crash::point(Point::RowsWritten);
         tx.upsert_entries(&self.job.name, &plan.entries).await.map_err(Error::store("writing the ledger"))
     }

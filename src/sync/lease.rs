@@ -113,7 +113,8 @@ fn start_time(pid: u32) -> Option<String> {
 #[derive(Debug)]
 pub(super) struct Held {
     job: String,
-    _beat: AbortOnDropHandle<()>,
+    /// None in a dry run, which holds no lease.
+    _beat: Option<AbortOnDropHandle<()>>,
 }
 
 /// Until when a lease taken or renewed now is good.
@@ -163,8 +164,18 @@ enum Verdict {
 }
 
 impl Engine {
-    /// Takes the job's lease, waiting a while for whoever has it.
+    /// Takes the job's lease, waiting a while for whoever has it. A dry run takes none and waits for nobody: what it works
+    /// on may be a copy, in which no lease is ever given back.
     pub(super) async fn take_lease(&self, job: &str) -> Result<Held, Error> {
+        if self.store.is_dry_run() {
+            let lease = self.store.lease(job).await.map_err(Error::store("reading the leases"))?;
+            return match lease {
+                Some((holder, until)) if until > self.clock.now() && !is_dead(&holder) => {
+                    Err(Error::Busy { holder, since: self.running_since(job).await?, until })
+                }
+                Some(_) | None => Ok(Held { job: job.to_owned(), _beat: None }),
+            };
+        }
         let mut wait = Wait { began: Instant::now(), seen: None };
         let mut since = None;
         loop {
@@ -208,7 +219,7 @@ impl Engine {
                 }
             }
         });
-        Ok(Held { job, _beat: AbortOnDropHandle::new(beat) })
+        Ok(Held { job, _beat: Some(AbortOnDropHandle::new(beat)) })
     }
 
     async fn take_over(&self, job: &str, holder: &str) -> Result<(), Error> {
@@ -266,6 +277,9 @@ impl Engine {
 
     /// Gives a lease back.
     pub(super) async fn give_back(&self, lease: Held) {
+        if self.store.is_dry_run() {
+            return;
+        }
         if let Err(error) = self.store.release_lease(&lease.job, self.holder.text()).await {
             tracing::warn!(job = lease.job, %error, "the job's lease could not be given back; it ends by itself");
         }

@@ -16,6 +16,7 @@
 //! | `quarantine.rs` | those that could not be mapped or written |
 //! | `reconsider.rs` | records that wait for an operator, once something has changed |
 //! | `gone.rs` | records that are gone at HQ |
+//! | `telling.rs` | what is done to rows, for who wants to be told |
 //! | `reconcile/` | all of HQ compared with all of the outlet, and repaired |
 //! | `retire.rs` | letting their rows go, unless they were edited here |
 //! | `restored.rs` | an HQ that went back in time |
@@ -46,6 +47,7 @@ mod rewind;
 mod round;
 mod run;
 mod said;
+mod telling;
 mod tidy;
 mod whole;
 mod why;
@@ -61,6 +63,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use crate::change::Change;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::record::Stamp;
@@ -107,6 +110,9 @@ pub enum Event {
         /// What the run did so far.
         counts: Counts,
     },
+    /// What has been done to rows, in the order in which it was done; told once it is committed, and only where the engine
+    /// was opened to tell it.
+    Changes(Vec<Change>),
     /// A run has ended and is in the run log; whose trouble it was, if it did not end well.
     Ended(Run, Option<Concern>),
 }
@@ -127,6 +133,8 @@ pub struct Engine {
     has_said_no_tombstones: AtomicBool,
     said: said::Said,
     tidied: tidy::Tidied,
+    /// Whether every change of a row is told.
+    tells_changes: bool,
     /// What looks after the database; nothing in tests and demos.
     guard: Option<instance::Guard>,
 }
@@ -144,12 +152,46 @@ impl Engine {
     /// A database that cannot be opened, or credentials that cannot be sent.
     pub async fn open(config: Arc<Config>, clock: Clock, watcher: Watcher) -> Result<Self, Error> {
         let store = Store::open(&config.local).await.map_err(Error::store("opening the local database"))?;
+        Self::on(store, config, clock, watcher)
+    }
+
+    /// Opens the local database for a dry run: all goes the same way, nothing stays, and every change is told.
+    ///
+    /// # Errors
+    /// As [`Engine::open`]; no room for a copy of a SQLite file.
+    pub async fn open_dry_run(config: Arc<Config>, clock: Clock, watcher: Watcher) -> Result<Self, Error> {
+        let store = Store::dry_run(&config.local).await;
+        let store = store.map_err(Error::store("opening the local database for a dry run"))?;
+        Self::on(store, config, clock, watcher).map(Self::telling_changes)
+    }
+
+    /// Has every change of a row told by [`Event::Changes`].
+    #[must_use]
+    pub fn telling_changes(self) -> Self {
+        Self { tells_changes: true, ..self }
+    }
+
+    fn on(store: Store, config: Arc<Config>, clock: Clock, watcher: Watcher) -> Result<Self, Error> {
         let hq = Frappe::new(&config.hq, &config.site.name, clock.clone()).map_err(Error::source("setting up HQ"))?;
         let holder = lease::Holder::this_process();
         let known = clocks::Known::default();
         let (has_said_no_tombstones, said, tidied) =
             (AtomicBool::new(false), said::Said::default(), tidy::Tidied::default());
-        Ok(Self { config, store, hq, clock, watcher, holder, known, has_said_no_tombstones, said, tidied, guard: None })
+        let tells_changes = false;
+        Ok(Self {
+            config,
+            store,
+            hq,
+            clock,
+            watcher,
+            holder,
+            known,
+            has_said_no_tombstones,
+            said,
+            tidied,
+            tells_changes,
+            guard: None,
+        })
     }
 
     /// The configuration in force.

@@ -11,6 +11,7 @@ use super::run::Work;
 use super::whole::Whole;
 use super::{Error, Event};
 use crate::breakage::{self, Breakage};
+use crate::change::Change;
 use crate::conflict::Care;
 use crate::crash::{self, Point};
 use crate::record::{Page, Record, Stamp};
@@ -40,6 +41,8 @@ enum Attempt {
         parked: Vec<(String, Stamp)>,
         /// Records that left it.
         freed: Vec<String>,
+        /// What was done to rows, where that is to be told.
+        changes: Vec<Change>,
         /// What was decided between HQ and the outlet.
         log: Log,
     },
@@ -109,8 +112,9 @@ impl Work<'_> {
         let (mut pains, mut repeated) = (Pains::None, 0);
         loop {
             match self.try_commit(whole, records, progress, (care, pains), &known).await {
-                Ok(Attempt::Committed { counts, parked, freed, log }) => {
+                Ok(Attempt::Committed { counts, parked, freed, changes, log }) => {
                     self.remember_log(log);
+                    self.tell_changes(changes);
                     for name in &freed {
                         self.parked.remove(name);
                     }
@@ -149,16 +153,16 @@ impl Work<'_> {
         crash::point(Point::PageFetched);
         let mut tx = self.engine.begin_held(&self.job.name).await?;
         let mut counts = Counts::default();
-        let (mut incoming, mut refused, mut log) = (Vec::new(), Vec::new(), Log::default());
+        let (mut incoming, mut refused) = (Vec::new(), Vec::new());
+        let (mut changes, mut log) = (Vec::new(), Log::default());
         if !records.is_empty() {
             let judged = self.judge(&mut tx, whole, records).await;
             let judged = judged.map_err(|error| self.without_private(error, &[]))?;
             (incoming, refused) = (judged.incoming, judged.refused);
             let landing = self.land(&mut tx, &incoming, (care, pains), known).await;
             match landing.map_err(|error| self.without_private(error, &incoming))? {
-                Landing::Landed { counts: landed, refused: more, log: decided } => {
-                    counts = landed;
-                    log = decided;
+                Landing::Landed { counts: landed, refused: more, changes: done, log: decided } => {
+                    (counts, changes, log) = (landed, done, decided);
                     refused.extend(more);
                 }
                 Landing::Doubts(holders) => {
@@ -195,8 +199,9 @@ impl Work<'_> {
             }
         }
         crash::point(Point::PageCommitted);
+        let changes = self.in_order_of(records, changes, &refused, &log);
         let parked = refused.into_iter().map(|refusal| (refusal.name, refusal.modified)).collect();
-        Ok(Attempt::Committed { counts, parked, freed, log })
+        Ok(Attempt::Committed { counts, parked, freed, changes, log })
     }
 
     /// Logs what the run comes to with this transaction.

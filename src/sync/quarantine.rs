@@ -228,6 +228,7 @@ impl Work<'_> {
         let mut tx = self.engine.begin_held(&self.job.name).await?;
         self.park(&mut tx, None, &refused).await?;
         tx.commit().await.map_err(parking())?;
+        self.tell_changes(self.parked_changes(&refused));
         self.counts.quarantined += refused.len() as u64;
         self.parked.extend(records.iter().cloned());
         Ok(())

@@ -16,12 +16,14 @@ impl Work<'_> {
             return Ok(());
         }
         let edited = self.edited_since().await?;
-        let names: Vec<String> = self
+        let mut names: Vec<String> = self
             .open
             .values()
             .filter(|one| one.told.is_some() || edited.contains(&one.name))
             .map(|one| one.name.clone())
             .collect();
+        // In a fixed order, so that a dry run and the run after it tell the same.
+        names.sort_unstable();
         let all: Vec<&str> = names.iter().map(String::as_str).collect();
         let mut rest = all.as_slice();
         while !rest.is_empty() {

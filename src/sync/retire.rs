@@ -5,6 +5,7 @@ use super::Error;
 use super::conflicts::{Facts, Log};
 use super::gone::CHUNK;
 use super::run::Work;
+use crate::change::Change;
 use crate::config::Deletes;
 use crate::conflict::{Care, Changed, LocalRow, Resolution, Side, Told};
 use crate::crash::{self, Point};
@@ -37,6 +38,8 @@ struct Fates {
     /// Records that the ledger forgets.
     dropped: Vec<String>,
     log: Log,
+    /// What is done to rows, where that is to be told.
+    changes: Vec<Change>,
 }
 
 impl Work<'_> {
@@ -67,6 +70,7 @@ impl Work<'_> {
             tx.commit().await.map_err(writing())?;
             crash::point(Point::RowsRetired);
             self.counts.deleted += deleted;
+            self.tell_changes(self.with_decisions(fates.changes, &fates.log));
             self.remember_log(fates.log);
         }
         Ok(())
@@ -108,7 +112,10 @@ impl Work<'_> {
                     let local = self.local_row(row);
                     let side = Told::of(side, 0, local.version);
                     let fate = self.fate(entry, &local, at, side, &mut fates.log);
-                    fates.keys.extend((fate == Some(Side::Hq)).then_some(key));
+                    if fate == Some(Side::Hq) {
+                        fates.changes.extend(self.going(entry, &local));
+                        fates.keys.push(key);
+                    }
                     (fate, side.map_or(Resolution::Lapsed, Resolution::Taken))
                 }
             };

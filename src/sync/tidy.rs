@@ -40,7 +40,7 @@ impl Engine {
     /// Deletes the old runs and decisions of all jobs, some at a time; what fails is tried again an hour later.
     pub(super) async fn tidy(&self, stop: &CancellationToken) {
         let now = self.clock.now();
-        if !self.tidied.is_due(now) {
+        if self.store.is_dry_run() || !self.tidied.is_due(now) {
             return;
         }
         let keep = Keep { since: now - AGE, newest: NEWEST };

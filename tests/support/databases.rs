@@ -1,5 +1,6 @@
 //! A database of its own for each test, on SQLite, PostgreSQL or MariaDB, read and written without milkrun's store.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -128,6 +129,40 @@ impl Database {
         }
         let found = self.try_query(&texts.join(" union all "), 2).unwrap_or_default();
         found.into_iter().map(|row| row.into_iter().flatten().collect::<Vec<_>>().join(": ")).collect()
+    }
+
+    /// Every row of every table, milkrun's own too, as text in some fixed order.
+    pub(crate) fn dump(&self) -> BTreeMap<String, Vec<TextRow>> {
+        let columns = match self.kind {
+            Kind::Sqlite => {
+                "select m.name, c.name from sqlite_master m join pragma_table_info(m.name) c \
+                 where m.type = 'table' and m.name not like 'sqlite%' order by m.name, c.cid"
+            }
+            Kind::Postgres => {
+                "select table_name::text, column_name::text from information_schema.columns \
+                 where table_schema = current_schema() order by table_name, ordinal_position"
+            }
+            Kind::Mysql => {
+                "select convert(table_name, char), convert(column_name, char) from information_schema.columns \
+                 where table_schema = database() order by table_name, ordinal_position"
+            }
+        };
+        let mut tables: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        let quote = if self.kind == Kind::Mysql { '`' } else { '"' };
+        for row in self.query(columns, 2) {
+            let [table, column] = [0, 1].map(|at| row[at].clone().unwrap());
+            let column = format!("{quote}{column}{quote}");
+            // A blob is no text.
+            let column = if self.kind == Kind::Sqlite { format!("quote({column})") } else { column };
+            tables.entry(table).or_default().push(column);
+        }
+        let dumped = tables.into_iter().map(|(table, columns)| {
+            let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
+            let mut rows = self.rows(&table, &columns, "1");
+            rows.sort();
+            (table, rows)
+        });
+        dumped.collect()
     }
 
     fn query(&self, sql: &str, width: usize) -> Vec<TextRow> {

@@ -12,6 +12,8 @@ use super::digest::Digest;
 use super::walk::Walk;
 use super::{ASKED_AT_ONCE, LINES};
 use crate::config::Deletes;
+use crate::conflict::{Changed, Rule};
+use crate::mapping::Owner;
 use crate::record::{Mark, Stamp};
 use crate::source;
 use crate::store::Trace;
@@ -27,6 +29,8 @@ pub(super) struct Missing {
     pub(super) outside: Vec<(String, Stamp)>,
     /// The record's row is not in the table, or marked as deleted.
     pub(super) rowless: Vec<String>,
+    /// The record's row was edited here, in fields that the rule gives to HQ.
+    pub(super) edited: Vec<String>,
     /// How many records HQ's list lacked, as far as that was counted.
     pub(super) lost: u64,
     /// Why nothing of it is to be taken for gone.
@@ -45,7 +49,11 @@ impl Work<'_> {
             after = Some(last.hq_name.clone());
             entries += traces.len() as u64;
             traces.iter().for_each(|trace| doubt.take(&trace.hq_name));
-            missing.rowless.extend(self.rowless(&traces).await?);
+            if self.gives_edits_to_hq() {
+                self.astray(&traces, &mut missing).await?;
+            } else {
+                missing.rowless.extend(self.rowless(&traces).await?);
+            }
         }
         if doubt.is_even() {
             return Ok(missing);
@@ -203,6 +211,42 @@ impl Work<'_> {
     async fn lines_after(&self, after: Option<&str>) -> Result<Vec<Trace>, Error> {
         let lines = self.engine.store.traces_after(&self.job.name, after, LINES).await;
         lines.map_err(Error::store("walking through the ledger"))
+    }
+
+    /// Whether what is edited here is HQ's to overwrite, in any field.
+    fn gives_edits_to_hq(&self) -> bool {
+        self.job.mapping.synced().iter().any(|at| self.is_hqs(*at))
+    }
+
+    fn is_hqs(&self, column: usize) -> bool {
+        let owner = self.job.mapping.columns().get(column).map(|column| column.owner);
+        owner == Some(Owner::Hq) && self.job.rules.of(column) == Rule::HqWins
+    }
+
+    /// The records whose row is not there, or was edited where HQ's value is to stand.
+    async fn astray(&self, traces: &[Trace], missing: &mut Missing) -> Result<(), Error> {
+        let reading = || Error::store("walking through the ledger");
+        let names: Vec<&str> = traces.iter().map(|trace| trace.hq_name.as_str()).collect();
+        let entries = self.engine.store.entries(&self.job.name, &names).await.map_err(reading())?;
+        let keys: Vec<_> = traces.iter().filter_map(|trace| self.key(&trace.local_key)).collect();
+        let rows = self.engine.store.rows(&self.table, &keys).await;
+        let mut rows = rows.map_err(Error::store(format!("looking into table {}", self.job.table)))?;
+        for trace in traces {
+            let row = rows.remove(&trace.local_key).filter(|row| !row.is_marked);
+            let (Some(row), Some(entry)) = (row, entries.get(&trace.hq_name)) else {
+                missing.rowless.push(trace.hq_name.clone());
+                continue;
+            };
+            let is_edited = match self.edited(&entry.base, &self.local_row(row)) {
+                Changed::Nothing | Changed::Unknown => false,
+                Changed::Columns(columns) => columns.iter().any(|at| self.is_hqs(*at)),
+                Changed::Somewhere => true,
+            };
+            if is_edited && !self.open.contains_key(&trace.hq_name) {
+                missing.edited.push(trace.hq_name.clone());
+            }
+        }
+        Ok(())
     }
 
     /// The records whose row is not there.

@@ -82,7 +82,7 @@ impl Work<'_> {
         burial: Option<Burial>,
         read: &poll::Read,
     ) -> Result<(), (u64, Error)> {
-        let Missing { gone, outside, rowless: _, lost, unproven } = missing;
+        let Missing { gone, outside, rowless: _, edited: _, lost, unproven } = missing;
         if let Some(error) = unproven {
             return Err((lost, error));
         }
@@ -130,7 +130,7 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Has the rows that were removed here looked at; whether they are made again is the conflict rule's to say.
+    /// Has the rows that were removed or edited here looked at; what becomes of them is the conflict rule's to say.
     async fn make_again(&mut self, walk: &mut Walk, missing: &Missing) -> Result<(), Error> {
         let gone: HashSet<&str> = missing
             .gone
@@ -138,12 +138,14 @@ impl Work<'_> {
             .chain(missing.outside.iter().map(|(name, _)| name))
             .map(String::as_str)
             .collect();
-        let rowless: Vec<String> =
-            missing.rowless.iter().filter(|name| !gone.contains(name.as_str())).cloned().collect();
+        let living = |names: &[String]| names.iter().filter(|name| !gone.contains(name.as_str())).cloned().collect();
+        let (rowless, edited): (Vec<String>, Vec<String>) = (living(&missing.rowless), living(&missing.edited));
         let written = |counts: &Counts| counts.inserted + counts.updated;
-        let before = written(&self.counts);
-        self.take(&rowless, Care::Repair).await?;
-        walk.repaired.remade += written(&self.counts) - before;
+        for (names, repaired) in [(rowless, &mut walk.repaired.remade), (edited, &mut walk.repaired.edited)] {
+            let before = written(&self.counts);
+            self.take(&names, Care::Repair).await?;
+            *repaired += written(&self.counts) - before;
+        }
         Ok(())
     }
 

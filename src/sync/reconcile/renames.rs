@@ -5,7 +5,7 @@
 //! record, or else the values. The ledger's entry then goes over to the new name and keeps the key of its row, so that
 //! the page that brings the record moves the row as for any key that changed at HQ.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::missing::Missing;
 use super::walk::Walk;
@@ -44,6 +44,7 @@ impl Work<'_> {
         let moved: HashSet<&str> = renames.iter().map(|(old, _)| old.as_str()).collect();
         missing.gone.retain(|name| !moved.contains(name.as_str()));
         missing.rowless.retain(|name| !moved.contains(name.as_str()));
+        missing.edited.retain(|name| !moved.contains(name.as_str()));
         Ok(())
     }
 
@@ -154,7 +155,7 @@ impl Work<'_> {
             }
             // Where a record has been renamed twice, the first remark may stand on the name between.
             let between = former.values().flatten().filter(|old| !gone.contains(old.as_str()) && !asked.contains(*old));
-            ask = between.cloned().collect::<HashSet<_>>().into_iter().collect();
+            ask = between.cloned().collect::<BTreeSet<_>>().into_iter().collect();
             if ask.is_empty() {
                 break;
             }
