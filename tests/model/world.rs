@@ -931,8 +931,12 @@ fn check_counts(
         plan::Deletes::Keep => 0,
     };
     let Run { counts, .. } = run;
-    // A row that moved is neither.
-    if (counts.inserted, counts.deleted) == (made, deleted) || counts.inserted + removed == made + counts.deleted {
+    // A row that moved counts as neither.
+    let (made_more, said_more) = match job.deletes {
+        plan::Deletes::Delete => (made + counts.deleted, counts.inserted + removed),
+        plan::Deletes::Mark | plan::Deletes::Keep => (made, counts.inserted + removed),
+    };
+    if made_more == said_more && (job.deletes == plan::Deletes::Delete || counts.deleted == deleted) {
         return Ok(());
     }
     Err(format!("{made} rows were made and {deleted} deleted, and the run says: {run:?}"))
