@@ -84,7 +84,7 @@ impl Bench {
             let local = local.as_mut().unwrap();
             let mut world = World::new(seed, local, &database.url);
             world.empty(is_new).await;
-            match AssertUnwindSafe(world.play(steps)).catch_unwind().await {
+            match Box::pin(AssertUnwindSafe(world.play(steps)).catch_unwind()).await {
                 Ok(ended) => ended,
                 Err(panic) => Err(format!("a panic: {}", words(panic.as_ref()))),
             }

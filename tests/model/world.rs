@@ -1,5 +1,10 @@
 //! One history: HQ, the outlet and milkrun in one process, on a clock that only the history moves.
 
+mod faults;
+mod hq;
+mod outlet;
+mod rest;
+
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::future::{Future as _, poll_fn};
@@ -18,7 +23,7 @@ use milkrun::clock::Clock;
 use milkrun::config;
 use milkrun::conflict::Side;
 use milkrun::crash::{Point, trap};
-use milkrun::demo::{self, DocType, Fault, Field, Late, Naming, Server, Site, User, When, data};
+use milkrun::demo::{self, DocType, Field, Late, Naming, Server, Site, User, When, data};
 use milkrun::record::Stamp;
 use milkrun::run::{Run, Status, Trigger};
 use milkrun::sync::{Engine, Mode, Order};
@@ -30,6 +35,8 @@ use super::oracle::{Kind, Oracle, Records, Seen};
 use super::plan::{self, COLUMNS, DOCTYPES, JOBS, Job, LONGEST, NAMES, PRICE};
 use super::rules::Winner;
 use super::step::Step;
+use faults::{faults, is_lie};
+use rest::check_counts;
 
 const MANAGER: &str = "manager@hq.example";
 const START: &str = "2026-03-01T06:00:00Z";
@@ -83,78 +90,6 @@ enum End {
     Whole,
     At(Point, u8),
     AfterPolls(u32),
-}
-
-fn faults() -> Vec<Fault> {
-    let exception = |status, class: &str| Fault::Exception(status, class.to_owned());
-    let html = |status| Fault::Answer(status, "text/html".to_owned(), b"<html><h1>no</h1></html>".to_vec());
-    let raw = |bytes: &[u8]| Fault::Raw(bytes.to_vec());
-    let cut = |body: &[u8]| Fault::Answer(200, "application/json".to_owned(), body.to_vec());
-    vec![
-        Fault::Refuse,
-        Fault::Reset,
-        Fault::LoseAnswer,
-        Fault::CutBody,
-        Fault::CutGzip,
-        Fault::GarbageGzip,
-        Fault::HtmlPage,
-        Fault::LoginRedirect,
-        Fault::Redirect(307, "https://portal.example.com/".to_owned()),
-        Fault::ContentType("text/html".to_owned()),
-        Fault::Late(Duration::from_millis(2)),
-        Fault::EmptyList,
-        Fault::RepeatPage,
-        Fault::DoubleRows,
-        Fault::DropField("title".to_owned()),
-        Fault::DropField("modified".to_owned()),
-        Fault::TokenExpires,
-        Fault::Asked("soon".to_owned()),
-        Fault::TooMany(0),
-        Fault::TooMany(1),
-        Fault::Proxy(502),
-        Fault::Proxy(503),
-        Fault::Proxy(504),
-        raw(b"HTTP/1.1 200 OK\r\nConte"),
-        raw(b"\x15\x03\x01\x00\x02\x02\x46"),
-        raw(b"220 mail.example.com ESMTP\r\n"),
-        cut(b""),
-        cut(br#"{"data": [["A"#),
-        cut(b"{\"data\": \"\xff\"}"),
-        Fault::Shape(json!([])),
-        Fault::Shape(json!({})),
-        Fault::Shape(json!({"message": null})),
-        Fault::Shape(json!({"data": {}})),
-        Fault::Shape(json!({"data": [["A"]]})),
-        Fault::Shape(json!({"data": [{"name": "A"}]})),
-        Fault::Shape(json!({"data": []})),
-        html(400),
-        html(404),
-        html(405),
-        html(408),
-        html(413),
-        html(414),
-        html(599),
-        exception(401, "AuthenticationError"),
-        exception(403, "PermissionError"),
-        exception(404, "DoesNotExistError"),
-        exception(409, "DuplicateEntryError"),
-        exception(417, "ValidationError"),
-        exception(417, "QueryTimeoutError"),
-        exception(500, "OperationalError"),
-        exception(500, "JSONDecodeError"),
-        exception(500, "QueryTimeoutError"),
-        exception(503, "SessionStopped"),
-        exception(503, "InReadOnlyMode"),
-    ]
-}
-
-/// Faults that are answers of HQ's to all appearances.
-fn is_lie(fault: &Fault) -> bool {
-    match fault {
-        Fault::EmptyList | Fault::RepeatPage => true,
-        Fault::Shape(body) => *body == json!({"data": []}),
-        _ => false,
-    }
 }
 
 fn site() -> Site {
@@ -281,7 +216,7 @@ impl<'b> World<'b> {
     fn new_record(&mut self, name: &str) -> Value {
         let mut record = self.fields(63);
         record["name"] = json!(name);
-        record["sold"] = json!(u8::from(self.serial % 5 > 0));
+        record["sold"] = json!(u8::from(!self.serial.is_multiple_of(5)));
         record["parts"] = self.parts(u8::try_from(self.serial % 3).unwrap());
         record
     }
@@ -384,248 +319,6 @@ impl<'b> World<'b> {
                 self.close().await;
                 Ok(())
             }
-        }
-    }
-
-    fn at_hq(&mut self, step: Step) {
-        match step {
-            Step::Insert(doctype, name) => {
-                let (doctype, name) = (usize::from(doctype % 2), NAMES[usize::from(name) % NAMES.len()]);
-                let record = self.new_record(name);
-                if self.hq.insert(DOCTYPES[doctype], record).is_ok() {
-                    self.oracle.changed(&self.jobs, doctype, name, true);
-                }
-            }
-            Step::Update(doctype, who, mask) => {
-                let fields = self.fields(mask);
-                self.update(doctype, who, &fields);
-            }
-            Step::Parts(doctype, who, many) => {
-                let parts = self.parts(many);
-                self.update(doctype, who, &json!({"parts": parts}));
-            }
-            Step::Sold(doctype, who) => {
-                let doctype_at = usize::from(doctype % 2);
-                let Some(name) = self.pick(doctype_at, who) else { return };
-                let is_sold = self.hq.get(DOCTYPES[doctype_at], &name).unwrap()["sold"] == 1;
-                self.update(doctype, who, &json!({"sold": u8::from(!is_sold)}));
-            }
-            Step::Bad(doctype, who) => {
-                let title = format!("{}{}", "x".repeat(LONGEST), self.serial());
-                self.update(doctype, who, &json!({"title": title}));
-            }
-            Step::Bulk(doctype, mask, which) => {
-                let doctype = usize::from(doctype % 2);
-                let fields = self.fields(mask);
-                let names = self.hq.names(DOCTYPES[doctype]);
-                let picked: Vec<&String> =
-                    (0..).zip(&names).filter(|(at, _)| which & (1 << (at % 8)) > 0).map(|(_, name)| name).collect();
-                let wanted = |record: &serde_json::Map<String, Value>| {
-                    picked.iter().any(|name| record["name"].as_str() == Some(name))
-                };
-                self.hq.bulk_stamp(DOCTYPES[doctype], wanted, fields).unwrap();
-                for name in picked {
-                    self.oracle.changed(&self.jobs, doctype, name, true);
-                }
-            }
-            Step::LateUpdate(doctype, who, mask) => {
-                let doctype = usize::from(doctype % 2);
-                let fields = self.fields(mask);
-                let Some(name) = self.pick(doctype, who) else { return };
-                let late = self.hq.begin_late(DOCTYPES[doctype], Some(&name), fields);
-                self.begin(late, doctype, name, false);
-            }
-            Step::LateInsert(doctype, name) => {
-                let (doctype, name) = (usize::from(doctype % 2), NAMES[usize::from(name) % NAMES.len()]);
-                let record = self.new_record(name);
-                let late = self.hq.begin_late(DOCTYPES[doctype], None, record);
-                self.begin(late, doctype, name.to_owned(), false);
-            }
-            Step::LateDelete(doctype, who) => {
-                let doctype = usize::from(doctype % 2);
-                let Some(name) = self.pick(doctype, who) else { return };
-                let late = self.hq.begin_late_delete(DOCTYPES[doctype], &name);
-                self.begin(late, doctype, name, true);
-            }
-            Step::Commit => self.commit(),
-            Step::Delete(doctype, who) | Step::SilentDelete(doctype, who) => {
-                let doctype = usize::from(doctype % 2);
-                let Some(name) = self.pick(doctype, who) else { return };
-                let now = self.hq.now();
-                if matches!(step, Step::Delete(..)) {
-                    self.hq.delete(DOCTYPES[doctype], &name).unwrap();
-                    self.oracle.deleted(&self.jobs, doctype, &name, Some(now), true);
-                } else {
-                    self.hq.delete_without_trace(DOCTYPES[doctype], &name).unwrap();
-                    self.oracle.deleted(&self.jobs, doctype, &name, None, false);
-                }
-            }
-            Step::Remake(doctype, who) => {
-                let doctype = usize::from(doctype % 2);
-                let Some(name) = self.pick(doctype, who) else { return };
-                self.at_hq(Step::Delete(u8::try_from(doctype).unwrap(), who));
-                let record = self.new_record(&name);
-                self.hq.insert(DOCTYPES[doctype], record).unwrap();
-                self.oracle.changed(&self.jobs, doctype, &name, true);
-            }
-            Step::Rename(doctype, who, to) => {
-                let (doctype, new) = (usize::from(doctype % 2), NAMES[usize::from(to) % NAMES.len()]);
-                let Some(old) = self.pick(doctype, who) else { return };
-                // What becomes of the outlet's own row that is in the way, or of one that it removed, is not settled.
-                if [old.as_str(), new].iter().any(|name| self.oracle.is_edited_by_row(&self.jobs, doctype, name)) {
-                    return;
-                }
-                if self.hq.rename(DOCTYPES[doctype], &old, new).is_ok() && old != new {
-                    self.oracle.renamed(&self.jobs, doctype, &old, new);
-                }
-            }
-            Step::Merge(doctype, from, into) => {
-                let doctype = usize::from(doctype % 2);
-                let (Some(from), Some(into)) = (self.pick(doctype, from), self.pick(doctype, into)) else { return };
-                if from != into {
-                    self.hq.merge(DOCTYPES[doctype], &from, &into).unwrap();
-                    let now = self.hq.now();
-                    self.oracle.deleted(&self.jobs, doctype, &from, Some(now), true);
-                }
-            }
-            Step::Future(doctype, who, mask) => {
-                let doctype = usize::from(doctype % 2);
-                let fields = self.fields(mask);
-                let Some(name) = self.pick(doctype, who) else { return };
-                let stamp = (self.at() + TimeDelta::days(40)).format("%Y-%m-%d %H:%M:%S%.6f").to_string();
-                self.hq.update_with_modified(DOCTYPES[doctype], &name, fields, Some(&stamp)).unwrap();
-                self.oracle.changed(&self.jobs, doctype, &name, true);
-            }
-            Step::Unstamped(doctype, who, mask) => {
-                let doctype = usize::from(doctype % 2);
-                let fields = self.fields(mask);
-                let Some(name) = self.pick(doctype, who) else { return };
-                self.hq.update_with_modified(DOCTYPES[doctype], &name, fields, None).unwrap();
-                self.oracle.changed(&self.jobs, doctype, &name, false);
-            }
-            Step::Silent(doctype, who, mask) => {
-                let doctype = usize::from(doctype % 2);
-                let fields = self.fields(mask);
-                let Some(name) = self.pick(doctype, who) else { return };
-                self.hq.update_silently(DOCTYPES[doctype], &name, fields).unwrap();
-            }
-            Step::SilentParts(doctype, who, many) => {
-                let doctype = usize::from(doctype % 2);
-                let parts = self.parts(many);
-                let Some(name) = self.pick(doctype, who) else { return };
-                self.hq.update_silently(DOCTYPES[doctype], &name, json!({"parts": parts})).unwrap();
-            }
-            Step::HideField(doctype) => self.hq.hide_field(MANAGER, DOCTYPES[usize::from(doctype % 2)], "phone"),
-            Step::ShowField(doctype) => self.hq.show_field(MANAGER, DOCTYPES[usize::from(doctype % 2)], "phone"),
-            Step::HideRows(doctype) | Step::ShowRows(doctype) => {
-                self.is_blind[usize::from(doctype % 2)] = matches!(step, Step::HideRows(_));
-                self.set_user();
-            }
-            Step::Between(doctype, who, mask) => self.between = Some((usize::from(doctype % 2), who, mask)),
-            other => unreachable!("{other:?} is none of HQ's"),
-        }
-    }
-
-    /// Gives the user the rights that are left; those of fields are given back.
-    fn set_user(&mut self) {
-        let mut user = manager();
-        for (doctype, _) in DOCTYPES.iter().zip(self.is_blind).filter(|(_, is_blind)| *is_blind) {
-            user = user.only(doctype, "grade", "1");
-        }
-        self.hq.set_user(user);
-    }
-
-    fn update(&mut self, doctype: u8, who: u8, fields: &Value) {
-        let doctype = usize::from(doctype % 2);
-        let Some(name) = self.pick(doctype, who) else { return };
-        self.hq.update(DOCTYPES[doctype], &name, fields.clone()).unwrap();
-        self.oracle.changed(&self.jobs, doctype, &name, true);
-    }
-
-    fn begin(&mut self, late: Late, doctype: usize, name: String, is_delete: bool) {
-        self.open.push(Open { late, doctype, name, is_delete, begun: self.at() });
-    }
-
-    fn commit(&mut self) {
-        if self.open.is_empty() {
-            return;
-        }
-        let Open { late, doctype, name, is_delete, begun } = self.open.remove(0);
-        if late.commit().is_err() {
-            return;
-        }
-        let is_seen = self.at() - begun <= LATEST;
-        if is_delete {
-            self.oracle.deleted(&self.jobs, doctype, &name, Some(begun), is_seen);
-        } else {
-            self.oracle.changed(&self.jobs, doctype, &name, is_seen);
-        }
-    }
-
-    async fn at_outlet(&mut self, job: usize, step: Step) {
-        let now = self.at();
-        let n = self.serial();
-        let rows = self.local.rows(job).await;
-        let pick = |who: u8| {
-            let living: Vec<&String> = rows.iter().filter(|(_, row)| !row.is_marked).map(|(key, _)| key).collect();
-            (!living.is_empty()).then(|| living[usize::from(who) % living.len()].clone())
-        };
-        let local = |column: usize| if column == PRICE { format!("{n}.17") } else { format!("L-{n}") };
-        match step {
-            Step::Edit(_, who, column) | Step::PutBack(_, who, column) => {
-                let column = usize::from(column) % COLUMNS.len();
-                let Some(key) = pick(who) else { return };
-                let value = match step {
-                    Step::Edit(..) => Some(local(column)),
-                    _ => match self.oracle.base(job, &key) {
-                        Some(base) => base.columns[column].clone(),
-                        None => return,
-                    },
-                };
-                let moment = now.format("%Y-%m-%d %H:%M:%S%.6f");
-                let zone = if self.is_postgres() { "+00" } else { "" };
-                self.local.edit(job, &key, column, value.as_deref(), &format!("{moment}{zone}")).await;
-                self.oracle.edited(job, &key, |state| {
-                    state.touched = Some(now);
-                    if let Some(row) = &mut state.row {
-                        row.columns[column].clone_from(&value);
-                    }
-                });
-            }
-            Step::Own(_, who) | Step::Once(_, who) => {
-                let Some(key) = pick(who) else { return };
-                let (column, value) = (if matches!(step, Step::Own(..)) { "note" } else { "shelf" }, format!("O-{n}"));
-                self.local.set(job, &key, column, &value).await;
-                self.oracle.edited(job, &key, |state| {
-                    if let Some(row) = &mut state.row {
-                        let cell = if column == "note" { &mut row.own } else { &mut row.once };
-                        *cell = Some(value.clone());
-                    }
-                });
-            }
-            Step::InsertOwn(_) | Step::InsertKey(..) => {
-                let key = match step {
-                    Step::InsertKey(_, name) => NAMES[usize::from(name) % NAMES.len()].to_owned(),
-                    _ => format!("OWN-{n}"),
-                };
-                if rows.contains_key(&key) || self.oracle.is_renamed(self.jobs[job].doctype, &key) {
-                    return;
-                }
-                let columns = [0, 1, 2, 3].map(|column| Some(local(column)));
-                let row = Row { columns, own: Some(format!("O-{n}")), ..Row::default() };
-                self.local.insert(job, &key, &row).await;
-                self.oracle.edited(job, &key, |state| {
-                    (state.row, state.touched) = (Some(row.clone()), None);
-                });
-            }
-            Step::DeleteRow(_, who) => {
-                let Some(key) = pick(who).filter(|key| !self.oracle.is_renamed(self.jobs[job].doctype, key)) else {
-                    return;
-                };
-                self.local.delete(job, &key).await;
-                self.oracle.edited(job, &key, |state| (state.row, state.touched) = (None, None));
-            }
-            other => unreachable!("{other:?} is none of the outlet's"),
         }
     }
 
@@ -803,143 +496,6 @@ impl<'b> World<'b> {
             Err(format!("job j{job}: the outlet's {lost:?} went, and no conflict tells of it"))
         }
     }
-
-    /// HQ falls quiet and the line is mended; then both ends must agree, and stay so.
-    async fn rest(&mut self) -> Result<(), String> {
-        self.heal();
-        self.is_at_rest = true;
-        self.between = None;
-        self.is_blind = [false; 2];
-        self.set_user();
-        while !self.open.is_empty() {
-            self.commit();
-        }
-        // What HQ asked for, such as to wait, was asked of a process that is no more.
-        if self.has_faulted {
-            self.close().await;
-        }
-        let all: Vec<usize> = (0..JOBS).collect();
-        for _ in 0..2 {
-            self.pass(TimeDelta::minutes(31));
-            let runs = self.round_of(&all, Mode::Changes, Kind::Changes, End::Whole).await?.unwrap();
-            if self.is_emptied(&runs) {
-                return Ok(());
-            }
-            all_done(&runs)?;
-        }
-        self.reconcile(1).await?;
-        let mut decided = 0;
-        for job in 0..JOBS {
-            decided += self.resolve(job, job % 2 == 0).await?;
-        }
-        self.round_of(&all, Mode::Changes, Kind::Changes, End::Whole).await?;
-        let before = self.tables().await;
-        self.pass(TimeDelta::minutes(1));
-        let runs = self.round_of(&all, Mode::Changes, Kind::Changes, End::Whole).await?.unwrap();
-        all_done(&runs)?;
-        if let Some(run) = runs.iter().find(|run| run.status == Status::Conflict) {
-            return Err(format!("an operator has decided all {decided}, and something waits still: {run:?}"));
-        }
-        if self.tables().await != before {
-            return Err(format!("a poll of a quiet HQ changed rows: {before:#?}\n{:#?}", self.tables().await));
-        }
-        if let Some(run) =
-            runs.iter().find(|run| (run.counts.inserted, run.counts.updated, run.counts.deleted) != (0, 0, 0))
-        {
-            return Err(format!("a poll of a quiet HQ says that it wrote: {run:?}"));
-        }
-        self.check_ledger().await?;
-        self.check_conflicts().await?;
-        self.check_log().await?;
-        self.told.unsure += self.oracle.unsure();
-        Ok(())
-    }
-
-    /// A job whose records are all gone asks whether this is so, where its table is empty, too.
-    fn is_emptied(&self, runs: &[Run]) -> bool {
-        let hq = self.records();
-        let has_none = |job: &Job| hq[job.doctype].values().all(|document| job.version(document).is_none());
-        let asks = |run: &Run| run.error.as_ref().is_some_and(|error| error.contains("shows none of the"));
-        let asking = runs.iter().filter(|run| asks(run)).filter_map(|run| run.job.strip_prefix('j')?.parse().ok());
-        asking.into_iter().any(|job: usize| has_none(&self.jobs[job]))
-    }
-
-    async fn check_ledger(&mut self) -> Result<(), String> {
-        for job in 0..JOBS {
-            let held = self.local.entries(job).await;
-            for (key, wanted) in self.oracle.entries(job) {
-                let is_held = held.iter().any(|name| name == key);
-                if wanted.is_some_and(|wanted| wanted != is_held) {
-                    return Err(format!("job j{job}: the ledger holds {key:?}: {is_held}"));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// The same pair of versions is not raised twice. (A row that is gone has no version, and a mapping that is changed and
-    /// changed back brings versions back.)
-    async fn check_conflicts(&mut self) -> Result<(), String> {
-        let name = self.local.text("hq_name");
-        let sql = format!(
-            "select {name}, job from milkrun_conflicts where hq_version <> 0 and local_version <> 0 \
-             group by job, hq_name, hq_version, local_version having count(distinct run) > 1"
-        );
-        for pair in self.local.query(&sql, 2).await {
-            let [name, job] = [0, 1].map(|at| pair[at].clone().unwrap());
-            if !self.is_remapped[job[1..].parse::<usize>().unwrap()] {
-                return Err(format!("job {job}: one pair of versions of {name:?} was raised twice"));
-            }
-        }
-        Ok(())
-    }
-
-    /// No run is left open, and no lease.
-    async fn check_log(&mut self) -> Result<(), String> {
-        for sql in ["select '1' from milkrun_runs where status = 'running'", "select '1' from milkrun_leases"] {
-            let found = self.local.query(sql, 1).await;
-            if !found.is_empty() {
-                return Err(format!("{sql}: {} rows", found.len()));
-            }
-        }
-        Ok(())
-    }
-}
-
-fn all_done(runs: &[Run]) -> Result<(), String> {
-    match runs.iter().find(|run| !run.status.is_done()) {
-        Some(run) => Err(format!("a run did not end well although nothing is wrong: {run:#?}")),
-        None if runs.len() == JOBS => Ok(()),
-        None => Err(format!("only {} runs", runs.len())),
-    }
-}
-
-/// What the run says that it made must be what is there.
-fn check_counts(
-    run: &Run,
-    job: &Job,
-    before: &BTreeMap<String, Row>,
-    after: &BTreeMap<String, Row>,
-) -> Result<(), String> {
-    let made = after.keys().filter(|key| !before.contains_key(*key)).count() as u64;
-    let removed = before.keys().filter(|key| !after.contains_key(*key)).count() as u64;
-    let is_marked = |rows: &BTreeMap<String, Row>, key: &String| rows.get(key).is_some_and(|row| row.is_marked);
-    let marked = after.keys().filter(|key| is_marked(after, key) && !is_marked(before, key)).count() as u64;
-    let deleted = match job.deletes {
-        plan::Deletes::Delete => removed,
-        plan::Deletes::Mark => marked,
-        plan::Deletes::Keep => 0,
-    };
-    let Run { counts, .. } = run;
-    // A row that moved counts as neither.
-    let (made_more, said_more) = match job.deletes {
-        plan::Deletes::Delete => (made + counts.deleted, counts.inserted + removed),
-        plan::Deletes::Mark | plan::Deletes::Keep => (made, counts.inserted + removed),
-    };
-    if made_more == said_more && (job.deletes == plan::Deletes::Delete || counts.deleted == deleted) {
-        return Ok(());
-    }
-    Err(format!("{made} rows were made and {deleted} deleted, and the run says: {run:?}"))
 }
 
 /// The round, to its end or until it is cut.
