@@ -239,8 +239,11 @@ impl Oracle {
                     }
                     None if may_go || *seen.kind == Kind::Reconcile => {
                         let mut read = gone(state, gone_at, job);
-                        // Of one that was parked the trial alone may have found so.
-                        read.extend(state.is_parked.then(|| State { is_parked: false, ..state.clone() }));
+                        // Of one that was parked the trial alone may have found so; or it waits some tries more.
+                        if state.is_parked {
+                            read.extend(read.clone().into_iter().map(|state| State { is_parked: true, ..state }));
+                            read.push(State { is_parked: false, ..state.clone() });
+                        }
                         read
                     }
                     // A parked one is given up after many tries; where nothing was taken there is nothing to decide.
