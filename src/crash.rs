@@ -98,9 +98,43 @@ pub fn point(here: Point) {
     {
         std::process::abort();
     }
+    trap::spring(here);
 }
 
 /// Nothing, in a release.
 #[cfg(not(debug_assertions))]
 #[inline(always)]
 pub fn point(_here: Point) {}
+
+/// What stands for the death of the process where a test has many histories in one process: the thread unwinds, and
+/// whatever the run held is dropped where it stood.
+#[cfg(debug_assertions)]
+pub mod trap {
+    use std::cell::Cell;
+
+    use super::Point;
+
+    thread_local! {
+        static SET: Cell<Option<(Point, u32)>> = const { Cell::new(None) };
+    }
+
+    /// What the thread unwinds with.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub struct Sprung(pub Point);
+
+    /// Has this thread unwind with [`Sprung`] the `nth` time, from 1, that it comes by a place; or no more, with `None`.
+    pub fn set(at: Option<(Point, u32)>) {
+        SET.set(at);
+    }
+
+    pub(super) fn spring(here: Point) {
+        match SET.get() {
+            Some((wanted, nth)) if wanted == here && nth <= 1 => {
+                SET.set(None);
+                std::panic::resume_unwind(Box::new(Sprung(here)));
+            }
+            Some((wanted, nth)) if wanted == here => SET.set(Some((wanted, nth - 1))),
+            Some(_) | None => {}
+        }
+    }
+}

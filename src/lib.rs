@@ -1,5 +1,6 @@
 //! milkrun keeps every outlet in step with its HQ.
 
+pub mod breakage;
 pub mod change;
 pub mod cli;
 pub mod clock;

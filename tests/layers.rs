@@ -15,12 +15,13 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("change", &[]),
     ("reconciled", &[]),
     ("crash", &[]),
-    ("watermark", &["record"]),
+    ("breakage", &[]),
+    ("watermark", &["record", "breakage"]),
     ("ledger", &["record", "row"]),
     ("mapping", &["record", "row"]),
-    ("conflict", &["mapping", "ledger", "record", "row"]),
+    ("conflict", &["mapping", "ledger", "record", "row", "breakage"]),
     ("config", &["mapping", "conflict", "retry", "record", "row"]),
-    ("source", &["config", "mapping", "clock", "record", "watermark", "retry"]),
+    ("source", &["config", "mapping", "clock", "record", "watermark", "retry", "breakage"]),
     (
         "store",
         &[
@@ -36,6 +37,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "watermark",
             "retry",
             "crash",
+            "breakage",
         ],
     ),
     (
@@ -57,6 +59,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "watermark",
             "retry",
             "crash",
+            "breakage",
         ],
     ),
     ("daemon", &["sync", "store", "config", "clock", "reconciled", "run", "record", "retry"]),

@@ -49,6 +49,8 @@ mod kind_to_hq;
 #[cfg(test)]
 mod layers;
 #[cfg(test)]
+mod model;
+#[cfg(test)]
 mod nothing_lost;
 #[cfg(test)]
 mod nothing_missed;

@@ -16,6 +16,7 @@ use std::collections::{HashMap, HashSet};
 
 use chrono::NaiveDateTime;
 
+use crate::breakage::{self, Breakage};
 use crate::ledger::{Base, Entry};
 use crate::mapping::{ChildRows, Mapped};
 use crate::record::Stamp;
@@ -271,7 +272,8 @@ impl Plan {
         {
             entry.base = base.base.clone();
         }
-        if !base.is_some_and(|base| is_known(base, &entry)) {
+        let is_stale = breakage::is(Breakage::StaleBase) && self.rulings.iter().any(|(of, _)| *of == at);
+        if !is_stale && !base.is_some_and(|base| is_known(base, &entry)) {
             self.entries.push(entry);
         }
     }

@@ -52,6 +52,16 @@ impl PageTx {
         }
     }
 
+    /// Commits what there is and begins anew, which nobody should: [`crate::breakage`].
+    ///
+    /// # Errors
+    /// The database's trouble.
+    #[cfg(debug_assertions)]
+    pub async fn sever(&mut self) -> Result<(), Error> {
+        self.connection.commit().await?;
+        self.connection.begin().await
+    }
+
     /// Logs what the run has done so far, together with the page: a process that dies leaves the truth behind.
     ///
     /// # Errors

@@ -7,6 +7,8 @@ use super::Error;
 use super::conflicts::Log;
 use super::incoming::Refusal;
 use super::run::Work;
+#[cfg(debug_assertions)]
+use crate::breakage::{self, Breakage};
 use crate::change::Change;
 use crate::conflict::{self, Care, Held, Incoming, LocalRow, Plan, Terms};
 use crate::crash::{self, Point};
@@ -209,6 +211,11 @@ impl Work<'_> {
             |at: &[usize]| at.iter().filter_map(|at| incoming.get(*at)).map(|record| &record.mapped.row).collect();
         let dropped: Vec<&str> = plan.dropped.iter().map(String::as_str).collect();
         tx.drop_entries(&self.job.name, &dropped).await.map_err(Error::store("writing the ledger"))?;
+        #[cfg(debug_assertions)]
+        if breakage::is(Breakage::LedgerApart) {
+            tx.upsert_entries(&self.job.name, &plan.entries).await.map_err(Error::store("writing the ledger"))?;
+            tx.sever().await.map_err(Error::store("writing the ledger"))?;
+        }
         for (from, to) in &plan.rekeys {
             let Some(from) = self.key(from) else { continue };
             for child in 0..self.job.mapping.children().len() {

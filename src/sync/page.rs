@@ -10,6 +10,7 @@ use super::landing::{Landing, Neighbours, Pains};
 use super::run::Work;
 use super::whole::Whole;
 use super::{Error, Event};
+use crate::breakage::{self, Breakage};
 use crate::change::Change;
 use crate::conflict::Care;
 use crate::crash::{self, Point};
@@ -103,6 +104,10 @@ impl Work<'_> {
         progress: &Progress,
         care: Care,
     ) -> Result<Counts, Error> {
+        if breakage::is(Breakage::WatermarkFirst) && *progress != self.progress {
+            self.progress = progress.clone();
+            self.save_progress().await?;
+        }
         let mut known = Neighbours::default();
         let (mut pains, mut repeated) = (Pains::None, 0);
         loop {

@@ -6,6 +6,7 @@
 use super::Error;
 use super::page::Step;
 use super::run::{Work, unless_stopped};
+use crate::breakage::{self, Breakage};
 use crate::conflict::Care;
 use crate::record::{Mark, Stamp};
 use crate::source::frappe::Fetched;
@@ -21,6 +22,7 @@ impl Work<'_> {
         loop {
             self.go_on()?;
             let (cursor, fetched) = match next {
+                Next::Page(cursor, fetched) if breakage::is(Breakage::ClientOrder) => above(cursor, fetched),
                 Next::Page(cursor, fetched) => (cursor, fetched),
                 Next::TooLarge(mark, read) => {
                     self.park_oversized(&[(mark.name.clone(), mark.modified.clone())]).await?;
@@ -169,6 +171,19 @@ impl Work<'_> {
         }
         progress
     }
+}
+
+/// Those records of a page whose names stand above the cursor's: [`Breakage::ClientOrder`].
+fn above(cursor: Option<Mark>, mut fetched: Fetched) -> (Option<Mark>, Fetched) {
+    let place = |mark: &Mark| (mark.modified.clone(), mark.name.clone());
+    let marks = fetched
+        .page
+        .marks()
+        .iter()
+        .filter(|mark| cursor.as_ref().is_none_or(|from| place(mark) > place(from)));
+    let names: Vec<String> = marks.map(|mark| mark.name.clone()).collect();
+    fetched.page = fetched.page.only(&names.iter().map(String::as_str).collect::<Vec<_>>());
+    (cursor, fetched)
 }
 
 /// What comes next in a pass.

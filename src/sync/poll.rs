@@ -11,6 +11,7 @@ use super::page::Step;
 use super::retire::Gone;
 use super::run::{Work, unless_stopped};
 use super::whole::Batch;
+use crate::breakage::{self, Breakage};
 use crate::conflict::Care;
 use crate::record::{Mark, Page, Stamp};
 use crate::source;
@@ -208,7 +209,10 @@ impl Work<'_> {
         while !rest.is_empty() {
             self.go_on()?;
             let chunk = rest.get(..self.page_size.get()).unwrap_or(rest);
-            let applied = self.apply_chunk(chunk, listing, care, leavers).await?;
+            let applied = match self.apply_chunk(chunk, listing, care, leavers).await {
+                Err(_) if breakage::is(Breakage::ErrorDropped) => chunk.len(),
+                applied => applied?,
+            };
             rest = rest.get(applied..).unwrap_or_default();
         }
         if let Some(last) = marks.last() {
@@ -231,6 +235,11 @@ impl Work<'_> {
                 let is_parked =
                     self.parked.get(&mark.name) == Some(&mark.modified) || self.is_waiting(&mark.name, &mark.modified);
                 let is_old = is_parked || known.is_some_and(|known| known.covers(&mark.modified));
+                if breakage::is(Breakage::TiesIgnored)
+                    && news.last().is_some_and(|last: &News<'_>| last.mark.modified == mark.modified)
+                {
+                    continue;
+                }
                 // What is new here and may have been renamed is the reconcile's own to see to.
                 let is_left = self.is_reconcile && !is_ours;
                 if (care == Care::Repair || !is_old) && !is_left {
@@ -289,6 +298,10 @@ impl Work<'_> {
         absent.retain(|name| !too_large.iter().any(|large| large == name));
         if absent.is_empty() {
             return Ok(Fate { page, outside: Vec::new(), missing: Vec::new(), too_large, asked });
+        }
+        if breakage::is(Breakage::AbsenceIsDelete) {
+            let outside = absent.into_iter().map(str::to_owned).collect();
+            return Ok(Fate { page, outside, missing: Vec::new(), too_large, asked });
         }
         let living = self.living(&absent).await?;
         let (alive, missing): (Vec<&str>, Vec<&str>) = absent.into_iter().partition(|name| living.contains(*name));

@@ -28,6 +28,7 @@ use std::time::Duration;
 use chrono::{DateTime, NaiveDateTime};
 
 use self::clocks::{Course, TOLERANCE};
+use crate::breakage::{self, Breakage};
 use crate::record::{Mark, Stamp};
 
 /// What is kept of a job's (or of the deletes') progress.
@@ -183,6 +184,9 @@ impl Watermark {
         }
         if let (Some(reached), Some(_)) = (&begun.seen, begun.seen_at.filter(|at| has_gone_by(*at))) {
             settled.raise(reached.clone());
+        }
+        if let (true, Some(seen)) = (breakage::is(Breakage::NoOverlap), &self.seen) {
+            settled.raise(seen.clone());
         }
         settled
     }

@@ -3,6 +3,8 @@
 //! Every list names its order, as Frappe has none by itself (recording 101), and goes by keyset, never by offset
 //! (recordings 301-304).
 
+#[cfg(debug_assertions)]
+mod broken;
 mod compare;
 mod decode;
 mod query;
@@ -20,6 +22,8 @@ use self::query::{Query, encode};
 use super::client::{Answer, Client, Meter, Request};
 use super::error::Error;
 use super::page_size::{Came, PageSize};
+#[cfg(debug_assertions)]
+use crate::breakage::{self, Breakage};
 use crate::clock::Clock;
 use crate::config::{Hq, Job};
 use crate::mapping::ChildTable;
@@ -105,6 +109,10 @@ impl Frappe {
     ) -> Result<Fetched, Error> {
         let fields = job.mapping.fields();
         let query = Query { filters: job.filters.clone(), ..list(&job.doctype, fields.names()) };
+        #[cfg(debug_assertions)]
+        if breakage::is(Breakage::OffsetPaging) {
+            return self.by_offset(query, from, fields, size, meter).await;
+        }
         self.keyset(query, "modified", from, fields, size, meter).await
     }
 

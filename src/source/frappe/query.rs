@@ -5,6 +5,7 @@
 
 use serde_json::{Value, json};
 
+use crate::breakage::{self, Breakage};
 use crate::record::Mark;
 use crate::source::client::Request;
 
@@ -34,6 +35,10 @@ impl Query<'_> {
     pub(super) fn after(mut self, stamp: &str, from: Option<&Mark>) -> Self {
         let Some(from) = from else { return self };
         let modified = from.modified.as_str();
+        if breakage::is(Breakage::StrictKeyset) {
+            self.filters.push(json!([stamp, ">", modified]));
+            return self;
+        }
         self.filters.push(json!([stamp, ">=", modified]));
         if !from.name.is_empty() {
             self.or_filters =
