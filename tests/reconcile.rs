@@ -9,6 +9,8 @@ use crate::support::daemon::Daemon;
 use crate::support::shop::JOBS;
 use crate::support::{Kind, Outcome, Shop};
 
+mod cut;
+
 on_each_database! {
     a_rename_of_what_changed_lately_is_recognised_by_the_next_run
     renames_merges_silent_edits_and_deletes_without_a_trace_are_repaired_by_one_reconcile

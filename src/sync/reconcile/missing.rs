@@ -59,7 +59,6 @@ impl Work<'_> {
             return Ok(missing);
         }
         missing.lost = entries.saturating_sub(walk.listed);
-        self.confirm_end_of_list(walk).await?;
         // Of those that are missing as many may have been renamed as are new.
         let gone = missing.lost.saturating_sub(walk.newcomers.len() as u64);
         let may_go = self.has_confirmed_deletes || !self.job.delete_limit.is_passed(gone, entries);
@@ -186,25 +185,6 @@ impl Work<'_> {
                 Ok(None)
             }
             Err(error) => Err(Error::source("having HQ count")(error)),
-        }
-    }
-
-    /// HQ's list is whole only if nothing that HQ had given out when the run began lies behind its end.
-    async fn confirm_end_of_list(&self, walk: &Walk) -> Result<(), Error> {
-        let Some(bound) = self.progress.watermark.seen.as_ref().map(|seen| &seen.modified) else { return Ok(()) };
-        if walk.end().is_some_and(|end| end >= bound) {
-            return Ok(());
-        }
-        let (job, step) = (self.job, "asking HQ whether the list ends here");
-        let asking = self.engine.hq.newest(&job.doctype, &job.filters, "modified", Some(bound), self.meter);
-        let asking = async { asking.await.map_err(Error::source(step)) };
-        let (newest, _) = unless_stopped(self.stop, asking).await?;
-        match newest {
-            Some(newest) if walk.end().is_none_or(|end| *end < newest.modified) => {
-                let reason = format!("the list ended before HQ's record of {}", newest.modified);
-                Err(Error::source("comparing HQ's list")(source::Error::Unreadable(reason)))
-            }
-            Some(_) | None => Ok(()),
         }
     }
 

@@ -130,6 +130,7 @@ impl Work<'_> {
     async fn compare_page(&mut self, walk: &mut Walk, cursor: Option<Mark>, fetched: &Fetched) -> Result<(), Error> {
         let marks = fetched.page.marks();
         let Some(last) = marks.last() else {
+            self.confirm_end_of_list(walk).await?;
             walk.is_listed = true;
             return Ok(());
         };
@@ -143,8 +144,31 @@ impl Work<'_> {
         let is_stamped = last.modified != Stamp::never();
         let is_last = is_stamped && fetched.page.len() < fetched.asked && !may_be_cut(fetched.page.len());
         self.compare_names(walk, marks).await?;
+        // Where it is not, nothing of this page is kept, and the next reconcile asks for it again.
+        if is_last {
+            self.confirm_end_of_list(walk).await?;
+        }
         walk.is_listed = is_last;
         Ok(())
+    }
+
+    /// HQ's list is whole only if nothing that HQ had given out when the run began lies behind its end.
+    async fn confirm_end_of_list(&self, walk: &Walk) -> Result<(), Error> {
+        let Some(bound) = self.progress.watermark.seen.as_ref().map(|seen| &seen.modified) else { return Ok(()) };
+        if walk.end().is_some_and(|end| end >= bound) {
+            return Ok(());
+        }
+        let (job, step) = (self.job, "asking HQ whether the list ends here");
+        let asking = self.engine.hq.newest(&job.doctype, &job.filters, "modified", Some(bound), self.meter);
+        let asking = async { asking.await.map_err(Error::source(step)) };
+        let (newest, _) = unless_stopped(self.stop, asking).await?;
+        match newest {
+            Some(newest) if walk.end().is_none_or(|end| *end < newest.modified) => {
+                let reason = format!("the list ended before HQ's record of {}", newest.modified);
+                Err(Error::source("comparing HQ's list")(source::Error::Unreadable(reason)))
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// Compares names and stamps with the ledger; fetches what it holds at another stamp.
