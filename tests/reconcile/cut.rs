@@ -3,9 +3,58 @@
 use milkrun::demo::{Fault, When};
 use serde_json::json;
 
-use super::{read_shop, reconcile};
-use crate::support::Kind;
-use crate::support::shop::JOBS;
+use super::{assert_unchanged, read_shop, reconcile};
+use crate::support::shop::{JOBS, item};
+use crate::support::{Kind, Shop};
+
+/// Records whose list ends with its first page, and records whose list needs one page more to be known to have ended.
+const LENGTHS: [usize; 2] = [205, 200];
+
+/// Has a reconcile of the items die once it has kept its first page.
+#[track_caller]
+fn cut(shop: &Shop) {
+    let crash = [("MILKRUN_CRASH_AT", "page_compared:1")];
+    assert_eq!(shop.outlet.run_with(&crash, &["reconcile", "items"]).code, -1);
+}
+
+#[test]
+fn what_hq_changed_behind_a_cut_walk_is_not_lost() {
+    for length in LENGTHS {
+        let shop = Shop::empty(Kind::Sqlite);
+        shop.items(length);
+        shop.outlet.sync_well(&[]);
+        shop.hq.update_silently("Item", "ICE-0100", json!({"standard_rate": 2})).unwrap();
+        cut(&shop);
+        shop.item("NEW", json!({}));
+        shop.hq.delete("Item", "ICE-0001").unwrap();
+        shop.hq.update("Item", "ICE-0002", json!({"is_sales_item": 0})).unwrap();
+        shop.hq.update("Item", "ICE-0003", json!({"standard_rate": 3})).unwrap();
+        reconcile(&shop, &[]);
+        shop.assert_in_step();
+        // And nothing is owed to the runs after it.
+        let after = shop.outlet.sync_well(&["items"]);
+        assert_unchanged(&after[0]);
+    }
+}
+
+#[test]
+fn deletes_that_a_run_was_told_of_are_carried_out_by_a_reconcile_too() {
+    let shop = Shop::empty(Kind::Sqlite);
+    shop.items(60);
+    shop.outlet.sync_well(&[]);
+    shop.hq.delete("Item", "ICE-0001").unwrap();
+    shop.hq.update("Item", "ICE-0002", json!({"is_sales_item": 0})).unwrap();
+    // Made again, and back under the filters, between the poll and the walk.
+    shop.hq.delete("Item", "ICE-0003").unwrap();
+    shop.hq.update("Item", "ICE-0004", json!({"is_sales_item": 0})).unwrap();
+    shop.hq.after_list("Item", 1, |hq| {
+        hq.insert("Item", item("ICE-0003", json!({}))).unwrap();
+    });
+    shop.hq
+        .after_list("Item", 5, |hq| hq.update("Item", "ICE-0004", json!({"is_sales_item": 1})).unwrap());
+    reconcile(&shop, &[]);
+    shop.assert_in_step();
+}
 
 #[test]
 fn a_list_page_that_came_empty_is_asked_for_again_by_the_next_reconcile() {

@@ -38,16 +38,18 @@ pub(super) struct Missing {
 }
 
 impl Work<'_> {
-    pub(super) async fn missing(&mut self, walk: &Walk) -> Result<Missing, Error> {
+    /// `heard` are names that HQ told of otherwise, as deleted or outside the filters.
+    pub(super) async fn missing(&mut self, walk: &Walk, heard: &HashSet<String>) -> Result<Missing, Error> {
         let mut missing = Missing::default();
         let mut doubt = walk.digest.clone();
-        let mut entries = 0;
+        let (mut entries, mut explained) = (0, 0);
         let mut after: Option<String> = None;
         loop {
             let traces = self.lines_after(after.as_deref()).await?;
             let Some(last) = traces.last() else { break };
             after = Some(last.hq_name.clone());
             entries += traces.len() as u64;
+            explained += traces.iter().filter(|trace| heard.contains(&trace.hq_name)).count() as u64;
             traces.iter().for_each(|trace| doubt.take(&trace.hq_name));
             if self.gives_edits_to_hq() {
                 self.astray(&traces, &mut missing).await?;
@@ -55,7 +57,7 @@ impl Work<'_> {
                 missing.rowless.extend(self.rowless(&traces).await?);
             }
         }
-        if doubt.is_even() {
+        if doubt.is_even() && explained == 0 {
             return Ok(missing);
         }
         missing.lost = entries.saturating_sub(walk.listed);
@@ -67,7 +69,7 @@ impl Work<'_> {
             missing.unproven = Some(self.too_much_is_missing(walk, missing.lost, entries).await?);
             return Ok(missing);
         }
-        self.ask_about(&doubt, &mut missing).await?;
+        self.ask_about(&doubt, heard, &mut missing).await?;
         Ok(missing)
     }
 
@@ -86,8 +88,8 @@ impl Work<'_> {
         Ok(self.too_many_gone(self.counts.deleted + lost, self.counts.deleted + entries))
     }
 
-    /// Asks HQ about the ledger's names that are doubtful.
-    async fn ask_about(&mut self, doubt: &Digest, missing: &mut Missing) -> Result<(), Error> {
+    /// Asks HQ about the ledger's names that are doubtful, and about those it told of: they may have come back since.
+    async fn ask_about(&mut self, doubt: &Digest, heard: &HashSet<String>, missing: &mut Missing) -> Result<(), Error> {
         let (mut hidden, mut counted, mut shown) = (0, 0, 0);
         let mut after: Option<String> = None;
         let mut doubtful: Vec<String> = Vec::new();
@@ -96,7 +98,7 @@ impl Work<'_> {
             let is_last = traces.is_empty();
             after = traces.last().map(|trace| trace.hq_name.clone());
             let names = traces.into_iter().map(|trace| trace.hq_name);
-            doubtful.extend(names.filter(|name| doubt.is_doubtful(name)));
+            doubtful.extend(names.filter(|name| doubt.is_doubtful(name) || heard.contains(name)));
             while doubtful.len() >= ASKED_AT_ONCE || (is_last && !doubtful.is_empty()) {
                 self.go_on()?;
                 let some: Vec<String> = doubtful.drain(..doubtful.len().min(ASKED_AT_ONCE)).collect();

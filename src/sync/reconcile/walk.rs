@@ -65,22 +65,25 @@ impl Walk {
 }
 
 impl Work<'_> {
-    /// The walk that is under way, or a new one; and how far values have been compared by those before.
-    pub(super) async fn take_up(&mut self, all_values: bool) -> Result<(Walk, Standing), Error> {
-        self.listing_size = PageSize::between(LISTING_SIZE.0, LISTING_SIZE.1);
+    /// The walk that is under way, or a new one; how far values have been compared by those before; and whether the walk
+    /// was cut.
+    pub(super) async fn take_up(&mut self, all_values: bool) -> Result<(Walk, Standing, bool), Error> {
         let standing = self.engine.store.reconcile(&self.job.name).await;
         let mut standing = standing.map_err(Error::store("reading where the reconcile stands"))?;
         let under_way: Option<Walk> = standing.walk.take().and_then(|walk| serde_json::from_str(&walk).ok());
         let age = |walk: &Walk| self.started - walk.begun_at;
         let goes_on = |walk: &Walk| {
-            walk.mapping == self.fingerprint()
+            // One that was begun before all is read again, or HQ was restored, has compared what is no more.
+            self.is_loaded()
+                && !self.has_confirmed_restore
+                && walk.mapping == self.fingerprint()
                 && age(walk) >= TimeDelta::zero()
                 && age(walk) < LIFETIME
                 && (walk.all_values || !all_values)
         };
         if let Some(walk) = under_way.filter(goes_on) {
             tracing::info!(job = self.job.name, "the reconcile goes on where it was cut");
-            return Ok((walk, standing));
+            return Ok((walk, standing, true));
         }
         if all_values {
             standing.compared_to = None;
@@ -100,11 +103,12 @@ impl Work<'_> {
             compared: 0,
             repaired: Repaired::default(),
         };
-        Ok((walk, standing))
+        Ok((walk, standing, false))
     }
 
     /// Walks the list to its end.
     pub(super) async fn compare_list(&mut self, walk: &mut Walk, standing: &mut Standing) -> Result<(), Error> {
+        self.listing_size = PageSize::between(LISTING_SIZE.0, LISTING_SIZE.1);
         let mut size = self.value_size(None);
         while !walk.is_listed {
             self.go_on()?;
@@ -187,7 +191,7 @@ impl Work<'_> {
                         walk.digest.add(&mark.name);
                         walk.listed += 1;
                         if *stamp != mark.modified && !is_parked {
-                            changed.push(mark.name.clone());
+                            changed.push(mark.clone());
                         }
                     }
                     None if is_parked => {}
