@@ -4,7 +4,7 @@
 //! saved or renamed meanwhile, or a permission hides it. So HQ is asked for the names that are doubtful, with the filters
 //! and without, and how many of the absent it counts: its count knows of no permission.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use serde_json::{Value, json};
 
@@ -124,33 +124,52 @@ impl Work<'_> {
             absent
         } else {
             let (gone, seen) = self.unseen(&[], &absent).await?;
-            let of_ours: HashSet<&str> = absent.iter().copied().collect();
-            let outside = seen.into_iter().filter(|mark| of_ours.contains(mark.name.as_str()));
-            missing.outside.extend(outside.map(|mark| (mark.name, mark.modified)));
+            missing.outside.extend(self.outside_among(&absent, seen).await?);
             gone
         };
-        let seen = self.hidden_among(&gone).await?;
-        missing.gone.extend(gone.into_iter().map(str::to_owned));
+        let (living, seen) = self.hidden_among(&gone).await?;
+        missing.gone.extend(gone.into_iter().filter(|name| !living.contains(*name)).map(str::to_owned));
         Ok(seen)
     }
 
-    /// Those of the names that HQ does not show, twice if the answer held others, and the marks of those that it does.
+    /// Those of the absent that HQ has and, asked once more now that it is known to have them, does not show under the
+    /// filters.
+    async fn outside_among(&self, absent: &[&str], seen: Vec<Mark>) -> Result<Vec<(String, Stamp)>, Error> {
+        let of_ours: HashSet<&str> = absent.iter().copied().collect();
+        // One that was saved between two answers stands in both.
+        let alive: BTreeMap<String, Stamp> = seen
+            .into_iter()
+            .filter(|mark| of_ours.contains(mark.name.as_str()))
+            .map(|mark| (mark.name, mark.modified))
+            .collect();
+        if alive.is_empty() {
+            return Ok(Vec::new());
+        }
+        let names: Vec<&str> = alive.keys().map(String::as_str).collect();
+        let inside = self.shown(&self.job.filters, &names).await?;
+        let inside: HashSet<&str> = inside.iter().map(|mark| mark.name.as_str()).collect();
+        Ok(alive.into_iter().filter(|(name, _)| !inside.contains(name.as_str())).collect())
+    }
+
+    /// Those of the names that HQ did not show in two answers, as one may be empty or short by a fault, and the marks of
+    /// those that it did.
     pub(super) async fn unseen<'n>(
         &self,
         filters: &[Value],
         names: &[&'n str],
     ) -> Result<(Vec<&'n str>, Vec<Mark>), Error> {
         let mut open: Vec<&str> = names.to_vec();
-        let mut seen = Vec::new();
+        let (mut seen, mut asked) = (Vec::new(), 0);
         while !open.is_empty() {
+            asked += 1;
             let marks = self.shown(filters, &open).await?;
             let here: HashSet<&str> = marks.iter().map(|mark| mark.name.as_str()).collect();
             let before = open.len();
             open.retain(|name| !here.contains(name));
-            if open.len() == before {
+            seen.extend(marks);
+            if open.len() == before && asked > 1 {
                 break;
             }
-            seen.extend(marks);
         }
         Ok((open, seen))
     }
@@ -161,14 +180,18 @@ impl Work<'_> {
         unless_stopped(self.stop, asking).await
     }
 
-    /// How many of these names HQ counts and does not show. Names that its collation takes for one of them are both.
-    async fn hidden_among(&self, names: &[&str]) -> Result<Seen, Error> {
+    /// How many of these names HQ counts and does not show, and what it shows after all. Names that its collation takes
+    /// for one of them are both counted and shown.
+    async fn hidden_among(&self, names: &[&str]) -> Result<(HashSet<String>, Seen), Error> {
+        let nothing = || (HashSet::new(), Seen::default());
         if names.is_empty() {
-            return Ok(Seen::default());
+            return Ok(nothing());
         }
-        let Some(counted) = self.count(&[json!(["name", "in", names])]).await? else { return Ok(Seen::default()) };
-        let shown = if counted == 0 { 0 } else { self.shown(&[], names).await?.len() as u64 };
-        Ok(Seen { hidden: counted.saturating_sub(shown), counted, shown })
+        let Some(counted) = self.count(&[json!(["name", "in", names])]).await? else { return Ok(nothing()) };
+        let marks = if counted == 0 { Vec::new() } else { self.shown(&[], names).await? };
+        let shown = marks.len() as u64;
+        let living = marks.into_iter().map(|mark| mark.name).collect();
+        Ok((living, Seen { hidden: counted.saturating_sub(shown), counted, shown }))
     }
 
     /// HQ's count, which asks for no permission; `None` where HQ does not give it.
