@@ -107,3 +107,17 @@ fn a_list_page_that_came_empty_is_asked_for_again_by_the_next_reconcile() {
         shop.assert_in_step();
     }
 }
+
+#[test]
+fn a_renamed_record_that_was_saved_and_polled_before_the_reconcile_goes_on_blocks_nothing() {
+    for length in LENGTHS {
+        let shop = read_shop(Kind::Sqlite, length);
+        shop.hq.rename("Item", "ICE-0003", "CUP").unwrap();
+        cut(&shop);
+        shop.hq.update("Item", "CUP", json!({"standard_rate": 7})).unwrap();
+        shop.outlet.sync_well(&[]);
+        let run = reconcile(&shop, &[]);
+        assert_eq!(run["reconciled"]["repaired"]["gone"], 1, "{run:#}");
+        shop.assert_in_step();
+    }
+}
