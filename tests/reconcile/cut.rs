@@ -121,3 +121,18 @@ fn a_renamed_record_that_was_saved_and_polled_before_the_reconcile_goes_on_block
         shop.assert_in_step();
     }
 }
+
+#[test]
+fn a_small_table_that_hq_emptied_with_a_trace_is_emptied() {
+    let shop = Shop::empty(Kind::Sqlite);
+    shop.items(3);
+    shop.outlet.sync_well(&[]);
+    shop.hq.update("Item", "ICE-0000", json!({"is_sales_item": 0})).unwrap();
+    for name in ["ICE-0001", "ICE-0002"] {
+        shop.hq.delete("Item", name).unwrap();
+    }
+    let run = reconcile(&shop, &[]);
+    assert_eq!(run["reconciled"]["repaired"]["gone"], 3, "{run:#}");
+    assert_eq!(shop.outlet.database.count("items"), 0);
+    shop.assert_in_step();
+}

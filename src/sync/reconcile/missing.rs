@@ -64,9 +64,10 @@ impl Work<'_> {
         // Of those that are missing as many may have been renamed as are new.
         let gone = missing.lost.saturating_sub(walk.newcomers.len() as u64);
         let may_go = self.has_confirmed_deletes || !self.job.delete_limit.is_passed(gone, entries);
-        let is_empty = walk.shown == 0 && entries > 0;
-        if !self.has_confirmed_deletes && (is_empty || (!may_go && self.job.deletes != Deletes::Keep)) {
-            missing.unproven = Some(self.too_much_is_missing(walk, missing.lost, entries).await?);
+        // Of those that HQ told of it is known why they are not shown.
+        let has_vanished = walk.shown == 0 && entries > explained;
+        if !self.has_confirmed_deletes && (has_vanished || (!may_go && self.job.deletes != Deletes::Keep)) {
+            missing.unproven = Some(self.too_much_is_missing(walk, missing.lost, entries, has_vanished).await?);
             return Ok(missing);
         }
         self.ask_about(&doubt, heard, &mut missing).await?;
@@ -74,7 +75,13 @@ impl Work<'_> {
     }
 
     /// What to say where more is missing than may go unasked: no name is asked about then.
-    async fn too_much_is_missing(&mut self, walk: &Walk, lost: u64, entries: u64) -> Result<Error, Error> {
+    async fn too_much_is_missing(
+        &mut self,
+        walk: &Walk,
+        lost: u64,
+        entries: u64,
+        has_vanished: bool,
+    ) -> Result<Error, Error> {
         let (job, shown) = (self.job.name.clone(), walk.shown);
         let counted = self.count(&self.job.filters).await?;
         let hidden = counted.unwrap_or_default().saturating_sub(shown);
@@ -82,7 +89,7 @@ impl Work<'_> {
         if let Some(counted) = counted.filter(|_| hidden > 0 && hidden * 2 >= lost) {
             return Ok(Error::Hidden { hidden, counted, shown, job });
         }
-        if shown == 0 {
+        if has_vanished {
             return Ok(Error::Vanished { entries, job });
         }
         Ok(self.too_many_gone(self.counts.deleted + lost, self.counts.deleted + entries))
