@@ -9,6 +9,8 @@ use crate::support::daemon::Daemon;
 use crate::support::shop::JOBS;
 use crate::support::{Kind, Outcome, Shop};
 
+mod cut;
+
 on_each_database! {
     a_rename_of_what_changed_lately_is_recognised_by_the_next_run
     renames_merges_silent_edits_and_deletes_without_a_trace_are_repaired_by_one_reconcile
@@ -59,7 +61,7 @@ fn renames_merges_silent_edits_and_deletes_without_a_trace_are_repaired_by_one_r
     let run = reconcile(&shop, &[]);
     shop.assert_in_step();
     let report = &run["reconciled"];
-    let repaired = json!({"renamed": 5, "gone": 15, "new": 0, "changed": 0, "silent": 10, "remade": 0});
+    let repaired = json!({"renamed": 5, "gone": 15, "new": 0, "changed": 0, "silent": 10, "remade": 0, "edited": 0});
     assert_eq!(report["repaired"], repaired, "{run:#}");
     let sentence = run["sentence"].as_str().unwrap();
     assert!(sentence.starts_with("items: 385 of 385 match, checked "), "{sentence}");
@@ -272,7 +274,7 @@ fn a_reconcile_that_was_cut_goes_on_from_its_last_page() {
     let crash = [("MILKRUN_CRASH_AT", "page_compared:1")];
     assert_eq!(shop.outlet.run_with(&crash, &["reconcile", "items"]).code, -1);
     let run = reconcile(&shop, &[]);
-    let repaired = json!({"renamed": 5, "gone": 5, "new": 0, "changed": 0, "silent": 5, "remade": 0});
+    let repaired = json!({"renamed": 5, "gone": 5, "new": 0, "changed": 0, "silent": 5, "remade": 0, "edited": 0});
     assert_eq!(run["reconciled"]["repaired"], repaired, "{run:#}");
     shop.assert_in_step();
 }

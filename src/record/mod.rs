@@ -23,3 +23,11 @@ pub struct Mark {
     /// HQ's `name`; empty where only the stamp matters (everything of that stamp still lies ahead).
     pub name: String,
 }
+
+impl Mark {
+    /// A record whose stamp is not known.
+    #[must_use]
+    pub fn unstamped(name: String) -> Self {
+        Self { modified: Stamp::never(), name }
+    }
+}

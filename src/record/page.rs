@@ -323,6 +323,12 @@ impl<'p> Record<'p> {
         &self.mark.name
     }
 
+    /// Name and stamp.
+    #[must_use]
+    pub fn mark(&self) -> &'p Mark {
+        self.mark
+    }
+
     /// HQ's `modified`.
     #[must_use]
     pub fn modified(&self) -> &'p Stamp {

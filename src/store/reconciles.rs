@@ -179,28 +179,41 @@ impl PageTx {
     }
 
     /// Gives records of the ledger, and what waits for a decision, another name, as HQ renamed them; each keeps the key of
-    /// its row, and is news at any stamp, or none, until it is read under its new name.
+    /// its row, and is news at any stamp, or none, until it is read under its new name. Gives those that were renamed: a
+    /// name that the ledger holds already is another record's.
     ///
     /// # Errors
     /// The database's trouble.
-    pub async fn rename_entries(&mut self, job: &str, renames: &[(String, String)]) -> Result<(), Error> {
+    pub async fn rename_entries(
+        &mut self,
+        job: &str,
+        renames: Vec<(String, String)>,
+    ) -> Result<Vec<(String, String)>, Error> {
+        let mut renamed = Vec::with_capacity(renames.len());
         for (old, new) in renames {
+            let mut sql = self.connection.sql("SELECT ");
+            sql.reads(["hq_name"]).push(" FROM milkrun_ledger WHERE job = ? AND hq_name = ?");
+            let binds = vec![Bind::text(job), Bind::text(&new)];
+            if !self.connection.fetch(sql, binds).await?.is_empty() {
+                continue;
+            }
             let sql = self.connection.sql(
                 "UPDATE milkrun_ledger SET local_key = COALESCE(local_key, hq_name), hq_modified = ? \
                  WHERE job = ? AND hq_name = ?",
             );
-            let binds = vec![Bind::text(RENAMED), Bind::text(job), Bind::text(old)];
+            let binds = vec![Bind::text(RENAMED), Bind::text(job), Bind::text(&old)];
             self.connection.execute(sql, binds).await?;
             let sql = self.connection.sql("UPDATE milkrun_ledger SET hq_name = ? WHERE job = ? AND hq_name = ?");
-            let binds = vec![Bind::text(new), Bind::text(job), Bind::text(old)];
+            let binds = vec![Bind::text(&new), Bind::text(job), Bind::text(&old)];
             self.connection.execute(sql, binds).await?;
             let sql = self
                 .connection
                 .sql("UPDATE milkrun_conflicts SET hq_name = ? WHERE job = ? AND hq_name = ? AND resolved_at IS NULL");
-            let binds = vec![Bind::text(new), Bind::text(job), Bind::text(old)];
+            let binds = vec![Bind::text(&new), Bind::text(job), Bind::text(&old)];
             self.connection.execute(sql, binds).await?;
+            renamed.push((old, new));
         }
-        Ok(())
+        Ok(renamed)
     }
 }
 

@@ -194,9 +194,9 @@ impl Work<'_> {
         for (id, _, how) in &log.closed {
             tx.close_conflict(*id, *how, self.engine.clock.now()).await.map_err(writing())?;
         }
-        let open = log.lines.iter().filter(|line| line.resolved_at.is_none());
+        let mut open = log.lines.iter().filter(|line| line.resolved_at.is_none());
         let waiting = self.open.len() + open.clone().filter(|line| !self.open.contains_key(&line.name)).count();
-        if let (true, Some(last)) = (waiting > LIMIT, open.last()) {
+        if let (true, Some(last)) = (waiting > LIMIT, open.next_back()) {
             return Err(Error::TooManyWaiting { hq_name: last.name.clone(), job: self.job.name.clone() });
         }
         let room = DECIDED.saturating_sub(self.decided);

@@ -75,6 +75,13 @@ pub(super) struct Read {
     leavers: Vec<(String, Stamp)>,
 }
 
+impl Read {
+    /// Records that the ledger holds and that no longer matched the filters.
+    pub(super) fn leavers(&self) -> impl Iterator<Item = &str> {
+        self.leavers.iter().map(|(name, _)| name.as_str())
+    }
+}
+
 impl Work<'_> {
     pub(super) async fn poll(&mut self) -> Result<(), Error> {
         let mut read = self.read_changes().await?;
@@ -201,6 +208,10 @@ impl Work<'_> {
     ) -> Result<(), Error> {
         let marks = listing.page.marks();
         let mut news = self.news_among(marks, care).await?;
+        if let Some(left) = &mut self.left {
+            left.extend(news.iter().filter(|news| !news.is_ours).map(|news| news.mark.clone()));
+            news.retain(|news| news.is_ours);
+        }
         let unknown: Vec<&Mark> = news.iter().filter(|news| !news.is_ours).map(|news| news.mark).collect();
         if self.recognise_renamed(&unknown, marks).await? {
             news = self.news_among(marks, care).await?;
@@ -240,9 +251,7 @@ impl Work<'_> {
                 {
                     continue;
                 }
-                // What is new here and may have been renamed is the reconcile's own to see to.
-                let is_left = self.is_reconcile && !is_ours;
-                if (care == Care::Repair || !is_old) && !is_left {
+                if care == Care::Repair || !is_old {
                     news.push(News { mark, is_ours });
                 }
             }

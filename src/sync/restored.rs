@@ -93,6 +93,7 @@ impl Work<'_> {
         }
         (begun.seen, begun.seen_at) = (Some(newest), Some(first.read));
         self.progress.watermark = begun.clone();
+        let older: Vec<Mark> = older.into_iter().map(Mark::unstamped).collect();
         self.take(&older, crate::conflict::Care::News).await?;
         self.listing(begun.settled.as_ref(), poll::Start::With).await
     }

@@ -38,6 +38,8 @@ pub(super) struct Work<'e> {
     pub(super) has_confirmed_restore: bool,
     /// All of HQ is compared with all of the outlet.
     pub(super) is_reconcile: bool,
+    /// Where there is such a list, a poll leaves what is new to the ledger to the reconcile, as it may have been renamed.
+    pub(super) left: Option<Vec<Mark>>,
     /// How far the job has come; what is saved with each page.
     pub(super) progress: Progress,
     pub(super) counts: Counts,
@@ -202,6 +204,7 @@ impl Engine {
             has_confirmed_deletes: false,
             has_confirmed_restore: false,
             is_reconcile: false,
+            left: None,
             zone: progress.watermark.zone.unwrap_or_else(|| self.configured_zone()),
             progress,
             counts: Counts::default(),
@@ -285,19 +288,28 @@ impl Work<'_> {
             Mode::Reconcile { all_values, .. } => Box::pin(self.reconcile(*all_values, tombstones, parked)).await,
             Mode::Changes => {
                 self.learn_zone().await?;
-                let buried = self.bury(tombstones).await;
-                let undecided = undecided(buried)?;
-                self.retry_due(parked).await?;
-                self.reconsider().await?;
-                if self.is_loaded() {
-                    self.poll().await?;
-                } else {
-                    self.pass(false).await?;
-                    self.poll_after_pass().await?;
-                }
-                undecided
+                self.ordinary(tombstones, parked).await?
             }
         }
+    }
+
+    /// What an ordinary run does; gives which deletes it leaves undecided.
+    pub(super) async fn ordinary(
+        &mut self,
+        tombstones: &Tombstones,
+        parked: &[Parked],
+    ) -> Result<Result<(), Error>, Error> {
+        let buried = self.bury(tombstones).await;
+        let undecided = undecided(buried)?;
+        self.retry_due(parked).await?;
+        self.reconsider().await?;
+        if self.is_loaded() {
+            self.poll().await?;
+        } else {
+            self.pass(false).await?;
+            self.poll_after_pass().await?;
+        }
+        Ok(undecided)
     }
 
     /// Whether everything has been read once, by the mapping in force.

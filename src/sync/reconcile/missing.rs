@@ -4,7 +4,7 @@
 //! saved or renamed meanwhile, or a permission hides it. So HQ is asked for the names that are doubtful, with the filters
 //! and without, and how many of the absent it counts: its count knows of no permission.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use serde_json::{Value, json};
 
@@ -38,16 +38,18 @@ pub(super) struct Missing {
 }
 
 impl Work<'_> {
-    pub(super) async fn missing(&mut self, walk: &Walk) -> Result<Missing, Error> {
+    /// `heard` are names that HQ told of otherwise, as deleted or outside the filters.
+    pub(super) async fn missing(&mut self, walk: &Walk, heard: &HashSet<String>) -> Result<Missing, Error> {
         let mut missing = Missing::default();
         let mut doubt = walk.digest.clone();
-        let mut entries = 0;
+        let (mut entries, mut explained) = (0, 0);
         let mut after: Option<String> = None;
         loop {
             let traces = self.lines_after(after.as_deref()).await?;
             let Some(last) = traces.last() else { break };
             after = Some(last.hq_name.clone());
             entries += traces.len() as u64;
+            explained += traces.iter().filter(|trace| heard.contains(&trace.hq_name)).count() as u64;
             traces.iter().for_each(|trace| doubt.take(&trace.hq_name));
             if self.gives_edits_to_hq() {
                 self.astray(&traces, &mut missing).await?;
@@ -55,25 +57,31 @@ impl Work<'_> {
                 missing.rowless.extend(self.rowless(&traces).await?);
             }
         }
-        if doubt.is_even() {
+        if doubt.is_even() && explained == 0 {
             return Ok(missing);
         }
         missing.lost = entries.saturating_sub(walk.listed);
-        self.confirm_end_of_list(walk).await?;
         // Of those that are missing as many may have been renamed as are new.
         let gone = missing.lost.saturating_sub(walk.newcomers.len() as u64);
         let may_go = self.has_confirmed_deletes || !self.job.delete_limit.is_passed(gone, entries);
-        let is_empty = walk.shown == 0 && entries > 0;
-        if !self.has_confirmed_deletes && (is_empty || (!may_go && self.job.deletes != Deletes::Keep)) {
-            missing.unproven = Some(self.too_much_is_missing(walk, missing.lost, entries).await?);
+        // Of those that HQ told of it is known why they are not shown.
+        let has_vanished = walk.shown == 0 && entries > explained;
+        if !self.has_confirmed_deletes && (has_vanished || (!may_go && self.job.deletes != Deletes::Keep)) {
+            missing.unproven = Some(self.too_much_is_missing(walk, missing.lost, entries, has_vanished).await?);
             return Ok(missing);
         }
-        self.ask_about(&doubt, &mut missing).await?;
+        self.ask_about(&doubt, heard, &mut missing).await?;
         Ok(missing)
     }
 
     /// What to say where more is missing than may go unasked: no name is asked about then.
-    async fn too_much_is_missing(&mut self, walk: &Walk, lost: u64, entries: u64) -> Result<Error, Error> {
+    async fn too_much_is_missing(
+        &mut self,
+        walk: &Walk,
+        lost: u64,
+        entries: u64,
+        has_vanished: bool,
+    ) -> Result<Error, Error> {
         let (job, shown) = (self.job.name.clone(), walk.shown);
         let counted = self.count(&self.job.filters).await?;
         let hidden = counted.unwrap_or_default().saturating_sub(shown);
@@ -81,14 +89,14 @@ impl Work<'_> {
         if let Some(counted) = counted.filter(|_| hidden > 0 && hidden * 2 >= lost) {
             return Ok(Error::Hidden { hidden, counted, shown, job });
         }
-        if shown == 0 {
+        if has_vanished {
             return Ok(Error::Vanished { entries, job });
         }
         Ok(self.too_many_gone(self.counts.deleted + lost, self.counts.deleted + entries))
     }
 
-    /// Asks HQ about the ledger's names that are doubtful.
-    async fn ask_about(&mut self, doubt: &Digest, missing: &mut Missing) -> Result<(), Error> {
+    /// Asks HQ about the ledger's names that are doubtful, and about those it told of: they may have come back since.
+    async fn ask_about(&mut self, doubt: &Digest, heard: &HashSet<String>, missing: &mut Missing) -> Result<(), Error> {
         let (mut hidden, mut counted, mut shown) = (0, 0, 0);
         let mut after: Option<String> = None;
         let mut doubtful: Vec<String> = Vec::new();
@@ -97,7 +105,7 @@ impl Work<'_> {
             let is_last = traces.is_empty();
             after = traces.last().map(|trace| trace.hq_name.clone());
             let names = traces.into_iter().map(|trace| trace.hq_name);
-            doubtful.extend(names.filter(|name| doubt.is_doubtful(name)));
+            doubtful.extend(names.filter(|name| doubt.is_doubtful(name) || heard.contains(name)));
             while doubtful.len() >= ASKED_AT_ONCE || (is_last && !doubtful.is_empty()) {
                 self.go_on()?;
                 let some: Vec<String> = doubtful.drain(..doubtful.len().min(ASKED_AT_ONCE)).collect();
@@ -123,33 +131,52 @@ impl Work<'_> {
             absent
         } else {
             let (gone, seen) = self.unseen(&[], &absent).await?;
-            let of_ours: HashSet<&str> = absent.iter().copied().collect();
-            let outside = seen.into_iter().filter(|mark| of_ours.contains(mark.name.as_str()));
-            missing.outside.extend(outside.map(|mark| (mark.name, mark.modified)));
+            missing.outside.extend(self.outside_among(&absent, seen).await?);
             gone
         };
-        let seen = self.hidden_among(&gone).await?;
-        missing.gone.extend(gone.into_iter().map(str::to_owned));
+        let (living, seen) = self.hidden_among(&gone).await?;
+        missing.gone.extend(gone.into_iter().filter(|name| !living.contains(*name)).map(str::to_owned));
         Ok(seen)
     }
 
-    /// Those of the names that HQ does not show, twice if the answer held others, and the marks of those that it does.
+    /// Those of the absent that HQ has and, asked once more now that it is known to have them, does not show under the
+    /// filters.
+    async fn outside_among(&self, absent: &[&str], seen: Vec<Mark>) -> Result<Vec<(String, Stamp)>, Error> {
+        let of_ours: HashSet<&str> = absent.iter().copied().collect();
+        // One that was saved between two answers stands in both.
+        let alive: BTreeMap<String, Stamp> = seen
+            .into_iter()
+            .filter(|mark| of_ours.contains(mark.name.as_str()))
+            .map(|mark| (mark.name, mark.modified))
+            .collect();
+        if alive.is_empty() {
+            return Ok(Vec::new());
+        }
+        let names: Vec<&str> = alive.keys().map(String::as_str).collect();
+        let inside = self.shown(&self.job.filters, &names).await?;
+        let inside: HashSet<&str> = inside.iter().map(|mark| mark.name.as_str()).collect();
+        Ok(alive.into_iter().filter(|(name, _)| !inside.contains(name.as_str())).collect())
+    }
+
+    /// Those of the names that HQ did not show in two answers, as one may be empty or short by a fault, and the marks of
+    /// those that it did.
     pub(super) async fn unseen<'n>(
         &self,
         filters: &[Value],
         names: &[&'n str],
     ) -> Result<(Vec<&'n str>, Vec<Mark>), Error> {
         let mut open: Vec<&str> = names.to_vec();
-        let mut seen = Vec::new();
+        let (mut seen, mut asked) = (Vec::new(), 0);
         while !open.is_empty() {
+            asked += 1;
             let marks = self.shown(filters, &open).await?;
             let here: HashSet<&str> = marks.iter().map(|mark| mark.name.as_str()).collect();
             let before = open.len();
             open.retain(|name| !here.contains(name));
-            if open.len() == before {
+            seen.extend(marks);
+            if open.len() == before && asked > 1 {
                 break;
             }
-            seen.extend(marks);
         }
         Ok((open, seen))
     }
@@ -160,14 +187,18 @@ impl Work<'_> {
         unless_stopped(self.stop, asking).await
     }
 
-    /// How many of these names HQ counts and does not show. Names that its collation takes for one of them are both.
-    async fn hidden_among(&self, names: &[&str]) -> Result<Seen, Error> {
+    /// How many of these names HQ counts and does not show, and what it shows after all. Names that its collation takes
+    /// for one of them are both counted and shown.
+    async fn hidden_among(&self, names: &[&str]) -> Result<(HashSet<String>, Seen), Error> {
+        let nothing = || (HashSet::new(), Seen::default());
         if names.is_empty() {
-            return Ok(Seen::default());
+            return Ok(nothing());
         }
-        let Some(counted) = self.count(&[json!(["name", "in", names])]).await? else { return Ok(Seen::default()) };
-        let shown = if counted == 0 { 0 } else { self.shown(&[], names).await?.len() as u64 };
-        Ok(Seen { hidden: counted.saturating_sub(shown), counted, shown })
+        let Some(counted) = self.count(&[json!(["name", "in", names])]).await? else { return Ok(nothing()) };
+        let marks = if counted == 0 { Vec::new() } else { self.shown(&[], names).await? };
+        let shown = marks.len() as u64;
+        let living = marks.into_iter().map(|mark| mark.name).collect();
+        Ok((living, Seen { hidden: counted.saturating_sub(shown), counted, shown }))
     }
 
     /// HQ's count, which asks for no permission; `None` where HQ does not give it.
@@ -186,25 +217,6 @@ impl Work<'_> {
                 Ok(None)
             }
             Err(error) => Err(Error::source("having HQ count")(error)),
-        }
-    }
-
-    /// HQ's list is whole only if nothing that HQ had given out when the run began lies behind its end.
-    async fn confirm_end_of_list(&self, walk: &Walk) -> Result<(), Error> {
-        let Some(bound) = self.progress.watermark.seen.as_ref().map(|seen| &seen.modified) else { return Ok(()) };
-        if walk.end().is_some_and(|end| end >= bound) {
-            return Ok(());
-        }
-        let (job, step) = (self.job, "asking HQ whether the list ends here");
-        let asking = self.engine.hq.newest(&job.doctype, &job.filters, "modified", Some(bound), self.meter);
-        let asking = async { asking.await.map_err(Error::source(step)) };
-        let (newest, _) = unless_stopped(self.stop, asking).await?;
-        match newest {
-            Some(newest) if walk.end().is_none_or(|end| *end < newest.modified) => {
-                let reason = format!("the list ended before HQ's record of {}", newest.modified);
-                Err(Error::source("comparing HQ's list")(source::Error::Unreadable(reason)))
-            }
-            Some(_) | None => Ok(()),
         }
     }
 

@@ -12,7 +12,7 @@
 //! 4. fetches what is new here, lets go of what is gone, within the job's `delete_limit`, and says in one sentence how
 //!    the two compare.
 //!
-//! A walk that was cut goes on from its last page. All writing goes the way of a page.
+//! A walk that was cut goes on from its last page, after all that an ordinary run does. All writing goes the way of a page.
 
 mod digest;
 mod missing;
@@ -20,7 +20,7 @@ mod renames;
 mod values;
 mod walk;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use self::missing::Missing;
 use self::walk::Walk;
@@ -32,7 +32,7 @@ use super::{Error, poll};
 use crate::conflict::Care;
 use crate::quarantine::Parked;
 use crate::reconciled::Reconciled;
-use crate::record::Stamp;
+use crate::record::{Mark, Stamp};
 use crate::run::Counts;
 use crate::store::{self, Standing};
 
@@ -42,6 +42,23 @@ const ASKED_AT_ONCE: usize = 5_000;
 /// Lines of the ledger read at once.
 const LINES: usize = 5_000;
 
+/// What HQ told before the walk, and is carried out after it.
+#[derive(Debug, Default)]
+struct Heard {
+    burial: Option<Burial>,
+    read: Option<poll::Read>,
+    /// What is new to the ledger.
+    left: Vec<Mark>,
+}
+
+impl Heard {
+    /// The records that HQ told of as deleted, or outside the filters.
+    fn names(&self) -> HashSet<String> {
+        let gone = self.burial.iter().flat_map(|burial| burial.gone.keys().cloned());
+        gone.chain(self.read.iter().flat_map(poll::Read::leavers).map(str::to_owned)).collect()
+    }
+}
+
 impl Work<'_> {
     pub(super) async fn reconcile(
         &mut self,
@@ -50,23 +67,22 @@ impl Work<'_> {
         parked: &[Parked],
     ) -> Result<(), Error> {
         self.learn_zone().await?;
-        // All ways in which a row can go are judged together: nothing is let go of before the end.
-        let burial = self.read_tombstones(tombstones).await?;
-        self.retry_due(parked).await?;
-        self.reconsider().await?;
-        if !self.is_loaded() {
-            self.pass(false).await?;
-        }
-        let read = self.read_changes().await?;
-        let (mut walk, mut standing) = self.take_up(all_values).await?;
+        let (mut walk, mut standing, was_cut) = self.take_up(all_values).await?;
+        let (mut heard, begun) = if was_cut {
+            // What HQ did since lies behind the walk, where it does not look again.
+            (Heard::default(), self.ordinary(tombstones, parked).await?)
+        } else {
+            (self.hear(tombstones, parked).await?, Ok(()))
+        };
         self.compare_list(&mut walk, &mut standing).await?;
         self.compare_values_on(&mut walk, &mut standing).await?;
-        let mut missing = self.missing(&walk).await?;
+        let mut missing = self.missing(&walk, &heard.names()).await?;
         self.move_renamed(&mut walk, &mut missing).await?;
         self.take_newcomers(&mut walk).await?;
+        self.take_left(&mut walk, std::mem::take(&mut heard.left)).await?;
         self.make_again(&mut walk, &missing).await?;
-        let (undecided, waiting) = match self.let_go(&mut walk, missing, burial, &read).await {
-            Ok(()) => (0, Ok(())),
+        let (undecided, waiting) = match self.let_go(&mut walk, missing, heard).await {
+            Ok(()) => (undecided_of(&begun), begun),
             Err((waiting, error)) if may_wait(&error) => (waiting, Err(error)),
             Err((_, error)) => return Err(error),
         };
@@ -74,14 +90,24 @@ impl Work<'_> {
         waiting
     }
 
+    /// Does what an ordinary run does, up to what is to be judged together at the end: all ways in which a row can go, and
+    /// what is new, as it may have been renamed.
+    async fn hear(&mut self, tombstones: &Tombstones, parked: &[Parked]) -> Result<Heard, Error> {
+        let burial = self.read_tombstones(tombstones).await?;
+        self.retry_due(parked).await?;
+        self.reconsider().await?;
+        if !self.is_loaded() {
+            self.pass(false).await?;
+        }
+        self.left = Some(Vec::new());
+        let read = self.read_changes().await;
+        let left = self.left.take().unwrap_or_default();
+        Ok(Heard { burial, read: Some(read?), left })
+    }
+
     /// Lets go of what is gone; gives beside an error how many rows it leaves undecided.
-    async fn let_go(
-        &mut self,
-        walk: &mut Walk,
-        missing: Missing,
-        burial: Option<Burial>,
-        read: &poll::Read,
-    ) -> Result<(), (u64, Error)> {
+    async fn let_go(&mut self, walk: &mut Walk, missing: Missing, heard: Heard) -> Result<(), (u64, Error)> {
+        let Heard { burial, read, left: _ } = heard;
         let Missing { gone, outside, rowless: _, edited: _, lost, unproven } = missing;
         if let Some(error) = unproven {
             return Err((lost, error));
@@ -100,34 +126,70 @@ impl Work<'_> {
             if let Some(burial) = burial {
                 self.end_burial(burial).await?;
             }
-            self.end_poll(read).await
+            match read {
+                Some(read) => self.end_poll(&read).await,
+                None => Ok(()),
+            }
         };
         letting_go.await.map_err(|error| (undecided, error))
     }
 
-    /// Fetches these records and applies them; those that HQ does not show are left to who asked.
-    pub(super) async fn take(&mut self, names: &[String], care: Care) -> Result<(), Error> {
-        let wanted: Vec<&str> = names.iter().map(String::as_str).collect();
+    /// Fetches these records and applies them. Gives those that HQ has outside the filters; they, and those that it has
+    /// not, are left to who asked.
+    pub(super) async fn take(&mut self, marks: &[Mark], care: Care) -> Result<Vec<String>, Error> {
+        let stamps: HashMap<&str, &Stamp> = marks.iter().map(|mark| (mark.name.as_str(), &mark.modified)).collect();
+        let wanted: Vec<&str> = marks.iter().map(|mark| mark.name.as_str()).collect();
+        let mut outside = Vec::new();
         let mut rest = wanted.as_slice();
         while !rest.is_empty() {
             self.go_on()?;
             let some = rest.get(..self.page_size.get()).unwrap_or(rest);
             let fate = self.fetch_news(some).await?;
-            let too_large = fate.too_large.into_iter().map(|name| (name, Stamp::never()));
+            let stamp = |name: &str| stamps.get(name).map_or_else(Stamp::never, |stamp| (*stamp).clone());
+            let too_large = fate.too_large.iter().map(|name| (name.clone(), stamp(name)));
             self.park_oversized(&too_large.collect::<Vec<_>>()).await?;
             self.page(fate.page, Step { progress: self.progress.clone(), care }).await?;
+            outside.extend(fate.outside);
             rest = rest.get(fate.asked..).unwrap_or_default();
         }
-        Ok(())
+        Ok(outside)
     }
 
     /// Fetches what HQ has and the ledger had not.
     async fn take_newcomers(&mut self, walk: &mut Walk) -> Result<(), Error> {
-        let names: Vec<String> = std::mem::take(&mut walk.newcomers).into_iter().map(|mark| mark.name).collect();
+        let marks = std::mem::take(&mut walk.newcomers);
         let before = self.counts.inserted;
-        self.take(&names, Care::News).await?;
+        self.take(&marks, Care::News).await?;
         walk.repaired.new += self.counts.inserted - before;
         Ok(())
+    }
+
+    /// Fetches what the poll left to the walk and the walk did not bring: the watermark settles past it.
+    async fn take_left(&mut self, walk: &mut Walk, mut left: Vec<Mark>) -> Result<(), Error> {
+        let mut done: HashSet<String> = HashSet::new();
+        for some in left.chunks(ASKED_AT_ONCE) {
+            let names: Vec<&str> = some.iter().map(|mark| mark.name.as_str()).collect();
+            let known = self.engine.store.known(&self.job.name, &names).await;
+            let known = known.map_err(Error::store("reading the ledger"))?;
+            let is_done = |mark: &&Mark| {
+                self.parked.get(&mark.name) == Some(&mark.modified)
+                    || self.is_waiting(&mark.name, &mark.modified)
+                    || known.get(&mark.name).is_some_and(|known| known.present.is_some())
+            };
+            done.extend(some.iter().filter(is_done).map(|mark| mark.name.clone()));
+        }
+        left.retain(|mark| !done.contains(&mark.name));
+        let before = self.counts.inserted;
+        let outside = self.take(&left, Care::News).await?;
+        walk.repaired.new += self.counts.inserted - before;
+        let outside: HashSet<String> = outside.into_iter().collect();
+        let strangers: Vec<(String, Stamp)> = left
+            .into_iter()
+            .filter(|mark| outside.contains(&mark.name))
+            .map(|mark| (mark.name, mark.modified))
+            .collect();
+        self.forget_parked(&strangers.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>()).await?;
+        self.note_absent(&strangers).await
     }
 
     /// Has the rows that were removed or edited here looked at; what becomes of them is the conflict rule's to say.
@@ -138,12 +200,15 @@ impl Work<'_> {
             .chain(missing.outside.iter().map(|(name, _)| name))
             .map(String::as_str)
             .collect();
-        let living = |names: &[String]| names.iter().filter(|name| !gone.contains(name.as_str())).cloned().collect();
-        let (rowless, edited): (Vec<String>, Vec<String>) = (living(&missing.rowless), living(&missing.edited));
+        let living = |names: &[String]| -> Vec<Mark> {
+            let names = names.iter().filter(|name| !gone.contains(name.as_str()));
+            names.cloned().map(Mark::unstamped).collect()
+        };
+        let (rowless, edited) = (living(&missing.rowless), living(&missing.edited));
         let written = |counts: &Counts| counts.inserted + counts.updated;
-        for (names, repaired) in [(rowless, &mut walk.repaired.remade), (edited, &mut walk.repaired.edited)] {
+        for (marks, repaired) in [(rowless, &mut walk.repaired.remade), (edited, &mut walk.repaired.edited)] {
             let before = written(&self.counts);
-            self.take(&names, Care::Repair).await?;
+            self.take(&marks, Care::Repair).await?;
             *repaired += written(&self.counts) - before;
         }
         Ok(())
@@ -187,6 +252,15 @@ impl Work<'_> {
         let sentence = reconciled.sentence(&self.job.name, zone, reconciled.checked_at);
         tracing::info!(job = self.job.name, run = self.run, "{sentence}");
         Ok(())
+    }
+}
+
+/// How many deletes wait for a word, or for the database.
+fn undecided_of(begun: &Result<(), Error>) -> u64 {
+    match begun {
+        Ok(()) => 0,
+        Err(Error::TooManyGone { gone, already, .. }) => gone.saturating_sub(*already),
+        Err(_) => 1,
     }
 }
 

@@ -39,7 +39,7 @@ impl Work<'_> {
         if missing.unproven.is_none() {
             renames.extend(self.by_stamp(&walk.newcomers, &gone, &renames).await?);
         }
-        self.move_entries(&renames).await?;
+        let renames = self.move_entries(renames).await?;
         walk.repaired.renamed += renames.len() as u64;
         let moved: HashSet<&str> = renames.iter().map(|(old, _)| old.as_str()).collect();
         missing.gone.retain(|name| !moved.contains(name.as_str()));
@@ -65,8 +65,7 @@ impl Work<'_> {
             return Ok(());
         }
         let renames = self.remarked(&walk.newcomers, &gone).await?;
-        self.move_entries(&renames).await?;
-        walk.repaired.renamed += renames.len() as u64;
+        walk.repaired.renamed += self.move_entries(renames).await?.len() as u64;
         Ok(())
     }
 
@@ -95,26 +94,22 @@ impl Work<'_> {
         let gone: HashSet<&str> = self.unseen(&[], &absent).await?.0.into_iter().collect();
         let unknown: Vec<Mark> = unknown.iter().map(|mark| (*mark).clone()).collect();
         let renames = self.by_stamp(&unknown, &gone, &[]).await?;
-        self.move_entries(&renames).await?;
+        let renames = self.move_entries(renames).await?;
         if !renames.is_empty() {
             tracing::info!(job = self.job.name, records = renames.len(), "records were renamed at HQ: their rows move");
         }
         Ok(!renames.is_empty())
     }
 
-    /// Forgets newcomers that a run has taken meanwhile.
+    /// Forgets newcomers that a run has taken meanwhile, in whatever version.
     async fn keep_news(&self, walk: &mut Walk) -> Result<(), Error> {
         let mut taken: HashSet<String> = HashSet::new();
         for some in walk.newcomers.chunks(ASKED_AT_ONCE) {
             let names: Vec<&str> = some.iter().map(|mark| mark.name.as_str()).collect();
             let known = self.engine.store.known(&self.job.name, &names).await;
             let known = known.map_err(Error::store("reading the ledger"))?;
-            let stamp = |mark: &Mark| known.get(&mark.name).and_then(|known| known.present.clone());
-            taken.extend(
-                some.iter()
-                    .filter(|mark| stamp(mark).as_ref() == Some(&mark.modified))
-                    .map(|mark| mark.name.clone()),
-            );
+            let is_ours = |mark: &&Mark| known.get(&mark.name).is_some_and(|known| known.present.is_some());
+            taken.extend(some.iter().filter(is_ours).map(|mark| mark.name.clone()));
         }
         walk.newcomers.retain(|mark| !taken.contains(&mark.name));
         // One that was saved during the walk stands in the list twice.
@@ -123,20 +118,21 @@ impl Work<'_> {
         Ok(())
     }
 
-    async fn move_entries(&mut self, renames: &[Rename]) -> Result<(), Error> {
+    /// Has the ledger's entries go over to the new names; gives those that did.
+    async fn move_entries(&mut self, renames: Vec<Rename>) -> Result<Vec<Rename>, Error> {
         if renames.is_empty() {
-            return Ok(());
+            return Ok(renames);
         }
         let moving = || Error::store("moving the ledger's entries of renamed records");
         let mut tx = self.engine.begin_held(&self.job.name).await?;
-        tx.rename_entries(&self.job.name, renames).await.map_err(moving())?;
+        let renames = tx.rename_entries(&self.job.name, renames).await.map_err(moving())?;
         tx.commit().await.map_err(moving())?;
-        for (old, new) in renames {
+        for (old, new) in &renames {
             if let Some(conflict) = self.open.remove(old) {
                 self.open.insert(new.clone(), Conflict { name: new.clone(), ..conflict });
             }
         }
-        Ok(())
+        Ok(renames)
     }
 
     /// The renames that HQ remarked on, back through other names to one that is gone.

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use super::walk::Walk;
 use crate::conflict::Care;
 use crate::mapping::{ChildRows, children_hash};
-use crate::record::Page;
+use crate::record::{Mark, Page};
 use crate::row::Row;
 use crate::run::Counts;
 use crate::source::PageSize;
@@ -53,10 +53,11 @@ impl Work<'_> {
         walk.repaired.silent += differing.len() as u64;
         let (fetched, unchanged) = (page.len() as u64, (page.len() - differing.len()) as u64);
         self.counts.add(&Counts { fetched, unchanged, ..Counts::default() });
-        self.take(&differing, Care::Repair).await
+        self.take(&differing, Care::Repair).await?;
+        Ok(())
     }
 
-    async fn of_other_values(&self, page: &Page, children: &[Vec<Page>]) -> Result<Vec<String>, Error> {
+    async fn of_other_values(&self, page: &Page, children: &[Vec<Page>]) -> Result<Vec<Mark>, Error> {
         let looking = || Error::store("looking up local rows");
         let mapping = &self.job.mapping;
         let lookups = self.engine.store.lookups(&self.table, None, &mapping.wanted(page)).await;
@@ -88,7 +89,7 @@ impl Work<'_> {
                     (Ok(_), None) | (Err(_), _) => false,
                 };
                 if !is_alike {
-                    differing.push(record.name().to_owned());
+                    differing.push(record.mark().clone());
                 }
             }
         }

@@ -65,22 +65,25 @@ impl Walk {
 }
 
 impl Work<'_> {
-    /// The walk that is under way, or a new one; and how far values have been compared by those before.
-    pub(super) async fn take_up(&mut self, all_values: bool) -> Result<(Walk, Standing), Error> {
-        self.listing_size = PageSize::between(LISTING_SIZE.0, LISTING_SIZE.1);
+    /// The walk that is under way, or a new one; how far values have been compared by those before; and whether the walk
+    /// was cut.
+    pub(super) async fn take_up(&mut self, all_values: bool) -> Result<(Walk, Standing, bool), Error> {
         let standing = self.engine.store.reconcile(&self.job.name).await;
         let mut standing = standing.map_err(Error::store("reading where the reconcile stands"))?;
         let under_way: Option<Walk> = standing.walk.take().and_then(|walk| serde_json::from_str(&walk).ok());
         let age = |walk: &Walk| self.started - walk.begun_at;
         let goes_on = |walk: &Walk| {
-            walk.mapping == self.fingerprint()
+            // One that was begun before all is read again, or HQ was restored, has compared what is no more.
+            self.is_loaded()
+                && !self.has_confirmed_restore
+                && walk.mapping == self.fingerprint()
                 && age(walk) >= TimeDelta::zero()
                 && age(walk) < LIFETIME
                 && (walk.all_values || !all_values)
         };
         if let Some(walk) = under_way.filter(goes_on) {
             tracing::info!(job = self.job.name, "the reconcile goes on where it was cut");
-            return Ok((walk, standing));
+            return Ok((walk, standing, true));
         }
         if all_values {
             standing.compared_to = None;
@@ -100,11 +103,12 @@ impl Work<'_> {
             compared: 0,
             repaired: Repaired::default(),
         };
-        Ok((walk, standing))
+        Ok((walk, standing, false))
     }
 
     /// Walks the list to its end.
     pub(super) async fn compare_list(&mut self, walk: &mut Walk, standing: &mut Standing) -> Result<(), Error> {
+        self.listing_size = PageSize::between(LISTING_SIZE.0, LISTING_SIZE.1);
         let mut size = self.value_size(None);
         while !walk.is_listed {
             self.go_on()?;
@@ -130,6 +134,7 @@ impl Work<'_> {
     async fn compare_page(&mut self, walk: &mut Walk, cursor: Option<Mark>, fetched: &Fetched) -> Result<(), Error> {
         let marks = fetched.page.marks();
         let Some(last) = marks.last() else {
+            self.confirm_end_of_list(walk).await?;
             walk.is_listed = true;
             return Ok(());
         };
@@ -143,8 +148,31 @@ impl Work<'_> {
         let is_stamped = last.modified != Stamp::never();
         let is_last = is_stamped && fetched.page.len() < fetched.asked && !may_be_cut(fetched.page.len());
         self.compare_names(walk, marks).await?;
+        // Where it is not, nothing of this page is kept, and the next reconcile asks for it again.
+        if is_last {
+            self.confirm_end_of_list(walk).await?;
+        }
         walk.is_listed = is_last;
         Ok(())
+    }
+
+    /// HQ's list is whole only if nothing that HQ had given out when the run began lies behind its end.
+    async fn confirm_end_of_list(&self, walk: &Walk) -> Result<(), Error> {
+        let Some(bound) = self.progress.watermark.seen.as_ref().map(|seen| &seen.modified) else { return Ok(()) };
+        if walk.end().is_some_and(|end| end >= bound) {
+            return Ok(());
+        }
+        let (job, step) = (self.job, "asking HQ whether the list ends here");
+        let asking = self.engine.hq.newest(&job.doctype, &job.filters, "modified", Some(bound), self.meter);
+        let asking = async { asking.await.map_err(Error::source(step)) };
+        let (newest, _) = unless_stopped(self.stop, asking).await?;
+        match newest {
+            Some(newest) if walk.end().is_none_or(|end| *end < newest.modified) => {
+                let reason = format!("the list ended before HQ's record of {}", newest.modified);
+                Err(Error::source("comparing HQ's list")(source::Error::Unreadable(reason)))
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// Compares names and stamps with the ledger; fetches what it holds at another stamp.
@@ -163,7 +191,7 @@ impl Work<'_> {
                         walk.digest.add(&mark.name);
                         walk.listed += 1;
                         if *stamp != mark.modified && !is_parked {
-                            changed.push(mark.name.clone());
+                            changed.push(mark.clone());
                         }
                     }
                     None if is_parked => {}
