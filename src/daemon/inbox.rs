@@ -1,6 +1,7 @@
-//! Messages about jobs, kept until they are taken: at most one a job, so that it never holds more than there are jobs.
+//! Messages about jobs, kept until they are taken: at most one a job, or one of a kind, so that it never holds more than
+//! there are jobs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
@@ -18,6 +19,14 @@ impl<T> Clone for Inbox<T> {
 impl<T> Default for Inbox<T> {
     fn default() -> Self {
         Self(Arc::new((Mutex::default(), Notify::new())))
+    }
+}
+
+impl<T: Ord> Inbox<BTreeSet<T>> {
+    /// Leaves a message beside those about the job.
+    pub(super) fn add(&self, job: usize, message: T) {
+        self.messages().entry(job).or_default().insert(message);
+        self.0.1.notify_one();
     }
 }
 

@@ -82,7 +82,7 @@ impl<Round> Outlet<Round> {
         let missed = missed(&schedules, &snapshot);
         let (due, retries) = (Inbox::default(), Shared::new(retries));
         for job in missed_reconciles(&reconciles, &snapshot) {
-            due.put(job, Due::Reconcile);
+            due.add(job, Due::Reconcile);
         }
         let ticking = Ticker::start(schedules, reconciles, retries.clone(), clock.clone(), &due).await;
         let ticker = ticking.context("starting the scheduler")?;

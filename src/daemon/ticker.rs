@@ -7,6 +7,7 @@
 //!
 //! As the wall clock is read each time, a machine that slept or a clock that was set is noticed half a second later.
 
+use std::collections::BTreeSet;
 use std::future::{Future, ready};
 use std::pin::Pin;
 use std::time::Duration;
@@ -45,7 +46,7 @@ impl Ticker {
         reconciles: Vec<Option<Schedule>>,
         retries: Shared,
         clock: Clock,
-        due: &Inbox<Due>,
+        due: &Inbox<BTreeSet<Due>>,
     ) -> Result<Self, JobSchedulerError> {
         let count = schedules.len();
         let table = Timetable::new(schedules, clock.now());
@@ -85,7 +86,7 @@ impl Ticker {
     }
 }
 
-/// Why a job is due; a tick outranks a try, and a reconcile a tick, as it begins with what a tick is for.
+/// Why a job is due; a tick outranks a try. A reconcile is waited for beside them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Due {
     /// It failed, and is tried again.
@@ -109,9 +110,9 @@ impl Due {
     }
 }
 
-fn sending(job: usize, why: Due, due: Inbox<Due>) -> Box<JobToRunAsync> {
+fn sending(job: usize, why: Due, due: Inbox<BTreeSet<Due>>) -> Box<JobToRunAsync> {
     Box::new(move |_, _| {
-        due.put(job, why);
+        due.add(job, why);
         Box::pin(ready(()))
     })
 }

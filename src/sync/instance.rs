@@ -103,8 +103,9 @@ impl Engine {
             return Ok(());
         }
         let step = || Error::store("looking which database this is");
-        let instance = self.store.instance().await.map_err(step())?;
+        // The file first: another process raises the database before it notes that, and must not come in between.
         let noted = guard.read();
+        let instance = self.store.instance().await.map_err(step())?;
         let kept = latest(noted, seen.map(|(kept, _)| kept));
         let site = &self.config.site.name;
         judge(instance.as_ref(), kept.as_ref(), site, &guard.file).map_err(Error::Foreign)?;

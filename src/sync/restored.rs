@@ -16,7 +16,7 @@ use crate::watermark::{Clocks, Watermark};
 /// Records asked about.
 const SAMPLE: usize = 100;
 
-/// So few records above HQ's newest may have been set back by hand; they are taken as they are.
+/// So few records may have been set back by hand; they are taken as they are.
 const FEW: usize = 3;
 
 /// HQ's wall clock falls back by itself, and stamps with it, for an hour; what was stamped in it is read within a few.
@@ -127,10 +127,10 @@ impl Work<'_> {
         if !set_back.is_empty() && self.has_moved_zone().await? {
             return Ok(Older::Elsewhere);
         }
-        let is_proof = !set_back.is_empty() && sample.len() > FEW;
+        let is_proof = set_back.len() > FEW;
         if is_proof && !self.has_confirmed_restore {
             let first = set_back.first().map(|(_, shift)| *shift);
-            let is_one_shift = set_back.len() > FEW && set_back.iter().all(|(_, shift)| Some(*shift) == first);
+            let is_one_shift = set_back.iter().all(|(_, shift)| Some(*shift) == first);
             return Err(Error::WentBack(Box::new(Setback {
                 newest: newest.clone(),
                 seen: seen.clone(),

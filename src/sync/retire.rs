@@ -43,11 +43,13 @@ struct Fates {
 }
 
 impl Work<'_> {
-    /// Lets the rows of these records go as the job's `deletes` says, within its `delete_limit`.
-    pub(super) async fn retire(&mut self, gone: &[Gone]) -> Result<(), Error> {
+    /// Lets the rows of these records go as the job's `deletes` says, within its `delete_limit`. Gives how many did, or
+    /// were let go of where all stay: some may be the outlet's own from now on, or wait for an operator.
+    pub(super) async fn retire(&mut self, gone: &[Gone]) -> Result<u64, Error> {
         let gone = self.held_of(gone).await?;
+        let mut let_go = 0;
         if gone.is_empty() {
-            return Ok(());
+            return Ok(let_go);
         }
         self.check_limit(gone.len() as u64).await?;
         for chunk in gone.chunks(CHUNK) {
@@ -66,6 +68,7 @@ impl Work<'_> {
             tx.drop_entries(&self.job.name, &dropped).await.map_err(writing())?;
             self.write_log(&mut tx, &fates.log).await?;
             let deleted = if self.job.deletes == Deletes::Keep { 0 } else { fates.keys.len() as u64 };
+            let_go += if self.job.deletes == Deletes::Keep { fates.dropped.len() as u64 } else { deleted };
             self.save_counts(&mut tx, &Counts { deleted, ..Counts::default() }).await?;
             // So may a constraint that is put off until now.
             tx.commit().await.map_err(hushed)?;
@@ -74,7 +77,7 @@ impl Work<'_> {
             self.tell_changes(self.with_decisions(fates.changes, &fates.log));
             self.remember_log(fates.log).await?;
         }
-        Ok(())
+        Ok(let_go)
     }
 
     /// Those that the ledger holds: others have no row to lose.

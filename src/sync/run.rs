@@ -40,6 +40,8 @@ pub(super) struct Work<'e> {
     pub(super) is_reconcile: bool,
     /// Where there is such a list, a poll leaves what is new to the ledger to the reconcile, as it may have been renamed.
     pub(super) left: Option<Vec<Mark>>,
+    /// Records that were recognised as renamed.
+    pub(super) renamed: u64,
     /// How far the job has come; what is saved with each page.
     pub(super) progress: Progress,
     pub(super) counts: Counts,
@@ -205,6 +207,7 @@ impl Engine {
             has_confirmed_restore: false,
             is_reconcile: false,
             left: None,
+            renamed: 0,
             zone: progress.watermark.zone.unwrap_or_else(|| self.configured_zone()),
             progress,
             counts: Counts::default(),

@@ -8,7 +8,7 @@ use crate::support::shop::{JOBS, item};
 use crate::support::{Kind, Shop};
 
 /// Records whose list ends with its first page, and records whose list needs one page more to be known to have ended.
-const LENGTHS: [usize; 2] = [205, 200];
+const LENGTHS: [usize; 2] = [25, 20];
 
 /// Has a reconcile of the items die once it has kept its first page.
 #[track_caller]
@@ -23,7 +23,7 @@ fn what_hq_changed_behind_a_cut_walk_is_not_lost() {
         let shop = Shop::empty(Kind::Sqlite);
         shop.items(length);
         shop.outlet.sync_well(&[]);
-        shop.hq.update_silently("Item", "ICE-0100", json!({"standard_rate": 2})).unwrap();
+        shop.hq.update_silently("Item", "ICE-0010", json!({"standard_rate": 2})).unwrap();
         cut(&shop);
         shop.item("NEW", json!({}));
         shop.hq.delete("Item", "ICE-0001").unwrap();
@@ -67,7 +67,7 @@ fn one_empty_answer_about_names_deletes_no_record_that_lives() {
                 break;
             }
             let shop = Shop::empty(Kind::Sqlite);
-            shop.items(205);
+            shop.items(25);
             shop.as_reader(jobs);
             shop.outlet.sync_well(&[]);
             cut(&shop);
@@ -78,7 +78,7 @@ fn one_empty_answer_about_names_deletes_no_record_that_lives() {
             shop.outlet.sync_well(&[]);
             shop.hq.fault_when(When::doctype("Item").nth(at), Fault::EmptyList);
             let outcome = shop.outlet.run(&["reconcile", "items"]);
-            assert_eq!(shop.outlet.database.count("items"), 220, "after list {at}\n{}", shop.outlet.told(&outcome));
+            assert_eq!(shop.outlet.database.count("items"), 40, "after list {at}\n{}", shop.outlet.told(&outcome));
             has_asked = shop.hq.faults_left() == 0;
             shop.hq.heal();
             reconcile(&shop, &[]);

@@ -53,7 +53,7 @@ impl Work<'_> {
             traces.iter().for_each(|trace| doubt.take(&trace.hq_name));
             if self.gives_edits_to_hq() {
                 self.astray(&traces, &mut missing).await?;
-            } else {
+            } else if self.makes_again() {
                 missing.rowless.extend(self.rowless(&traces).await?);
             }
         }
@@ -202,7 +202,7 @@ impl Work<'_> {
     }
 
     /// HQ's count, which asks for no permission; `None` where HQ does not give it.
-    async fn count(&self, filters: &[Value]) -> Result<Option<u64>, Error> {
+    pub(super) async fn count(&self, filters: &[Value]) -> Result<Option<u64>, Error> {
         let asking = self.engine.hq.count(&self.job.doctype, filters, self.meter);
         match unless_stopped(self.stop, async { Ok(asking.await) }).await? {
             Ok(counted) => Ok(Some(counted)),
@@ -223,6 +223,11 @@ impl Work<'_> {
     async fn lines_after(&self, after: Option<&str>) -> Result<Vec<Trace>, Error> {
         let lines = self.engine.store.traces_after(&self.job.name, after, LINES).await;
         lines.map_err(Error::store("walking through the ledger"))
+    }
+
+    /// Whether a row that was removed here is HQ's to make again; otherwise its record is not worth a request.
+    fn makes_again(&self) -> bool {
+        self.job.rules.job == Rule::HqWins
     }
 
     /// Whether what is edited here is HQ's to overwrite, in any field.
@@ -246,7 +251,9 @@ impl Work<'_> {
         for trace in traces {
             let row = rows.remove(&trace.local_key).filter(|row| !row.is_marked);
             let (Some(row), Some(entry)) = (row, entries.get(&trace.hq_name)) else {
-                missing.rowless.push(trace.hq_name.clone());
+                if self.makes_again() {
+                    missing.rowless.push(trace.hq_name.clone());
+                }
                 continue;
             };
             let is_edited = match self.edited(&entry.base, &self.local_row(row)) {

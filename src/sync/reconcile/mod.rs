@@ -70,7 +70,11 @@ impl Work<'_> {
         let (mut walk, mut standing, was_cut) = self.take_up(all_values).await?;
         let (mut heard, begun) = if was_cut {
             // What HQ did since lies behind the walk, where it does not look again.
-            (Heard::default(), self.ordinary(tombstones, parked).await?)
+            let (deleted, renamed) = (self.counts.deleted, self.renamed);
+            let begun = self.ordinary(tombstones, parked).await?;
+            walk.repaired.gone += self.counts.deleted - deleted;
+            walk.repaired.renamed += self.renamed - renamed;
+            (Heard::default(), begun)
         } else {
             (self.hear(tombstones, parked).await?, Ok(()))
         };
@@ -119,8 +123,7 @@ impl Work<'_> {
         let names: Vec<&str> = gone.iter().map(|gone| gone.name.as_str()).collect();
         let undecided = gone.len() as u64;
         let letting_go = async {
-            self.retire(&gone).await?;
-            walk.repaired.gone += undecided;
+            walk.repaired.gone += self.retire(&gone).await?;
             self.forget_parked(&names).await?;
             self.note_absent(&outside).await?;
             if let Some(burial) = burial {

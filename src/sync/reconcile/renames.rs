@@ -10,6 +10,8 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use super::missing::Missing;
 use super::walk::Walk;
 use super::{ASKED_AT_ONCE, Error};
+use serde_json::json;
+
 use crate::conflict::Conflict;
 use crate::record::{Mark, Stamp};
 use crate::row::{Cell, Row};
@@ -127,6 +129,7 @@ impl Work<'_> {
         let mut tx = self.engine.begin_held(&self.job.name).await?;
         let renames = tx.rename_entries(&self.job.name, renames).await.map_err(moving())?;
         tx.commit().await.map_err(moving())?;
+        self.renamed += renames.len() as u64;
         for (old, new) in &renames {
             if let Some(conflict) = self.open.remove(old) {
                 self.open.insert(new.clone(), Conflict { name: new.clone(), ..conflict });
@@ -241,9 +244,18 @@ impl Work<'_> {
         Ok(found)
     }
 
+    /// Whether more than one record carries this stamp. With filters the ledger does not know of all; where HQ does not
+    /// count them, they are taken for more.
     async fn is_shared(&self, stamp: &Stamp) -> Result<bool, Error> {
         let shared = self.engine.store.is_shared(&self.job.name, stamp).await;
-        shared.map_err(Error::store("reading the ledger"))
+        if shared.map_err(Error::store("reading the ledger"))? {
+            return Ok(true);
+        }
+        if self.job.filters.is_empty() {
+            return Ok(false);
+        }
+        let counted = self.count(&[json!(["modified", "=", stamp.as_str()])]).await?;
+        Ok(counted.is_none_or(|counted| counted > 1))
     }
 
     /// Pairs a row and a record of equal stamp that agree in all but their names, where no other pair does.
@@ -308,7 +320,7 @@ impl Work<'_> {
             | Cell::Time(_) => cell.text(),
         });
         let cells: Vec<Option<String>> = cells.collect();
-        serde_json::json!([stamp.moment().to_string(), cells]).to_string()
+        json!([stamp.moment().to_string(), cells]).to_string()
     }
 }
 

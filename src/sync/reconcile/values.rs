@@ -75,7 +75,8 @@ impl Work<'_> {
                     .map(|table| table.remove(record.name()).map_or(Some(Vec::new()), in_order))
                     .collect();
                 let Some(trace) = traces.get(record.name()) else { continue };
-                let is_parked = self.parked.get(record.name()) == Some(record.modified());
+                let is_parked = self.parked.get(record.name()) == Some(record.modified())
+                    || self.is_waiting(record.name(), record.modified());
                 // Of another stamp, it is fetched for that.
                 if trace.hq_modified != *record.modified() || is_parked {
                     continue;

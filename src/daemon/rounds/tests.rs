@@ -1,0 +1,259 @@
+use std::sync::{Arc, Mutex};
+
+use tokio::sync::Notify;
+use tokio::time::sleep;
+
+use super::super::retries::tests::retries;
+use super::super::ticker::tests::clock_from;
+use super::*;
+
+/// Rounds that take as long as the test says, and a diary of their starts as `second jobs`.
+struct Yard {
+    due: Inbox<BTreeSet<Due>>,
+    ended: Inbox<End>,
+    retries: Shared,
+    clock: Clock,
+    stop: CancellationToken,
+    diary: Arc<Mutex<Vec<String>>>,
+    done: tokio::task::JoinHandle<usize>,
+}
+
+impl Yard {
+    /// Every round takes this long.
+    fn open(missed: Vec<usize>, length: Duration) -> Self {
+        Self::with(missed, move || async move {
+            sleep(length).await;
+            Outcome::Calm
+        })
+    }
+
+    fn with<F: Future<Output = Outcome> + Send + 'static>(
+        missed: Vec<usize>,
+        length: impl Fn() -> F + Send + Sync + 'static,
+    ) -> Self {
+        let (due, ended, clock) = (Inbox::default(), Inbox::default(), clock_from("2027-01-01T20:30:00Z"));
+        let nightly = [("0 0 2 * * *", &[] as &[usize]); 8];
+        let retries = Shared::new(retries("outlet-042", &nightly));
+        let lines = Lines { due: due.clone(), ended: ended.clone(), retries: retries.clone(), clock: clock.clone() };
+        let (stop, diary) = (CancellationToken::new(), Arc::new(Mutex::new(Vec::new())));
+        let started = Instant::now();
+        let (stopped, written) = (stop.clone(), Arc::clone(&diary));
+        let done = tokio::spawn(async move {
+            let round = |jobs: Vec<usize>, trigger| {
+                let line = format!("{} {trigger:?} {jobs:?}", started.elapsed().as_secs());
+                written.lock().unwrap().push(line);
+                length()
+            };
+            run(lines, missed, round, &stopped).await
+        });
+        Self { due, ended, retries, clock, stop, diary, done }
+    }
+
+    fn due(&self, jobs: &[usize]) {
+        for job in jobs {
+            self.due.add(*job, Due::Tick);
+        }
+    }
+
+    fn ends(&self, job: usize, outcome: Outcome) {
+        self.ended.put(job, End { at: self.clock.now(), outcome });
+    }
+
+    /// Lets the first round start.
+    async fn settle(self) -> Self {
+        while self.diary.lock().unwrap().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        self
+    }
+
+    async fn close(self) -> (Vec<String>, usize) {
+        self.stop.cancel();
+        let cut_off = self.done.await.unwrap();
+        (self.diary.lock().unwrap().clone(), cut_off)
+    }
+}
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+#[tokio::test(start_paused = true)]
+async fn reconciles_go_one_by_one_after_the_runs_that_are_due() {
+    let yard = Yard::open(vec![], seconds(5));
+    yard.due.add(0, Due::Reconcile);
+    yard.due.add(1, Due::Reconcile);
+    yard.due(&[2]);
+    sleep(seconds(30)).await;
+    let (diary, _) = yard.close().await;
+    assert_eq!(diary, ["1 Schedule [2]", "6 Reconcile [0]", "11 Reconcile [1]"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_waits_for_its_reconcile_is_polled_meanwhile() {
+    let yard = Yard::open(vec![], seconds(100));
+    yard.due.add(0, Due::Reconcile);
+    yard.due.add(1, Due::Reconcile);
+    sleep(seconds(10)).await;
+    yard.due(&[1]);
+    sleep(seconds(400)).await;
+    let (diary, _) = yard.close().await;
+    assert_eq!(diary, ["1 Reconcile [0]", "11 Schedule [1]", "111 Reconcile [1]"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tick_and_a_reconcile_of_one_moment_are_both_kept() {
+    let yard = Yard::open(vec![], seconds(5));
+    yard.due(&[0]);
+    yard.due.add(0, Due::Reconcile);
+    sleep(seconds(30)).await;
+    let (diary, _) = yard.close().await;
+    assert_eq!(diary, ["1 Schedule [0]", "6 Reconcile [0]"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reconcile_that_failed_goes_on_when_a_run_of_its_job_has_ended_well() {
+    let rounds = Arc::new(Mutex::new(0));
+    let yard = Yard::with(vec![], move || {
+        let mut count = rounds.lock().unwrap();
+        *count += 1;
+        let outcome = if *count == 1 { Outcome::Failed } else { Outcome::Calm };
+        async move {
+            sleep(seconds(5)).await;
+            outcome
+        }
+    });
+    yard.due.add(3, Due::Reconcile);
+    sleep(seconds(60)).await;
+    yard.due.add(3, Due::Retry);
+    sleep(seconds(60)).await;
+    let (diary, _) = yard.close().await;
+    assert_eq!(diary, ["1 Reconcile [3]", "61 Retry [3]", "66 Reconcile [3]"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn jobs_of_the_same_tick_make_one_round() {
+    let yard = Yard::open(vec![], seconds(1));
+    yard.due(&[2, 0]);
+    sleep(Duration::from_millis(600)).await;
+    yard.due(&[1, 2]);
+    sleep(seconds(10)).await;
+    yard.due(&[1]);
+    sleep(seconds(10)).await;
+    let (diary, _) = yard.close().await;
+    assert_eq!(diary, ["1 Schedule [0, 1, 2]", "11 Schedule [1]"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_missed_runs_at_once_as_one_round() {
+    let yard = Yard::open(vec![0, 3], seconds(1));
+    sleep(seconds(10)).await;
+    let (diary, _) = yard.close().await;
+    assert_eq!(diary, ["0 Start [0, 3]"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_running_job_is_not_started_again_and_caught_up_once() {
+    let yard = Yard::open(vec![], seconds(100));
+    yard.due(&[0]);
+    for _ in 0..5 {
+        sleep(seconds(10)).await;
+        yard.due(&[0]);
+    }
+    sleep(seconds(400)).await;
+    let (diary, _) = yard.close().await;
+    assert_eq!(diary, ["1 Schedule [0]", "101 Schedule [0]"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn other_jobs_run_beside_a_long_round() {
+    let yard = Yard::open(vec![], seconds(100));
+    yard.due(&[0]);
+    sleep(seconds(10)).await;
+    yard.due(&[0, 1]);
+    sleep(seconds(200)).await;
+    let (diary, _) = yard.close().await;
+    assert_eq!(diary, ["1 Schedule [0]", "11 Schedule [1]", "101 Schedule [0]"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_has_ended_need_not_wait_for_the_others_of_its_round() {
+    let yard = Yard::open(vec![0, 1], seconds(100));
+    sleep(seconds(5)).await;
+    yard.ends(0, Outcome::Calm);
+    yard.due(&[0, 1]);
+    sleep(seconds(200)).await;
+    let (diary, _) = yard.close().await;
+    assert_eq!(diary, ["0 Start [0, 1]", "6 Schedule [0]", "100 Schedule [1]"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn there_are_four_rounds_at_most_and_the_rest_waits_for_the_first_that_ends() {
+    let yard = Yard::open(vec![], seconds(100));
+    for job in 0..7 {
+        yard.due(&[job]);
+        sleep(seconds(2)).await;
+    }
+    sleep(seconds(300)).await;
+    let (diary, _) = yard.close().await;
+    let expected = ["1 Schedule [0]", "3 Schedule [1]", "5 Schedule [2]", "7 Schedule [3]", "101 Schedule [4, 5, 6]"];
+    assert_eq!(diary, expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_round_that_breaks_down_stops_nobody() {
+    let yard = Yard::with(vec![0], || async { panic!("on purpose") });
+    sleep(seconds(5)).await;
+    yard.due(&[0]);
+    sleep(seconds(5)).await;
+    let (diary, cut_off) = yard.close().await;
+    assert_eq!((diary.len(), cut_off), (2, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_try_is_a_round_of_its_own_kind_and_a_tick_takes_it_along() {
+    let yard = Yard::open(vec![], seconds(1));
+    yard.due.add(0, Due::Retry);
+    sleep(seconds(10)).await;
+    yard.due.add(0, Due::Retry);
+    yard.due(&[1]);
+    sleep(seconds(10)).await;
+    let (diary, _) = yard.close().await;
+    assert_eq!(diary, ["1 Retry [0]", "11 Schedule [0, 1]"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_failed_is_planned_again_whether_its_run_was_logged_or_the_round_broke_off() {
+    let yard = Yard::with(vec![0, 1, 2], || async {
+        sleep(seconds(5)).await;
+        Outcome::Failed
+    });
+    sleep(seconds(1)).await;
+    yard.ends(0, Outcome::Failed);
+    yard.ends(1, Outcome::Calm);
+    sleep(seconds(10)).await;
+    let tries = yard.retries.with(|retries| [0, 1, 2].map(|job| retries.next(job).is_some()));
+    assert_eq!(tries, [true, false, true]);
+    yard.due(&[0]);
+    sleep(seconds(2)).await;
+    assert_eq!(yard.retries.with(|retries| retries.next(0)), None, "it runs");
+    yard.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn stopping_waits_for_a_round_but_not_for_ever() {
+    let started = Instant::now();
+    let (_, cut_off) = Yard::open(vec![0], seconds(7)).settle().await.close().await;
+    assert_eq!((started.elapsed().as_secs(), cut_off), (7, 0));
+
+    let (started, never) = (Instant::now(), Arc::new(Notify::new()));
+    let yard = Yard::with(vec![0], move || {
+        let never = Arc::clone(&never).notified_owned();
+        async move {
+            never.await;
+            Outcome::Calm
+        }
+    });
+    let (_, cut_off) = yard.settle().await.close().await;
+    assert_eq!((started.elapsed(), cut_off), (GRACE, 1));
+}
