@@ -239,7 +239,8 @@ impl Oracle {
                         }
                         read
                     }
-                    None if may_go || *seen.kind == Kind::Reconcile => {
+                    // That it is gone may be what an operator was asked about.
+                    None if may_go || *seen.kind == Kind::Reconcile || state.is_open => {
                         let mut read = gone(state, gone_at, job);
                         // Of one that was parked the trial alone may have found so; or it waits some tries more.
                         if state.is_parked {
