@@ -20,17 +20,16 @@ use search::{Failure, search};
 /// Histories on SQLite, and on each of the servers, unless `MILKRUN_TEST_HISTORIES` says otherwise.
 const HISTORIES: [u64; 2] = [1_000, 100];
 
-fn histories(kind: Kind) -> u64 {
-    let asked = std::env::var("MILKRUN_TEST_HISTORIES").ok().map(|many| many.parse().unwrap());
-    asked.unwrap_or(HISTORIES[usize::from(kind != Kind::Sqlite)])
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok().map(|number| number.parse().unwrap())
 }
 
-/// The seeds of a run: one that is asked for, or the first so many.
+/// The seeds of a run: the first so many, the one that is asked for, or so many from there.
 fn seeds(kind: Kind) -> std::ops::Range<u64> {
-    match std::env::var("MILKRUN_TEST_SEED").ok().map(|seed| seed.parse().unwrap()) {
-        Some(seed) => seed..seed + 1,
-        None => 0..histories(kind),
-    }
+    let (first, many) = (number("MILKRUN_TEST_SEED"), number("MILKRUN_TEST_HISTORIES"));
+    let usual = if first.is_some() { 1 } else { HISTORIES[usize::from(kind != Kind::Sqlite)] };
+    let first = first.unwrap_or_default();
+    first..first + many.unwrap_or(usual)
 }
 
 fn all_histories_end_as_the_rules_say(kind: Kind) {

@@ -36,6 +36,8 @@ pub(crate) struct Seen<'a> {
     pub(crate) is_blind: bool,
     /// An answer may have been a lie.
     pub(crate) is_lied_to: bool,
+    /// And so may all others, until it is healed: what is listed and never shown is passed over in the end.
+    pub(crate) is_lied_to_for_long: bool,
     pub(crate) before: &'a BTreeMap<String, Row>,
     pub(crate) after: &'a BTreeMap<String, Row>,
 }
@@ -237,7 +239,8 @@ impl Oracle {
                         }
                         read
                     }
-                    None if may_go || *seen.kind == Kind::Reconcile => {
+                    // That it is gone may be what an operator was asked about.
+                    None if may_go || *seen.kind == Kind::Reconcile || state.is_open => {
                         let mut read = gone(state, gone_at, job);
                         // Of one that was parked the trial alone may have found so; or it waits some tries more.
                         if state.is_parked {
@@ -254,6 +257,12 @@ impl Oracle {
                     }
                 })
                 .collect();
+            // A tombstone that an empty list bears out: nothing tells that the record was made again, until the next poll.
+            let is_dead = seen.is_lied_to && self.tombstones.contains_key(&(job.doctype, key.to_owned()));
+            if version.is_some() && is_dead {
+                let dead: Vec<State> = states.iter().flat_map(|state| gone(state, Gone(None), job)).collect();
+                states.extend(dead);
+            }
             let must = if version.is_some() { is_certain } else { is_certain_if_gone };
             // A version of the stamp that the ledger holds is no news.
             // One that the filters leave out now has a stamp, too.
@@ -295,7 +304,9 @@ impl Oracle {
             }
             None => {
                 let at = self.tombstones.get(&(job.doctype, key.to_owned())).copied();
-                (at, at.is_some())
+                // A rename that left a trace tells as well, where the record is none of the job's under its new name.
+                let is_renamed = self.renames.iter().any(|(of, old, _)| *of == job.doctype && old == key);
+                (at, at.is_some() || is_renamed)
             }
         }
     }
@@ -397,7 +408,7 @@ impl Track {
                     (false, Pass::None) if *seen.kind == Kind::Changes => Pass::None,
                     (false, _) => Pass::Unsure,
                 };
-                if has_read_all || (is_done && seen.is_blind) {
+                if has_read_all || (is_done && (seen.is_blind || seen.is_lied_to_for_long)) {
                     self.news.clear();
                 }
             }

@@ -145,7 +145,9 @@ fn any(random: &mut StdRng) -> Step {
         68..69 => InsertOwn(a),
         69..71 => InsertKey(a, b),
         71..73 => DeleteRow(a, b),
-        73..78 => Fault(a, 1 + few, c & 64 > 0),
+        // Empty lists of the one DocType or the other.
+        73..75 => Fault(*[11, 173].choose(random).unwrap(), 1 + few / 2, few > 2),
+        75..78 => Fault(a, 1 + few, c & 64 > 0),
         78..79 => Heal,
         79..80 => Wait(minutes),
         80..91 => Poll(minutes),

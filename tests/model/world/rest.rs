@@ -82,7 +82,7 @@ impl World<'_> {
         let name = self.local.text("hq_name");
         let sql = format!(
             "select {name}, job from milkrun_conflicts where hq_version <> 0 and local_version <> 0 \
-             group by job, hq_name, hq_version, local_version having count(distinct run) > 1"
+             group by job, hq_name, hq_version, local_version, rule having count(distinct run) > 1"
         );
         for pair in self.local.query(&sql, 2).await {
             let [name, job] = [0, 1].map(|at| pair[at].clone().unwrap());
