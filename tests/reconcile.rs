@@ -178,7 +178,13 @@ fn rows_that_a_permission_hides_are_not_deleted_and_the_sentence_says_how_many()
     }
     let status = shop.outlet.run(&["status"]);
     assert_eq!(status.code, 4, "{status}");
+    // A whole reading deletes nothing either, and is not well.
+    let full = shop.outlet.run(&["sync", "items", "--full"]);
+    full.expect_code(4);
+    assert!(full.stdout.contains("30 records that it does not show"), "{full}");
+    assert_eq!(shop.outlet.database.count("items"), 60);
     shop.hq.set_user(reader());
+    shop.outlet.sync_well(&["items", "--full"]);
     reconcile(&shop, &[]);
     shop.outlet.run(&["status"]).expect_code(0);
     // A few of many lie within the delete limit, and are no more gone than many.

@@ -284,9 +284,11 @@ impl Work<'_> {
                 let undecided = undecided(buried)?;
                 self.retry_due(parked).await?;
                 self.reconsider().await?;
+                let before = self.counts.fetched;
                 self.pass(true).await?;
+                let shown = self.check_shown(self.counts.fetched - before).await?;
                 self.poll_after_pass().await?;
-                undecided
+                undecided.and(shown)
             }
             Mode::Reconcile { all_values, .. } => Box::pin(self.reconcile(*all_values, tombstones, parked)).await,
             Mode::Changes => {

@@ -74,6 +74,28 @@ impl Work<'_> {
         Ok(missing)
     }
 
+    /// Whether a whole reading was shown what HQ has; `shown` records were. It deletes nothing, but it is not well where a
+    /// permission hides from it more than may go unasked.
+    pub(in crate::sync) async fn check_shown(&self, shown: u64) -> Result<Result<(), Error>, Error> {
+        let entries = self.engine.store.count_entries(&self.job.name).await;
+        let entries = entries.map_err(Error::store("counting the ledger"))?;
+        let lost = entries.saturating_sub(shown);
+        if self.has_confirmed_deletes || !self.job.delete_limit.is_passed(lost, entries) {
+            return Ok(Ok(()));
+        }
+        let hidden = self.hidden(shown, lost).await?;
+        Ok(hidden.map_or(Ok(()), Err))
+    }
+
+    /// That HQ counts more records than it shows, where that explains what is missing. Records that were made since the
+    /// list was read are counted too.
+    async fn hidden(&self, shown: u64, lost: u64) -> Result<Option<Error>, Error> {
+        let Some(counted) = self.count(&self.job.filters).await? else { return Ok(None) };
+        let (hidden, job) = (counted.saturating_sub(shown), self.job.name.clone());
+        let is_told = hidden > 0 && hidden.saturating_mul(2) >= lost;
+        Ok(is_told.then_some(Error::Hidden { hidden, counted, shown, job }))
+    }
+
     /// What to say where more is missing than may go unasked: no name is asked about then.
     async fn too_much_is_missing(
         &mut self,
@@ -82,15 +104,11 @@ impl Work<'_> {
         entries: u64,
         has_vanished: bool,
     ) -> Result<Error, Error> {
-        let (job, shown) = (self.job.name.clone(), walk.shown);
-        let counted = self.count(&self.job.filters).await?;
-        let hidden = counted.unwrap_or_default().saturating_sub(shown);
-        // Records that were made since the list was read are counted too.
-        if let Some(counted) = counted.filter(|_| hidden > 0 && hidden * 2 >= lost) {
-            return Ok(Error::Hidden { hidden, counted, shown, job });
+        if let Some(hidden) = self.hidden(walk.shown, lost).await? {
+            return Ok(hidden);
         }
         if has_vanished {
-            return Ok(Error::Vanished { entries, job });
+            return Ok(Error::Vanished { entries, job: self.job.name.clone() });
         }
         Ok(self.too_many_gone(self.counts.deleted + lost, self.counts.deleted + entries))
     }
