@@ -4,7 +4,6 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 
-use crate::config::DatabaseKind;
 use crate::conflict::{Conflict, Kind, Resolution, Rule, Side};
 
 use super::Store;
@@ -12,6 +11,7 @@ use super::batch::{self, Batch};
 use super::bind::Bind;
 use super::catalog::Stored;
 use super::connection::Connection;
+use super::counts;
 use super::error::Error;
 use super::line::{Line, moment_text};
 use super::tx::PageTx;
@@ -85,19 +85,7 @@ impl Store {
     /// The database's trouble.
     pub async fn count_conflicts(&self) -> Result<HashMap<String, u64>, Error> {
         let mut connection = self.pools.reader().await?;
-        let mut sql = connection.sql("SELECT ");
-        sql.read("job");
-        match sql.kind() {
-            DatabaseKind::Sqlite => sql.push(", count(*)"),
-            DatabaseKind::Postgres => sql.push(", count(*)::text"),
-            DatabaseKind::Mysql => sql.push(", CAST(count(*) AS CHAR)"),
-        };
-        sql.push(" FROM milkrun_conflicts WHERE resolved_at IS NULL GROUP BY job");
-        let count = |mut line: Line| {
-            let count = line.int(1, "a count")?;
-            Ok((line.take(0).unwrap_or_default(), u64::try_from(count).unwrap_or_default()))
-        };
-        connection.fetch(sql, Vec::new()).await?.into_iter().map(count).collect()
+        counts::by_job(&mut connection, "milkrun_conflicts WHERE resolved_at IS NULL").await
     }
 
     /// Notes what an operator said of a conflict that waits; false where it waits no more.

@@ -15,6 +15,7 @@ mod children;
 mod conflicts;
 mod connection;
 mod copy;
+mod counts;
 mod create;
 mod declared;
 mod dry;

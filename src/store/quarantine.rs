@@ -11,6 +11,7 @@ use super::batch::{self, Batch, among};
 use super::bind::Bind;
 use super::catalog::Stored;
 use super::connection::Connection;
+use super::counts;
 use super::error::Error;
 use super::ledger::lists;
 use super::line::{Line, moment_text};
@@ -64,19 +65,7 @@ impl Store {
     /// The database's trouble.
     pub async fn count_parked(&self) -> Result<HashMap<String, u64>, Error> {
         let mut connection = self.pools.reader().await?;
-        let mut sql = connection.sql("SELECT ");
-        sql.read("job");
-        match sql.kind() {
-            DatabaseKind::Sqlite => sql.push(", count(*)"),
-            DatabaseKind::Postgres => sql.push(", count(*)::text"),
-            DatabaseKind::Mysql => sql.push(", CAST(count(*) AS CHAR)"),
-        };
-        sql.push(" FROM milkrun_quarantine GROUP BY job");
-        let count = |mut line: Line| {
-            let count = line.int(1, "a count")?;
-            Ok((line.take(0).unwrap_or_default(), u64::try_from(count).unwrap_or_default()))
-        };
-        connection.fetch(sql, Vec::new()).await?.into_iter().map(count).collect()
+        counts::by_job(&mut connection, "milkrun_quarantine").await
     }
 }
 
