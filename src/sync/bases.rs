@@ -120,26 +120,35 @@ impl Work<'_> {
         let record = |at: usize| incoming.get(at);
         let inserted = plan.inserts.iter().filter_map(|at| Some((record(*at)?, None)));
         let updated = plan.updates.iter().filter_map(|update| Some((record(update.at)?, update.columns.as_deref())));
-        let written: HashMap<&str, (&Incoming, Option<&[usize]>)> = inserted
+        let written: Written<'_> = inserted
             .chain(updated)
-            .map(|(record, columns)| (record.hq_name.as_str(), (record, columns)))
+            .map(|(record, columns)| (record.hq_name.as_str(), (record, columns.map(<[usize]>::to_vec))))
             .collect();
         let keys: Vec<Key> = written.values().map(|(record, _)| record.mapped.key.clone()).collect();
         let rows = tx.rows(&self.table, &keys).await.map_err(Error::store("reading what was written"))?;
-        if !self.job.rules.keeps_base {
-            let bases = written.values().filter_map(|(record, _)| {
-                let row = rows.get(&record.mapped.key.text())?;
-                Some(Entry { base: Base::Hash(self.version_of(&row.row)), ..record.entry() })
-            });
-            let mut bases: HashMap<String, Entry> = bases.map(|entry| (entry.hq_name.clone(), entry)).collect();
-            for entry in &mut plan.entries {
-                if let Some(base) = bases.remove(&entry.hq_name) {
-                    *entry = base;
-                }
-            }
-            plan.entries.extend(bases.into_values());
-            return Ok(());
+        if self.job.rules.keeps_base {
+            self.mend_values(plan, held, &written, &rows);
+        } else {
+            self.mend_fingerprints(plan, &written, &rows);
         }
+        Ok(())
+    }
+
+    fn mend_fingerprints(&self, plan: &mut Plan, written: &Written<'_>, rows: &HashMap<String, HeldRow>) {
+        let bases = written.values().filter_map(|(record, _)| {
+            let row = rows.get(&record.mapped.key.text())?;
+            Some(Entry { base: Base::Hash(self.version_of(&row.row)), ..record.entry() })
+        });
+        let mut bases: HashMap<String, Entry> = bases.map(|entry| (entry.hq_name.clone(), entry)).collect();
+        for entry in &mut plan.entries {
+            if let Some(base) = bases.remove(&entry.hq_name) {
+                *entry = base;
+            }
+        }
+        plan.entries.extend(bases.into_values());
+    }
+
+    fn mend_values(&self, plan: &mut Plan, held: &Held, written: &Written<'_>, rows: &HashMap<String, HeldRow>) {
         let columns = self.job.mapping.columns();
         // Where nothing but what the database makes of a value has changed, the ledger holds all but that already.
         let known: HashSet<String> = plan.entries.iter().map(|entry| entry.hq_name.clone()).collect();
@@ -150,7 +159,7 @@ impl Work<'_> {
             let before = held.entries.get(&entry.hq_name).map(|entry| &entry.base);
             let row = written
                 .get(entry.hq_name.as_str())
-                .and_then(|(record, columns)| Some((rows.get(&record.mapped.key.text())?, *columns)));
+                .and_then(|(record, columns)| Some((rows.get(&record.mapped.key.text())?, columns.as_deref())));
             for at in self.job.mapping.synced() {
                 let Some(name) = columns.get(*at).map(|column| column.name.as_str()) else { continue };
                 let Some(hq) = values.get(name).map(|value| value.hq.clone()) else { continue };
@@ -169,9 +178,11 @@ impl Work<'_> {
         }
         others.retain(|entry| held.entries.get(&entry.hq_name).is_none_or(|before| before.base != entry.base));
         plan.entries.extend(others);
-        Ok(())
     }
 }
+
+/// The records whose row was written, by name, with the columns that were; `None` for all.
+type Written<'r> = HashMap<&'r str, (&'r Incoming, Option<Vec<usize>>)>;
 
 /// Which part of the base a row is held against.
 #[derive(Debug, Clone, Copy)]
