@@ -49,6 +49,8 @@ pub(super) struct Work<'e> {
     pub(super) parked: HashMap<String, Stamp>,
     /// The job's conflicts that wait for an operator, by HQ name.
     pub(super) open: HashMap<String, Conflict>,
+    /// A first load has found a row that was there before it.
+    pub(super) has_met_rows: bool,
     /// Decisions that the run has made.
     pub(super) decided: usize,
     /// Records asked for in one request, and written in one transaction.
@@ -213,6 +215,7 @@ impl Engine {
             counts: Counts::default(),
             parked: HashMap::new(),
             open: HashMap::new(),
+            has_met_rows: false,
             decided: 0,
             page_size: PageSize::new(job.page_size as usize),
             listing_size: PageSize::between(LISTING_SIZE.0, LISTING_SIZE.1),
