@@ -8,7 +8,9 @@
 //! | `round.rs` | several jobs one after another, and the tombstones they share |
 //! | `run.rs` | one run of one job: lease, run log, outcome |
 //! | `pass.rs` | reading a whole DocType: the first load, a full re-read |
+//! | `ahead.rs` | the next page of a pass, fetched while one is applied |
 //! | `poll.rs` | what changed since the watermark |
+//! | `stretch.rs` | a list that is mostly news, read in order instead of by name |
 //! | `whole.rs` | records with their child rows, read so that they belong together |
 //! | `page.rs` | one page of records into the database: one transaction |
 //! | `incoming.rs` | its records through the mapping |
@@ -25,6 +27,7 @@
 //! | `said.rs` | what was said already and is still so |
 //! | `tidy.rs` | keeping the run log short |
 
+mod ahead;
 mod bases;
 pub mod clocks;
 mod conflicts;
@@ -47,6 +50,7 @@ mod rewind;
 mod round;
 mod run;
 mod said;
+mod stretch;
 mod telling;
 mod tidy;
 mod whole;

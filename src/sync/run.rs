@@ -217,12 +217,18 @@ impl Engine {
             open: HashMap::new(),
             has_met_rows: false,
             decided: 0,
-            page_size: PageSize::new(job.page_size as usize),
+            page_size: page_size(job),
             listing_size: PageSize::between(LISTING_SIZE.0, LISTING_SIZE.1),
             children_size: PageSize::between(1, CHILDREN_SIZE),
             from_the_future: 0,
         }
     }
+}
+
+/// The size that a job's pages start at. Each record brings its child rows along, so that fewer of them are taken at once.
+fn page_size(job: &Job) -> PageSize {
+    let size = PageSize::new(job.page_size as usize);
+    if job.mapping.children().is_empty() { size } else { size.up_to(CHILDREN_SIZE) }
 }
 
 /// Records that a run which came to its end leaves undone.
@@ -288,7 +294,7 @@ impl Work<'_> {
                 self.retry_due(parked).await?;
                 self.reconsider().await?;
                 let before = self.counts.fetched;
-                self.pass(true).await?;
+                Box::pin(self.pass(true)).await?;
                 let shown = self.check_shown(self.counts.fetched - before).await?;
                 self.poll_after_pass().await?;
                 undecided.and(shown)
@@ -312,9 +318,9 @@ impl Work<'_> {
         self.retry_due(parked).await?;
         self.reconsider().await?;
         if self.is_loaded() {
-            self.poll().await?;
+            Box::pin(self.poll()).await?;
         } else {
-            self.pass(false).await?;
+            Box::pin(self.pass(false)).await?;
             self.poll_after_pass().await?;
         }
         Ok(undecided)
