@@ -1,5 +1,8 @@
 //! Cron patterns: six fields, seconds first; five are taken to start at second 0, as in crontab and in Frappe.
 
+use std::cell::RefCell;
+use std::collections::VecDeque;
+
 use chrono::{DateTime, Utc};
 use croner::errors::CronError;
 use croner::parser::{CronParser, Seconds, Year};
@@ -10,11 +13,33 @@ use super::syntax::Fault;
 /// The fields in order, for messages.
 const FIELDS: [&str; 6] = ["second", "minute", "hour", "day of month", "month", "weekday"];
 
+/// Patterns that are remembered.
+const REMEMBERED: usize = 16;
+
+thread_local! {
+    /// The latest that were read. The walk and the check read each, most jobs have theirs in common, and reading one takes as
+    /// long as all else of a job.
+    static LATEST: RefCell<VecDeque<Cron>> = const { RefCell::new(VecDeque::new()) };
+}
+
 /// Reads a pattern.
 ///
 /// # Errors
 /// No pattern, or one that never comes due (`0 0 0 30 2 *`): a job that never runs is a mistake.
 pub(super) fn parse(text: &str) -> Result<Cron, Fault> {
+    let known = LATEST.with_borrow(|latest| latest.iter().find(|known| known.text == text).cloned());
+    if let Some(known) = known {
+        return Ok(known);
+    }
+    let cron = parse_anew(text)?;
+    LATEST.with_borrow_mut(|latest| {
+        latest.truncate(REMEMBERED - 1);
+        latest.push_front(cron.clone());
+    });
+    Ok(cron)
+}
+
+fn parse_anew(text: &str) -> Result<Cron, Fault> {
     let fields: Vec<&str> = text.split_whitespace().collect();
     let full = match fields.len() {
         5 => format!("0 {}", fields.join(" ")),

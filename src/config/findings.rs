@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
-use super::path::Path;
+use super::path::{Path, Step};
 use super::problem::{Problem, Problems, Snippet};
 use super::tree::{Node, Shape};
 use super::words;
@@ -18,12 +18,13 @@ struct Place {
     value: Range<usize>,
 }
 
-/// The problems found so far and the places of everything in the file.
+/// The problems found so far, and the file that they are in.
 #[derive(Debug)]
 pub(super) struct Findings<'t> {
     file: &'t str,
     text: &'t str,
-    places: HashMap<Path, Place>,
+    /// Where everything stands; `None` of a text that is not TOML.
+    tree: Option<&'t Node>,
     /// The environment variable that overrides a key.
     variables: BTreeMap<String, Path>,
     /// The written form of each value that came through a substitution.
@@ -41,7 +42,7 @@ impl<'t> Findings<'t> {
         Self {
             file,
             text,
-            places: HashMap::new(),
+            tree: None,
             variables: BTreeMap::new(),
             written: HashMap::new(),
             hidden: Vec::new(),
@@ -50,32 +51,19 @@ impl<'t> Findings<'t> {
         }
     }
 
-    /// Remembers where everything of the tree stands.
-    pub(super) fn locate(&mut self, path: &Path, node: &Node) {
-        match &node.shape {
-            Shape::Table(entries) => {
-                for entry in entries {
-                    let below = path.key(&entry.key);
-                    let place = Place { key: entry.key_at.clone(), value: entry.node.at.clone() };
-                    self.places.insert(below.clone(), place);
-                    self.locate(&below, &entry.node);
-                }
-            }
-            Shape::List(nodes) => {
-                for (index, node) in nodes.iter().enumerate() {
-                    let below = path.index(index);
-                    let place = Place { key: node.at.clone(), value: node.at.clone() };
-                    self.places.insert(below.clone(), place);
-                    self.locate(&below, node);
-                }
-            }
-            Shape::Text(_) | Shape::Int(_) | Shape::Float(_) | Shape::Bool(_) | Shape::Date => {}
-        }
+    /// Takes the places of everything from the tree of the text.
+    pub(super) fn locate(&mut self, tree: &'t Node) {
+        self.tree = Some(tree);
     }
 
     /// The value at `path` is taken from an environment variable.
     pub(super) fn override_by(&mut self, variable: &str, path: Path) {
         self.variables.insert(variable.to_owned(), path);
+    }
+
+    /// Whether an environment variable gives any value.
+    pub(super) fn has_overrides(&self) -> bool {
+        !self.variables.is_empty()
     }
 
     /// Whether an environment variable gives the value at `path`, or one below it.
@@ -107,13 +95,13 @@ impl<'t> Findings<'t> {
             let message = format!("environment variable {variable}: {}", message.into());
             return self.push(path, None, message);
         }
-        let at = self.place(path).map(|place| place.value.clone());
+        let at = self.place(path).map(|place| place.value);
         self.push(path, at, message.into());
     }
 
     /// A problem with the key at `path`, or with what is missing from it.
     pub(super) fn at_key(&mut self, path: &Path, message: impl Into<String>) {
-        let at = self.place(path).map(|place| place.key.clone());
+        let at = self.place(path).map(|place| place.key);
         self.push(path, at, message.into());
     }
 
@@ -209,23 +197,33 @@ impl<'t> Findings<'t> {
     }
 
     fn written_at(&self, path: &Path) -> Option<&String> {
-        self.nearest(path, &self.written)
-    }
-
-    fn place(&self, path: &Path) -> Option<&Place> {
-        self.nearest(path, &self.places)
-    }
-
-    /// What is known of the path, or else of the nearest one above it.
-    fn nearest<'m, T>(&self, path: &Path, map: &'m HashMap<Path, T>) -> Option<&'m T> {
         let mut at = Some(path.clone());
         while let Some(path) = at {
-            if let Some(known) = map.get(&path) {
-                return Some(known);
+            if let Some(written) = self.written.get(&path) {
+                return Some(written);
             }
             at = path.parent();
         }
         None
+    }
+
+    /// Where the path is in the file, or else the nearest one above it.
+    fn place(&self, path: &Path) -> Option<Place> {
+        let (mut node, mut place) = (self.tree?, None);
+        for step in path.steps() {
+            let below = match (&node.shape, step) {
+                (Shape::Table(entries), Step::Key(key)) => {
+                    let entry = entries.iter().find(|entry| entry.key == *key);
+                    entry.map(|entry| (&entry.key_at, &entry.node))
+                }
+                (Shape::List(nodes), Step::Index(index)) => nodes.get(*index).map(|node| (&node.at, node)),
+                (_, _) => None,
+            };
+            let Some((key, value)) = below else { break };
+            place = Some(Place { key: key.clone(), value: value.at.clone() });
+            node = value;
+        }
+        place
     }
 }
 

@@ -43,18 +43,19 @@ pub fn load(path: &FilePath) -> Result<Config, Problems> {
 /// # Errors
 /// Everything that is wrong with it, at once.
 pub fn parse(name: &str, text: &str, folder: &FilePath, environment: &Environment) -> Result<Config, Problems> {
+    let tree = tree::parse(text);
     let mut findings = Findings::new(name, text);
-    let tree = match tree::parse(text) {
+    let tree = match &tree {
         Ok(tree) => tree,
         Err(bad) => {
             hide_private_line(text, bad.at.start, &mut findings);
-            findings.at_bytes(bad.at, bad.message);
+            findings.at_bytes(bad.at.clone(), bad.message.as_str());
             return Err(findings.finish());
         }
     };
-    findings.locate(&Path::default(), &tree);
+    findings.locate(tree);
     let fit = overrides::collect(environment, &mut findings);
-    let layer = Layer(walk::file(&tree, Substitution { environment, folder }, &mut findings));
+    let layer = Layer(walk::file(tree, Substitution { environment, folder }, &mut findings));
     let config = match deserialize(layer, fit) {
         Ok(raw) => check::file(raw, folder, &mut findings),
         Err(misfit) => {

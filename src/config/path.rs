@@ -1,17 +1,27 @@
 //! The way to a key in `sync.toml`, spelt `job[1].fields.price`, as serde spells it.
 
 use std::fmt;
+use std::sync::Arc;
 
 /// One step of a [`Path`].
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum Step {
+pub(super) enum Step {
+    /// To the value of a key.
     Key(String),
+    /// To an element of a list.
     Index(usize),
 }
 
-/// The way from the top of the file to a key or a list's element.
+/// The way from the top of the file to a key or a list's element; it shares what lies above with its neighbours, as one is
+/// made for every value of the file and few are ever shown.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
-pub(super) struct Path(Vec<Step>);
+pub(super) struct Path(Option<Arc<Link>>);
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Link {
+    above: Path,
+    step: Step,
+}
 
 impl Path {
     /// The path one key further.
@@ -26,42 +36,57 @@ impl Path {
 
     /// The path of top-level and nested keys.
     pub(super) fn of<'k>(keys: impl IntoIterator<Item = &'k str>) -> Self {
-        Self(keys.into_iter().map(|key| Step::Key(key.to_owned())).collect())
+        keys.into_iter().fold(Self::default(), |path, key| path.key(key))
     }
 
     /// The path one step shorter; `None` at the top.
     pub(super) fn parent(&self) -> Option<Self> {
-        self.0.split_last().map(|(_, rest)| Self(rest.to_vec()))
+        self.0.as_ref().map(|link| link.above.clone())
     }
 
     /// Whether this path is `other` or lies below it.
     pub(super) fn is_within(&self, other: &Self) -> bool {
-        self.0.starts_with(&other.0)
+        let mut at = self;
+        loop {
+            match &at.0 {
+                _ if at == other => return true,
+                Some(link) => at = &link.above,
+                None => return false,
+            }
+        }
+    }
+
+    /// The steps from the top.
+    pub(super) fn steps(&self) -> Vec<&Step> {
+        let (mut steps, mut at) = (Vec::new(), self);
+        while let Some(link) = &at.0 {
+            steps.push(&link.step);
+            at = &link.above;
+        }
+        steps.reverse();
+        steps
     }
 
     fn then(&self, step: Step) -> Self {
-        let mut steps = self.0.clone();
-        steps.push(step);
-        Self(steps)
+        Self(Some(Arc::new(Link { above: self.clone(), step })))
     }
 }
 
 impl From<&serde_path_to_error::Path> for Path {
     fn from(path: &serde_path_to_error::Path) -> Self {
         use serde_path_to_error::Segment;
-        let steps = path.iter().filter_map(|segment| match segment {
-            Segment::Seq { index } => Some(Step::Index(*index)),
-            Segment::Map { key } => Some(Step::Key(key.clone())),
+        path.iter().fold(Self::default(), |path, segment| match segment {
+            Segment::Seq { index } => path.index(*index),
+            Segment::Map { key } => path.key(key),
             // A literal's tag and a key that is no text have no place of their own in the file.
-            Segment::Enum { .. } | Segment::Unknown => None,
-        });
-        Self(steps.collect())
+            Segment::Enum { .. } | Segment::Unknown => path,
+        })
     }
 }
 
 impl fmt::Display for Path {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (position, step) in self.0.iter().enumerate() {
+        for (position, step) in self.steps().into_iter().enumerate() {
             match step {
                 Step::Index(index) => write!(f, "[{index}]")?,
                 Step::Key(key) if position == 0 => f.write_str(key)?,

@@ -2,8 +2,8 @@
 //!
 //! Keeps no cookies: a live session cookie would outrank the token (recordings 1306 and 1306b). Follows no redirects.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -19,7 +19,7 @@ use super::page_size::PageSize;
 use super::scrub::Secrets;
 use super::{answer, headers, tls};
 use crate::clock::Clock;
-use crate::config::{Auth, Hq};
+use crate::config::{Auth, Hq, Tls};
 use crate::retry::{Backoff, Retry};
 
 /// Answered to anybody, without a login, in no time; in maintenance it is refused as everything is (recording 882).
@@ -75,7 +75,10 @@ pub struct Answer {
 /// The connection to one HQ, shared by all jobs.
 #[derive(Debug)]
 pub struct Client {
-    http: reqwest::Client,
+    // Made for the first request: many a command sends none, and reading the system's CAs takes longer than all else of it.
+    http: OnceLock<reqwest::Client>,
+    agent: String,
+    tls: Tls,
     url: String,
     authorization: HeaderValue,
     secrets: Secrets,
@@ -95,25 +98,19 @@ impl Client {
     /// A client for the HQ of the configuration; connects to nothing yet.
     ///
     /// # Errors
-    /// Credentials that no header can hold, or a TLS set-up that fails.
+    /// Credentials that no header can hold.
     pub fn new(hq: &Hq, site: &str, clock: Clock) -> Result<Self, Error> {
         let patience = Patience::of(hq.timeout);
-        // An error means that a provider is installed already, which serves as well.
-        rustls::crypto::ring::default_provider().install_default().ok();
         if hq.is_in_clear() {
             tracing::warn!(
                 url = hq.url,
                 "hq.url is http://: the API secret and all records go over the line in clear; use https://"
             );
         }
-        let http = tls::builder(&hq.tls)?
-            .user_agent(format!("milkrun/{} ({})", env!("CARGO_PKG_VERSION"), header_safe(site)))
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(patience.connect)
-            .build()
-            .map_err(|cause| Error::Unreachable { step: "setting up TLS", cause: Box::new(cause) })?;
         Ok(Self {
-            http,
+            http: OnceLock::new(),
+            agent: format!("milkrun/{} ({})", env!("CARGO_PKG_VERSION"), header_safe(site)),
+            tls: hq.tls.clone(),
             url: hq.url.trim_end_matches('/').to_owned(),
             authorization: authorization(&hq.auth)?,
             secrets: Secrets::new(&hq.auth),
@@ -125,6 +122,21 @@ impl Client {
             quickest: AtomicU64::new(u64::MAX),
             last: Mutex::default(),
         })
+    }
+
+    fn http(&self) -> Result<&reqwest::Client, Error> {
+        if let Some(http) = self.http.get() {
+            return Ok(http);
+        }
+        // An error means that a provider is installed already, which serves as well.
+        rustls::crypto::ring::default_provider().install_default().ok();
+        let http = tls::builder(&self.tls, &self.url)?
+            .user_agent(&self.agent)
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(self.patience.connect)
+            .build()
+            .map_err(|cause| Error::Unreachable { step: "setting up TLS", cause: Box::new(cause) })?;
+        Ok(self.http.get_or_init(|| http))
     }
 
     /// How long HQ may stay silent.
@@ -248,8 +260,8 @@ impl Client {
         let began = Instant::now();
         let url = format!("{}{}", self.url, request.path);
         let builder = match &request.body {
-            Some(body) => self.http.post(url).header(header::CONTENT_TYPE, "application/json").body(body.clone()),
-            None => self.http.get(url),
+            Some(body) => self.http()?.post(url).header(header::CONTENT_TYPE, "application/json").body(body.clone()),
+            None => self.http()?.get(url),
         };
         let builder = builder
             .header(header::AUTHORIZATION, self.authorization.clone())

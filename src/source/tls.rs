@@ -19,10 +19,19 @@ pub(super) enum Refusal {
     Ours,
 }
 
-/// A builder that knows the certificates of the configuration.
-pub(super) fn builder(tls: &Tls) -> Result<ClientBuilder, Error> {
+/// Where a proxy for plain HTTP may be named.
+const PROXIES: [&str; 4] = ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
+
+/// A builder that knows the certificates of the configuration, and those of the system where a connection to `url` may need
+/// them.
+pub(super) fn builder(tls: &Tls, url: &str) -> Result<ClientBuilder, Error> {
     let unusable = |cause| Error::Unreachable { step: "setting up TLS", cause: Box::new(cause) };
     let mut builder = reqwest::Client::builder();
+    let is_https = |url: &str| url.get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https:"));
+    let is_proxied = || PROXIES.into_iter().filter_map(std::env::var_os).any(|url| is_https(&url.to_string_lossy()));
+    if !is_https(url) && !is_proxied() {
+        return Ok(builder.tls_certs_only([]));
+    }
     if let Some(ca) = &tls.ca {
         builder = builder.tls_certs_merge(Certificate::from_pem_bundle(ca.as_bytes()).map_err(unusable)?);
     }

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use sqlx::pool::PoolConnection;
-use sqlx::{MySql, MySqlPool, PgPool, Postgres, Sqlite, SqlitePool};
+use sqlx::{MySql, MySqlPool, PgPool, Postgres};
 use tokio::sync::OwnedMutexGuard;
 use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout};
@@ -17,6 +17,7 @@ use crate::config::DatabaseKind;
 use super::bind::Bind;
 use super::dry::{Dry, Lent};
 use super::error::Error;
+use super::handles::{Handle, Handles};
 use super::line::Line;
 use super::sql::Sql;
 use super::turns::Turns;
@@ -40,13 +41,10 @@ pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 /// The pools of one database.
 #[derive(Debug, Clone)]
 pub(super) enum Pools {
-    /// One connection that writes and some that read: SQLite has one writer at a time, and waiting in line here is
-    /// fairer than its busy handler.
+    /// One connection that writes and some that read.
     Sqlite {
-        /// The writer.
-        write: SqlitePool,
-        /// The readers.
-        read: SqlitePool,
+        /// The connections.
+        handles: Handles,
         /// What is left to other writers of the file.
         turns: Turns,
     },
@@ -95,23 +93,32 @@ impl Pools {
     /// A connection of its own, that writes.
     pub(super) async fn driver(&self) -> Result<Driver, Error> {
         Ok(match self {
-            Self::Sqlite { write, .. } => Driver::Sqlite(write.acquire().await?),
+            Self::Sqlite { handles, .. } => Driver::Sqlite(handles.writer().await?),
             Self::Postgres { pool, .. } => Driver::Postgres(pool.acquire().await?),
             Self::Mysql { pool, .. } => Driver::Mysql(pool.acquire().await?),
             Self::Dry(_) => return Err(Error::Unavailable(sqlx::Error::PoolClosed)),
         })
     }
 
-    /// A connection for statements that only read.
+    /// A connection for statements that only read, a few rows.
     pub(super) async fn reader(&self) -> Result<Connection, Error> {
         match self {
-            Self::Sqlite { read, .. } => {
-                let hold = Hold::Own(Driver::Sqlite(read.acquire().await?));
-                let (is_open, has_failed, turns, begun) = (false, false, None, None);
-                Ok(Connection { hold, is_open, has_failed, room: self.room(), turns, begun })
-            }
+            Self::Sqlite { handles, .. } => Ok(self.reading(handles.reader().await?)),
             Self::Postgres { .. } | Self::Mysql { .. } | Self::Dry(_) => self.writer().await,
         }
+    }
+
+    /// A connection for statements that only read, and may read long: no writer waits for it.
+    pub(super) async fn onlooker(&self) -> Result<Connection, Error> {
+        match self {
+            Self::Sqlite { handles, .. } => Ok(self.reading(handles.onlooker().await?)),
+            Self::Postgres { .. } | Self::Mysql { .. } | Self::Dry(_) => self.writer().await,
+        }
+    }
+
+    fn reading(&self, handle: Handle) -> Connection {
+        let hold = Hold::Own(Driver::Sqlite(handle));
+        Connection { hold, is_open: false, has_failed: false, room: self.room(), turns: None, begun: None }
     }
 
     /// Bytes that one statement takes.
@@ -127,10 +134,7 @@ impl Pools {
     /// Waits for the connections to come back and closes them.
     pub(super) async fn close(&self) {
         match self {
-            Self::Sqlite { write, read, .. } => {
-                read.close().await;
-                write.close().await;
-            }
+            Self::Sqlite { handles, .. } => handles.close().await,
             Self::Postgres { pool, .. } => pool.close().await,
             Self::Mysql { pool, .. } => pool.close().await,
             Self::Dry(dry) => dry.close().await,
@@ -155,7 +159,7 @@ impl Room {
 /// A connection of one of the databases' own kinds.
 #[derive(Debug)]
 pub(super) enum Driver {
-    Sqlite(PoolConnection<Sqlite>),
+    Sqlite(Handle),
     Postgres(PoolConnection<Postgres>),
     Mysql(PoolConnection<MySql>),
 }
@@ -172,7 +176,7 @@ impl Driver {
 
     async fn execute(&mut self, sql: Sql, binds: Vec<Bind<'_>>) -> Result<Result<u64, Error>, Elapsed> {
         match self {
-            Self::Sqlite(connection) => Ok(sqlite::execute(connection, sql, binds).await),
+            Self::Sqlite(handle) => Ok(sqlite::execute(handle, sql, binds).await),
             Self::Postgres(connection) => timeout(ANSWER_TIMEOUT, postgres::execute(connection, sql, binds)).await,
             Self::Mysql(connection) => timeout(ANSWER_TIMEOUT, mysql::execute(connection, sql, binds)).await,
         }
@@ -180,7 +184,7 @@ impl Driver {
 
     async fn fetch(&mut self, sql: Sql, binds: Vec<Bind<'_>>) -> Result<Result<Vec<Line>, Error>, Elapsed> {
         match self {
-            Self::Sqlite(connection) => Ok(sqlite::fetch(connection, sql, binds).await),
+            Self::Sqlite(handle) => Ok(sqlite::fetch(handle, sql, binds).await),
             Self::Postgres(connection) => timeout(ANSWER_TIMEOUT, postgres::fetch(connection, sql, binds)).await,
             Self::Mysql(connection) => timeout(ANSWER_TIMEOUT, mysql::fetch(connection, sql, binds)).await,
         }
@@ -189,7 +193,7 @@ impl Driver {
     /// Has the connection closed, not given back, when it is dropped.
     pub(super) fn close_on_drop(&mut self) {
         match self {
-            Self::Sqlite(connection) => connection.close_on_drop(),
+            Self::Sqlite(handle) => handle.close_on_drop(),
             Self::Postgres(connection) => connection.close_on_drop(),
             Self::Mysql(connection) => connection.close_on_drop(),
         }
@@ -306,9 +310,9 @@ impl Connection {
     /// Opens a transaction. On SQLite it takes the write lock at once, as one that asks for it later is refused
     /// without waiting.
     pub(super) async fn begin(&mut self) -> Result<(), Error> {
-        if let (Some(turns), Hold::Own(Driver::Sqlite(connection))) = (&self.turns, &mut self.hold) {
+        if let (Some(turns), Hold::Own(Driver::Sqlite(handle))) = (&self.turns, &mut self.hold) {
             turns.wait().await;
-            turns.bound_wal(connection).await?;
+            turns.bound_wal(handle.get()?).await?;
         }
         self.is_open = true;
         self.has_failed = false;

@@ -8,15 +8,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use secrecy::ExposeSecret as _;
-use sqlx::pool::PoolConnection;
-use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteLockingMode, SqlitePoolOptions, SqliteSynchronous,
-};
-use sqlx::{ConnectOptions as _, Connection as _, Sqlite};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteLockingMode, SqliteSynchronous};
+use sqlx::{ConnectOptions as _, Connection as _};
 
 use crate::config::Secret;
 
 use super::error::Error;
+use super::handles::Handle;
 use super::sqlite::{BUSY_TIMEOUT, PREPARED, check_place};
 
 /// What is to be free beside the copy itself: it grows by what the dry run writes.
@@ -26,7 +24,7 @@ const RESERVE: u64 = 64 << 20;
 const TRIES: u32 = 10;
 
 /// Copies the file and opens the copy; an empty one where there is no file yet.
-pub(super) async fn open(url: &Secret) -> Result<PoolConnection<Sqlite>, Error> {
+pub(super) async fn open(url: &Secret) -> Result<Handle, Error> {
     let options: SqliteConnectOptions = url.expose_secret().parse()?;
     check_place(&options)?;
     let file = options.get_filename().to_owned();
@@ -53,12 +51,10 @@ pub(super) async fn open(url: &Secret) -> Result<PoolConnection<Sqlite>, Error> 
         .statement_cache_capacity(PREPARED)
         .pragma("temp_store", "MEMORY")
         .disable_statement_logging();
-    let pool = SqlitePoolOptions::new().max_connections(1).test_before_acquire(false);
-    let pool = pool.max_lifetime(None).idle_timeout(None).connect_lazy_with(options);
-    let mut connection = pool.acquire().await?;
+    let mut connection = options.connect().await?;
     // The file is opened by the first that reads it.
-    sqlx::query("SELECT count(*) FROM sqlite_master").execute(&mut *connection).await?;
-    Ok(connection)
+    sqlx::query("SELECT count(*) FROM sqlite_master").execute(&mut connection).await?;
+    Ok(Handle::alone(connection))
 }
 
 /// Bytes that the copy takes at most.

@@ -223,7 +223,7 @@ impl Lent {
     async fn run(&mut self, statement: &'static str) -> Result<(), Error> {
         let sql = sqlx::raw_sql(statement);
         match &mut self.driver {
-            Driver::Sqlite(connection) => connection.execute(sql).await.map(|_done| ()),
+            Driver::Sqlite(handle) => handle.get()?.execute(sql).await.map(|_done| ()),
             Driver::Postgres(connection) => connection.execute(sql).await.map(|_done| ()),
             Driver::Mysql(connection) => connection.execute(sql).await.map(|_done| ()),
         }

@@ -3,7 +3,7 @@
 //! What was applied is kept in `milkrun_migrations`, as the outlet's own software may use sqlx's usual table.
 
 use sqlx::migrate::{Migrate, MigrateError, Migrator};
-use sqlx::{AssertSqlSafe, Executor as _};
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
 
 use crate::config::DatabaseKind;
 use crate::crash::{self, Point};
@@ -23,9 +23,10 @@ pub(super) async fn run(pools: &Pools) -> Result<(), Error> {
     }
     match pools {
         Pools::Dry(dry) => rehearse(&mut Pools::Dry(dry.clone()).writer().await?).await?,
-        Pools::Sqlite { write, .. } => {
+        Pools::Sqlite { handles, .. } => {
+            let mut handle = handles.writer().await?;
             // sqlx's migrator takes no lock on SQLite; inside this transaction its own become savepoints.
-            let mut tx = write.begin_with("BEGIN IMMEDIATE").await?;
+            let mut tx = handle.get()?.begin_with("BEGIN IMMEDIATE").await?;
             one_by_one(&migrator, &mut *tx).await?;
             tx.commit().await?;
         }
@@ -87,7 +88,7 @@ pub(super) async fn rehearse(connection: &mut Connection) -> Result<(), Error> {
     for migration in migrator.iter().filter(|migration| !applied.contains(&migration.version)) {
         let text = migration.sql.as_str();
         match connection.driver() {
-            Driver::Sqlite(connection) => connection.execute(sqlx::raw_sql(AssertSqlSafe(text))).await.map(|_done| ()),
+            Driver::Sqlite(handle) => handle.get()?.execute(sqlx::raw_sql(AssertSqlSafe(text))).await.map(|_done| ()),
             Driver::Postgres(connection) => {
                 connection.execute(sqlx::raw_sql(AssertSqlSafe(text))).await.map(|_done| ())
             }

@@ -20,6 +20,7 @@ mod create;
 mod declared;
 mod dry;
 mod error;
+mod handles;
 mod instance;
 mod lease;
 mod ledger;
@@ -124,8 +125,8 @@ impl Store {
         if self.kind() != DatabaseKind::Sqlite {
             return Ok(());
         }
-        match self.pools.reader().await?.driver() {
-            Driver::Sqlite(connection) => sqlite::examine(connection).await,
+        match self.pools.onlooker().await?.driver() {
+            Driver::Sqlite(handle) => sqlite::examine(handle.get()?).await,
             Driver::Postgres(_) | Driver::Mysql(_) => Ok(()),
         }
     }

@@ -66,7 +66,7 @@ impl Sql {
 
     /// Adds a name of a table, column or index, quoted.
     pub(super) fn name(&mut self, name: &str) -> &mut Self {
-        self.text.push_str(&quote(self.kind, name));
+        push_quoted(&mut self.text, self.kind, name);
         self
     }
 
@@ -161,16 +161,28 @@ impl Sql {
 }
 
 /// Quotes a name, whatever is in it. The one place where names become SQL.
-pub(super) fn quote(kind: DatabaseKind, name: &str) -> String {
-    match kind {
-        DatabaseKind::Sqlite | DatabaseKind::Postgres => format!("\"{}\"", name.replace('"', "\"\"")),
-        DatabaseKind::Mysql => format!("`{}`", name.replace('`', "``")),
+fn push_quoted(text: &mut String, kind: DatabaseKind, name: &str) {
+    let mark = match kind {
+        DatabaseKind::Sqlite | DatabaseKind::Postgres => '"',
+        DatabaseKind::Mysql => '`',
+    };
+    text.push(mark);
+    for (at, part) in name.split(mark).enumerate() {
+        if at > 0 {
+            text.extend([mark, mark]);
+        }
+        text.push_str(part);
     }
+    text.push(mark);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn quote(kind: DatabaseKind, name: &str) -> String {
+        Sql::new(kind, "").name(name).text().to_owned()
+    }
 
     #[test]
     fn a_name_cannot_leave_its_quotes() {

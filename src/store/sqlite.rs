@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use secrecy::ExposeSecret as _;
 use sqlx::sqlite::{
-    SqliteArguments, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions, SqliteRow,
-    SqliteSynchronous,
+    SqliteArguments, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteRow, SqliteSynchronous,
 };
 use sqlx::{Arguments as _, ConnectOptions as _, Row as _, Sqlite, TypeInfo as _, ValueRef as _};
 use tokio_util::task::AbortOnDropHandle;
@@ -17,18 +16,13 @@ use crate::config::Secret;
 use super::bind::Bind;
 use super::connection::Pools;
 use super::error::Error;
+use super::handles::{Handle, Handles};
 use super::line::Line;
 use super::sql::Sql;
 use super::turns::Turns;
 
 /// How long a statement waits for another process's transaction: a page is far shorter, a backup may not be.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// How long to wait for a connection of the pool; longer than the longest wait for a lock, or it would hide it.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(40);
-
-/// Connections that read, for the status page beside the runs.
-const READERS: u32 = 4;
 
 /// The writer's cache of pages, in KiB: what it takes to add a page of records to the trees of a table and of the ledger
 /// without reading their leaves again.
@@ -77,33 +71,24 @@ pub(super) async fn open(url: &Secret) -> Result<Pools, Error> {
         .busy_timeout(BUSY_TIMEOUT)
         .statement_cache_capacity(PREPARED)
         .pragma("temp_store", "MEMORY")
+        .pragma("cache_size", CACHE)
         .pragma("wal_autocheckpoint", CHECKPOINT)
         .pragma("journal_size_limit", WAL_SIZE)
         .optimize_on_close(true, ANALYSED)
         .disable_statement_logging();
     check_place(&options)?;
-    let pool = || {
-        SqlitePoolOptions::new()
-            .acquire_timeout(ACQUIRE_TIMEOUT)
-            .test_before_acquire(false)
-            .max_lifetime(None)
-    };
-    let write = pool()
-        .max_connections(1)
-        .idle_timeout(None)
-        .connect_lazy_with(options.clone().pragma("cache_size", CACHE));
+    let turns = Turns::new(options.get_filename());
+    let handles = Handles::new(options);
     let mut tries = 1;
     loop {
-        match write.acquire().await.map_err(Error::from) {
+        match handles.writer().await {
             Ok(_) => break,
             Err(Error::Unavailable(_)) if tries < FIRST_TRIES => tries += 1,
             Err(error) => return Err(error),
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    let turns = Turns::new(options.get_filename());
-    let read = pool().max_connections(READERS).connect_lazy_with(options.create_if_missing(false));
-    Ok(Pools::Sqlite { write, read, turns })
+    Ok(Pools::Sqlite { handles, turns })
 }
 
 /// Looks through the file, beside whoever uses it.
@@ -156,18 +141,22 @@ pub(super) fn check_place(options: &SqliteConnectOptions) -> Result<(), Error> {
     }
 }
 
-pub(super) async fn execute(connection: &mut SqliteConnection, sql: Sql, binds: Vec<Bind<'_>>) -> Result<u64, Error> {
-    let done = sqlx::query_with(sql.into_safe(), arguments(binds)?).execute(connection).await?;
-    Ok(done.rows_affected())
+pub(super) async fn execute(handle: &mut Handle, sql: Sql, binds: Vec<Bind<'_>>) -> Result<u64, Error> {
+    let done = sqlx::query_with(sql.into_safe(), arguments(binds)?).execute(handle.get()?).await;
+    Ok(done.map_err(|error| told(handle, error))?.rows_affected())
 }
 
-pub(super) async fn fetch(
-    connection: &mut SqliteConnection,
-    sql: Sql,
-    binds: Vec<Bind<'_>>,
-) -> Result<Vec<Line>, Error> {
-    let rows = sqlx::query_with(sql.into_safe(), arguments(binds)?).fetch_all(connection).await?;
-    rows.iter().map(line).collect()
+pub(super) async fn fetch(handle: &mut Handle, sql: Sql, binds: Vec<Bind<'_>>) -> Result<Vec<Line>, Error> {
+    let rows = sqlx::query_with(sql.into_safe(), arguments(binds)?).fetch_all(handle.get()?).await;
+    rows.map_err(|error| told(handle, error))?.iter().map(line).collect()
+}
+
+/// A connection whose thread is no more serves nobody after this.
+fn told(handle: &mut Handle, error: sqlx::Error) -> sqlx::Error {
+    if matches!(error, sqlx::Error::WorkerCrashed) {
+        handle.close_on_drop();
+    }
+    error
 }
 
 fn arguments(binds: Vec<Bind<'_>>) -> Result<SqliteArguments, Error> {

@@ -43,7 +43,9 @@ impl Walk<'_, '_, '_> {
             }
         }
         let is_missing = |key: &&Key| entries.iter().all(|entry| entry.key != key.name);
-        for key in section.keys.iter().filter(is_missing) {
+        let may_matter = |key: &&Key| key.is_required || self.findings.has_overrides();
+        let missing: Vec<&Key> = section.keys.iter().filter(may_matter).filter(is_missing).collect();
+        for key in missing {
             self.missing(&path.key(key.name), key, section, &mut values);
         }
         values
