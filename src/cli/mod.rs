@@ -170,7 +170,7 @@ async fn dispatch(command: &Command, global: &Global, output: &Output) -> anyhow
         Command::Reconcile(options) => Box::pin(reconcile::run(options, &global.config, output)).await,
         Command::Status => status::run(&global.config, output).await,
         Command::Runs(options) => runs::run(options, &global.config, output).await,
-        Command::Quarantine(action) => quarantine::run(action, &global.config, output).await,
+        Command::Quarantine(action) => Box::pin(quarantine::run(action, &global.config, output)).await,
         Command::Conflicts(action) => conflicts::run(action, &global.config, output).await,
         Command::Why(options) => why::run(options, &global.config, output).await,
         Command::Watermark(action) => watermark::run(action, &global.config, output).await,

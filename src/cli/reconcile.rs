@@ -48,7 +48,7 @@ pub(super) async fn run(options: &Options, config: &Path, output: &Output) -> an
     let mode = Mode::Reconcile { all_values: options.values, has_confirmed_restore: options.confirm_restore };
     let order = Order { jobs, mode, trigger: Trigger::Reconcile, has_confirmed_deletes: options.confirm_deletes };
     if options.telling.is_wanted() {
-        return changes::round((&config, path), &order, options.telling, output).await;
+        return Box::pin(changes::round((&config, path), &order, options.telling, output)).await;
     }
     let engine = open_to_run(&config, path, progress::watcher()).await?;
     let stop = CancellationToken::new();

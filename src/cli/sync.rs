@@ -46,7 +46,7 @@ pub(super) async fn run(options: &Options, config: &Path, output: &Output) -> an
         engine.store().close().await;
     }
     let order = Order { jobs, mode, trigger, has_confirmed_deletes: options.confirm_deletes };
-    changes::round((&config, path), &order, options.telling, output).await
+    Box::pin(changes::round((&config, path), &order, options.telling, output)).await
 }
 
 fn mode(options: &Options) -> anyhow::Result<(Mode, Trigger)> {

@@ -122,7 +122,7 @@ impl Work<'_> {
         let mut pains = if self.is_unseen(care) { Pains::Unseen } else { Pains::None };
         let (mut was_unseen, mut repeated) = (false, 0);
         loop {
-            match self.try_commit(whole, records, progress, (care, pains), &known).await {
+            match Box::pin(self.try_commit(whole, records, progress, (care, pains), &known)).await {
                 Ok(Attempt::Committed { counts, parked, freed, changes, log }) => {
                     // The table was filled by others before, most likely: their rows are looked for from now on.
                     self.has_met_rows |= was_unseen && pains == Pains::None;

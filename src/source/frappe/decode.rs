@@ -16,10 +16,11 @@ struct Envelope<'a> {
 
 /// Reads the list in `body`; `/api/resource` answers under `data`, methods under `message` (recordings 101 and 520).
 pub(super) fn page(body: &str, fields: &Fields) -> Result<Page, Error> {
-    Page::decode_member(Arc::from(body), &["data", "message"], fields).map_err(|bad| match bad {
-        BadPage::Damaged(why) => Error::Unreadable(format!("its JSON is damaged ({why})")),
-        bad => bad.into(),
-    })
+    let page = Page::decode_member(Arc::from(body), &["data", "message"], fields);
+    if let Err(BadPage::Damaged(why)) = &page {
+        return Err(Error::Unreadable(format!("its JSON is damaged ({why})")));
+    }
+    Ok(page?)
 }
 
 /// The JSON text of what `body` carries.
