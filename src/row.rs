@@ -1,8 +1,10 @@
 //! What the outlet stores: typed cells, rows and keys. No SQL, no JSON.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
+use std::io::Write as _;
+use std::sync::Arc;
 
-use chrono::{NaiveDate, NaiveDateTime, NaiveTime};
+use chrono::{Datelike as _, NaiveDate, NaiveDateTime, NaiveTime, Timelike as _};
 use rust_decimal::Decimal;
 
 /// The type of a mapped column; how each is stored on each database is the store's to say.
@@ -61,7 +63,7 @@ pub enum Cell {
     /// No value; an empty text is not null.
     Null,
     /// Text.
-    Text(Box<str>),
+    Text(Arc<str>),
     /// An integer.
     Int(i64),
     /// A float or a duration in seconds; never NaN.
@@ -77,7 +79,7 @@ pub enum Cell {
     /// A time of day.
     Time(NaiveTime),
     /// JSON text.
-    Json(Box<str>),
+    Json(Arc<str>),
 }
 
 impl Cell {
@@ -93,6 +95,31 @@ impl Cell {
     #[must_use]
     pub fn text(&self) -> Option<String> {
         (!self.is_null()).then(|| self.to_string())
+    }
+
+    /// Appends the canonical text of the value, `null` for null.
+    ///
+    /// By hand where a page has it thousands of times: what is shown, hashed, compared and bound goes through here.
+    pub fn append(&self, out: &mut Vec<u8>) {
+        let mut print = |value: fmt::Arguments<'_>| {
+            // Writing to a `Vec` cannot fail.
+            out.write_fmt(value).unwrap_or_default();
+        };
+        match self {
+            Self::Null => out.extend_from_slice(b"null"),
+            Self::Text(text) | Self::Json(text) => out.extend_from_slice(text.as_bytes()),
+            Self::Int(number) => print(format_args!("{number}")),
+            Self::Float(number) => print(format_args!("{number}")),
+            Self::Decimal(number) => append_decimal(out, *number),
+            Self::Bool(claim) => out.push(if *claim { b'1' } else { b'0' }),
+            Self::Date(date) => append_date(out, *date),
+            Self::Datetime(moment) => {
+                append_date(out, moment.date());
+                out.push(b' ');
+                append_time(out, moment.time());
+            }
+            Self::Time(time) => append_time(out, *time),
+        }
     }
 
     /// Reads back what [`Cell::text`] printed, as a value of `ty`. `None` where the text is no such value.
@@ -135,26 +162,78 @@ fn moment(text: &str) -> Option<NaiveDateTime> {
 
 impl fmt::Display for Cell {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Null => f.write_str("null"),
-            Self::Text(text) | Self::Json(text) => f.write_str(text),
-            Self::Int(number) => number.fmt(f),
-            Self::Float(number) => number.fmt(f),
-            Self::Decimal(number) => number.fmt(f),
-            Self::Bool(claim) => f.write_char(if *claim { '1' } else { '0' }),
-            Self::Date(date) => date.fmt(f),
-            Self::Datetime(moment) => fmt_micros(f, *moment, "%Y-%m-%d %H:%M:%S"),
-            Self::Time(time) => fmt_micros(f, NaiveDate::default().and_time(*time), "%H:%M:%S"),
+        let mut text = Vec::with_capacity(32);
+        self.append(&mut text);
+        // Only texts were appended.
+        f.write_str(str::from_utf8(&text).unwrap_or_default())
+    }
+}
+
+/// Appends a decimal as [`Decimal`] prints it: with all digits of its scale.
+pub(crate) fn append_decimal(out: &mut Vec<u8>, number: Decimal) {
+    let scale = number.scale() as usize;
+    let Ok(mut left) = u64::try_from(number.mantissa().unsigned_abs()) else {
+        return out.write_fmt(format_args!("{number}")).unwrap_or_default();
+    };
+    if number.is_sign_negative() {
+        out.push(b'-');
+    }
+    let start = out.len();
+    let mut digits = 0;
+    // From the last digit on, and turned round at the end.
+    while left > 0 || digits <= scale {
+        if digits == scale && scale > 0 {
+            out.push(b'.');
+        }
+        out.push(digit(left % 10));
+        (left, digits) = (left / 10, digits + 1);
+    }
+    if let Some(written) = out.get_mut(start..) {
+        written.reverse();
+    }
+}
+
+/// `YYYY-MM-DD`; years beyond four digits as chrono prints them.
+fn append_date(out: &mut Vec<u8>, date: NaiveDate) {
+    match u32::try_from(date.year()) {
+        Ok(year) if year <= 9_999 => {
+            append_digits(out, year, 1_000);
+            out.push(b'-');
+            append_digits(out, date.month(), 10);
+            out.push(b'-');
+            append_digits(out, date.day(), 10);
+        }
+        Ok(_) | Err(_) => out.write_fmt(format_args!("{date}")).unwrap_or_default(),
+    }
+}
+
+/// `HH:MM:SS[.ffffff]`; chrono itself would print three, six or nine digits after the point.
+fn append_time(out: &mut Vec<u8>, time: NaiveTime) {
+    append_digits(out, time.hour(), 10);
+    out.push(b':');
+    append_digits(out, time.minute(), 10);
+    out.push(b':');
+    append_digits(out, time.second(), 10);
+    match time.nanosecond() % 1_000_000_000 / 1_000 {
+        0 => {}
+        micros => {
+            out.push(b'.');
+            append_digits(out, micros, 100_000);
         }
     }
 }
 
-fn fmt_micros(f: &mut fmt::Formatter<'_>, moment: NaiveDateTime, whole: &str) -> fmt::Result {
-    write!(f, "{}", moment.format(whole))?;
-    match moment.and_utc().timestamp_subsec_micros() {
-        0 => Ok(()),
-        micros => write!(f, ".{micros:06}"),
+/// The digits of a number, the first of them worth `highest`.
+fn append_digits(out: &mut Vec<u8>, number: u32, highest: u32) {
+    let mut worth = highest;
+    while worth > 0 {
+        out.push(digit(u64::from(number / worth)));
+        worth /= 10;
     }
+}
+
+fn digit(number: u64) -> u8 {
+    b"0123456789".get((number % 10) as usize).copied().unwrap_or(b'0')
 }
 
 /// Equal as the database would say: decimals by value, JSON by content, everything else exactly.
@@ -222,6 +301,24 @@ impl Key {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_cell_prints_as_its_type_does() {
+        for text in
+            ["0", "0.00", "-0.05", "80.50", "-1200", "0.0000001", "18446744073709551616.5", "12345678901234567890"]
+        {
+            let number = Decimal::from_str_exact(text).unwrap();
+            assert_eq!((Cell::Decimal(number).to_string(), number.to_string()), (text.to_owned(), text.to_owned()));
+        }
+        for text in ["0001-01-01", "2024-02-29", "9999-12-31"] {
+            assert_eq!(Cell::Date(text.parse().unwrap()).to_string(), text);
+        }
+        let late = NaiveDate::from_ymd_opt(12_000, 1, 2).unwrap();
+        assert_eq!(Cell::Date(late).to_string(), late.to_string());
+        for text in ["2024-05-05 07:08:09", "2024-05-05 23:59:59.000001", "2024-05-05 10:00:00.500000"] {
+            assert_eq!(Cell::from_text(text, Type::Datetime).unwrap().to_string(), text);
+        }
+    }
 
     #[test]
     fn a_decimal_is_exact_or_none() {

@@ -3,8 +3,6 @@
 //! A part is written as its bytes and then their count, so the parts can be told apart from the end backwards, whatever
 //! the bytes are. Counts no text can have stand for null and for the ends of rows and tables.
 
-use std::io::Write as _;
-
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::field::{Field, Source};
@@ -40,8 +38,7 @@ impl Parts {
             | Cell::Datetime(_)
             | Cell::Time(_) => {
                 let before = self.0.len();
-                // Writing to a `Vec` cannot fail.
-                write!(self.0, "{cell}").ok();
+                cell.append(&mut self.0);
                 self.count((self.0.len() - before) as u64);
             }
         }

@@ -132,6 +132,11 @@ impl Mapping {
     pub fn lookups(&self) -> &[LookupSpec] {
         &self.lookups
     }
+    /// Whether a row, or a child row, takes values from other local tables.
+    #[must_use]
+    pub fn has_lookups(&self) -> bool {
+        !self.lookups.is_empty() || self.children.iter().any(|child| !child.lookups().is_empty())
+    }
     /// The lookup that fills the column at `column`, as its position in [`Mapping::lookups`].
     #[must_use]
     pub fn lookup_of(&self, column: usize) -> Option<usize> {
@@ -160,9 +165,12 @@ impl Mapping {
     /// # Errors
     /// A value that a column does not take, a lookup without an answer, or a key that is null: the record is parked.
     pub fn map(&self, record: Record<'_>, answers: &Answers) -> Result<Mapped, Reject> {
-        let row = self.compiled.iter().map(|field| field.cell(record, answers)).collect::<Result<Row, _>>()?;
+        let mut row = Row::with_capacity(self.compiled.len());
+        for field in &self.compiled {
+            row.push(field.cell(record, answers)?);
+        }
         let key = self.key_of(&row)?;
-        let mut parts = Parts::with_capacity(32 * self.hashed.len());
+        let mut parts = Parts::with_capacity(64 * self.hashed.len());
         self.hashed.iter().filter_map(|at| row.get(*at)).for_each(|cell| parts.cell(cell));
         Ok(Mapped { key, hash: parts.hash(), row })
     }

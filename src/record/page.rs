@@ -9,7 +9,7 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use serde::{Deserialize, Deserializer as _, de};
+use serde::{Deserializer, de};
 use serde_json::value::RawValue;
 
 use super::{Mark, Scalar, Stamp};
@@ -74,6 +74,9 @@ pub enum BadPage {
     /// The JSON has another shape than a list of records.
     #[error("HQ's answer is not a list of records: {0}")]
     Shape(String),
+    /// The answer is no JSON, or breaks off.
+    #[error("HQ's answer is damaged: {0}")]
+    Damaged(String),
     /// A record has no usable `modified` or `name`.
     #[error("record {name:?}: {reason}")]
     Record {
@@ -84,61 +87,137 @@ pub enum BadPage {
     },
 }
 
-/// One row of a list as HQ sends it: an object, or an array in the order of the request (recording 111).
-enum RawRow<'a> {
-    Array(Vec<&'a RawValue>),
-    Object(Vec<(Cow<'a, str>, &'a RawValue)>),
-}
-
-impl<'de> Deserialize<'de> for RawRow<'de> {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct RowVisitor;
-        impl<'de> de::Visitor<'de> for RowVisitor {
-            type Value = RawRow<'de>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a record")
-            }
-            fn visit_seq<A: de::SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-                let mut values = Vec::new();
-                while let Some(value) = seq.next_element()? {
-                    values.push(value);
-                }
-                Ok(RawRow::Array(values))
-            }
-            fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut values = Vec::new();
-                while let Some(entry) = map.next_entry()? {
-                    values.push(entry);
-                }
-                Ok(RawRow::Object(values))
-            }
-        }
-        deserializer.deserialize_any(RowVisitor)
-    }
-}
-
-/// Reads a list row by row, so that no more than one row is held beside the page.
-struct Rows<'p> {
+/// Reads a list row by row, so that nothing is held beside the page.
+struct List<'p> {
     page: &'p mut Page,
     body: &'p str,
     /// What was wrong with a row; later rows are read over.
     failed: &'p mut Option<BadPage>,
 }
 
-impl<'de> de::Visitor<'de> for Rows<'_> {
-    type Value = ();
+impl<'de> de::DeserializeSeed<'de> for List<'_> {
+    /// Whether there was a list, not null.
+    type Value = bool;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
+        deserializer.deserialize_option(self)
+    }
+}
+
+impl<'de> de::Visitor<'de> for List<'_> {
+    type Value = bool;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a list of records")
     }
 
+    fn visit_none<E: de::Error>(self) -> Result<bool, E> {
+        Ok(false)
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+
+    fn visit_seq<A: de::SeqAccess<'de>>(mut self, mut seq: A) -> Result<bool, A::Error> {
+        while seq.next_element_seed(Row(&mut self))?.is_some() {}
+        Ok(true)
+    }
+}
+
+/// One row of a list as HQ sends it: an object, or an array in the order of the request (recording 111).
+struct Row<'l, 'p>(&'l mut List<'p>);
+
+impl<'de> de::DeserializeSeed<'de> for Row<'_, '_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> de::Visitor<'de> for Row<'_, '_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a record")
+    }
+
     fn visit_seq<A: de::SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        while let Some(row) = seq.next_element::<RawRow<'de>>()? {
-            if self.failed.is_none() {
-                *self.failed = self.page.push(self.body, row).err();
+        let Self(list) = self;
+        let start = list.page.cells.len();
+        while let Some(value) = seq.next_element::<&RawValue>()? {
+            list.page.cells.push(place(list.body, value));
+        }
+        let (asked, got) = (list.page.fields.names().len(), list.page.cells.len() - start);
+        let row = if got == asked { Ok(()) } else { Err(BadPage::Width { asked, got }) };
+        list.end_row(start, row);
+        Ok(())
+    }
+
+    fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let Self(list) = self;
+        let mut values: Vec<(Cow<'de, str>, &'de RawValue)> = Vec::new();
+        while let Some(entry) = map.next_entry()? {
+            values.push(entry);
+        }
+        let start = list.page.cells.len();
+        let mut missing = Vec::new();
+        for name in list.page.fields.names() {
+            match values.iter().find(|(key, _)| key == name) {
+                Some((_, value)) => list.page.cells.push(place(list.body, value)),
+                None => missing.push(name.clone()),
             }
         }
+        let row = if missing.is_empty() { Ok(()) } else { Err(BadPage::Missing(missing)) };
+        list.end_row(start, row);
         Ok(())
+    }
+}
+
+impl List<'_> {
+    /// Keeps the row whose cells begin at `start`, if it is one and none was wrong before it.
+    fn end_row(&mut self, start: usize, row: Result<(), BadPage>) {
+        let mark = row.and_then(|()| self.page.mark_of(start));
+        match mark {
+            Ok(mark) if self.failed.is_none() => self.page.marks.push(mark),
+            Ok(_) => self.page.cells.truncate(start),
+            Err(bad) => {
+                self.page.cells.truncate(start);
+                self.failed.get_or_insert(bad);
+            }
+        }
+    }
+}
+
+/// An object of which one member is the list.
+struct Envelope<'p, 'n> {
+    members: &'n [&'static str],
+    list: List<'p>,
+    is_met: &'n mut bool,
+}
+
+impl<'de> de::Visitor<'de> for Envelope<'_, '_> {
+    type Value = bool;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<bool, A::Error> {
+        let Self { members, list: List { page, body, failed }, is_met } = self;
+        let mut is_there = false;
+        while let Some(key) = map.next_key::<Cow<'de, str>>()? {
+            match members.iter().find(|member| **member == key) {
+                Some(member) if *is_met => return Err(de::Error::duplicate_field(member)),
+                Some(_) => {
+                    *is_met = true;
+                    is_there = map.next_value_seed(List { page: &mut *page, body, failed: &mut *failed })?;
+                }
+                None => map.next_value::<de::IgnoredAny>().map(|_| ())?,
+            }
+        }
+        Ok(is_there)
     }
 }
 
@@ -154,21 +233,10 @@ impl Page {
     /// # Errors
     /// A shape that is not a list of records, a field that is missing, or a record without a usable `name` or stamp.
     pub fn decode(body: Arc<str>, fields: &Fields) -> Result<Self, BadPage> {
-        let whole = 0..body.len();
-        Self::decode_at(body, whole, fields)
-    }
-
-    /// As [`Page::decode`], for a list that stands at `list` in `body`.
-    ///
-    /// # Errors
-    /// As [`Page::decode`].
-    pub fn decode_at(body: Arc<str>, list: Range<usize>, fields: &Fields) -> Result<Self, BadPage> {
-        let mut page = Self { fields: fields.clone(), body: Arc::clone(&body), cells: Vec::new(), marks: Vec::new() };
-        let text = body.get(list).unwrap_or_default();
-        let mut failed = None;
-        let mut reader = serde_json::Deserializer::from_str(text);
-        let rows = Rows { page: &mut page, body: &body, failed: &mut failed };
-        let read = reader.deserialize_seq(rows).and_then(|()| reader.end());
+        let (mut page, mut failed) = (Self { body: Arc::clone(&body), ..Self::empty(fields) }, None);
+        let mut reader = serde_json::Deserializer::from_str(&body);
+        let list = List { page: &mut page, body: &body, failed: &mut failed };
+        let read = reader.deserialize_seq(list).and_then(|_| reader.end());
         match (read, failed) {
             (_, Some(failed)) => Err(failed),
             (Err(error), None) => Err(BadPage::Shape(error.to_string())),
@@ -176,32 +244,25 @@ impl Page {
         }
     }
 
-    fn push(&mut self, body: &str, row: RawRow<'_>) -> Result<(), BadPage> {
-        let start = self.cells.len();
-        let names = self.fields.names();
-        match row {
-            RawRow::Array(values) => {
-                if values.len() != names.len() {
-                    return Err(BadPage::Width { asked: names.len(), got: values.len() });
-                }
-                self.cells.extend(values.iter().map(|value| place(body, value)));
-            }
-            RawRow::Object(values) => {
-                let mut missing = Vec::new();
-                for name in names {
-                    match values.iter().find(|(key, _)| key == name) {
-                        Some((_, value)) => self.cells.push(place(body, value)),
-                        None => missing.push(name.clone()),
-                    }
-                }
-                if !missing.is_empty() {
-                    return Err(BadPage::Missing(missing));
-                }
-            }
+    /// As [`Page::decode`], for a list that is the value of one of `members` in the object `body`. Read in one go.
+    ///
+    /// # Errors
+    /// As [`Page::decode`]; [`BadPage::Damaged`] for what is no such object.
+    pub fn decode_member(body: Arc<str>, members: &[&'static str], fields: &Fields) -> Result<Self, BadPage> {
+        let (mut page, mut failed) = (Self { body: Arc::clone(&body), ..Self::empty(fields) }, None);
+        let mut is_met = false;
+        let mut reader = serde_json::Deserializer::from_str(&body);
+        let list = List { page: &mut page, body: &body, failed: &mut failed };
+        let envelope = Envelope { members, list, is_met: &mut is_met };
+        let read = reader.deserialize_map(envelope).and_then(|is_there| reader.end().map(|()| is_there));
+        match (read, failed) {
+            // Of an answer that was cut off, no row counts.
+            (Err(error), _) if !error.is_data() || !is_met => Err(BadPage::Damaged(error.to_string())),
+            (_, Some(failed)) => Err(failed),
+            (Err(error), None) => Err(BadPage::Shape(error.to_string())),
+            (Ok(false), None) => Err(BadPage::Shape(format!("it has neither `{}`", members.join("` nor `")))),
+            (Ok(true), None) => Ok(page),
         }
-        let mark = self.mark_of(start)?;
-        self.marks.push(mark);
-        Ok(())
     }
 
     fn mark_of(&self, start: usize) -> Result<Mark, BadPage> {
@@ -424,6 +485,34 @@ mod tests {
         }
         let unstamped = decode("[[7, null, 1]]").unwrap();
         assert_eq!((unstamped.marks()[0].name.as_str(), &unstamped.marks()[0].modified), ("7", &Stamp::never()));
+    }
+
+    #[test]
+    fn an_answer_is_read_whole_or_not_at_all() {
+        let fields = Fields::new(["price".to_owned()]);
+        let read = |body: &str| Page::decode_member(body.into(), &["data", "message"], &fields);
+        for body in [
+            r#"{"data": [["A", "2024-05-05 10:00:00", 1]]}"#,
+            r#"{"x": {"data": 1}, "message": [{"name": "A", "modified": "2024-05-05 10:00:00", "price": 1}], "y": []}"#,
+        ] {
+            assert_eq!(read(body).unwrap().record(0).unwrap().raw(2), "1", "{body}");
+        }
+        let damaged = |body: &str| matches!(read(body), Err(BadPage::Damaged(_)));
+        for body in [
+            r#"{"data": [["A", "2024-05-05 10:00:00", 1]"#,
+            // Cut off after a row that is none.
+            r#"{"data": [["A", 1], ["B""#,
+            r#"{"data": []} x"#,
+            "[]",
+            "",
+        ] {
+            assert!(damaged(body), "{body}: {:?}", read(body));
+        }
+        for body in ["{}", r#"{"data": [], "data": []}"#, r#"{"data": null}"#, r#"{"data": 7}"#, r#"{"data": [7]}"#] {
+            assert!(matches!(read(body), Err(BadPage::Shape(_))), "{body}: {:?}", read(body));
+        }
+        let short = read(r#"{"data": [["A", "2024-05-05 10:00:00"], ["B", "2024-05-05 10:00:00", 1]]}"#);
+        assert_eq!(short.unwrap_err(), BadPage::Width { asked: 3, got: 2 });
     }
 
     #[test]

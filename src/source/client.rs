@@ -67,6 +67,9 @@ pub struct Answer {
     pub date: Option<DateTime<Utc>>,
     /// From the request to the last byte.
     pub took: Duration,
+    /// How much of that HQ took, by its own word; or else what passed before the first byte beyond what passes before the
+    /// first byte of any answer.
+    pub by_hq: Duration,
 }
 
 /// The connection to one HQ, shared by all jobs.
@@ -85,6 +88,8 @@ pub struct Client {
     // The gate's moments count from here.
     began: Instant,
     gate: Mutex<Gate>,
+    // The least that passed before the first byte of an answer: the way there and back. In microseconds.
+    quickest: AtomicU64,
     // What HQ last said when it was found to be down.
     last: Mutex<String>,
 }
@@ -114,6 +119,7 @@ impl Client {
             clock,
             began: Instant::now(),
             gate: Mutex::new(Gate::new(Limits::of(hq, site))),
+            quickest: AtomicU64::new(u64::MAX),
             last: Mutex::default(),
         })
     }
@@ -263,6 +269,7 @@ impl Client {
             .header(header::ACCEPT_ENCODING, "gzip");
         let is_tls = self.url.starts_with("https:");
         let response = exchange::begin(builder, self.patience, is_tls).await?;
+        let until_first = began.elapsed();
         let status = response.status().as_u16();
         let headers: HeaderMap = self.secrets.out_of_headers(response.headers());
         let now = self.clock.now();
@@ -278,7 +285,16 @@ impl Client {
         }
         // Of an error the status counts, whether or not its body arrived.
         let body = answer::judge(&request.what, status, &headers, body, is_tls, now)?;
-        Ok(Answer { body, date: headers::date(&headers), took: began.elapsed() })
+        let by_hq = self.beyond_the_way(until_first);
+        let by_hq = notice.budget.and_then(|budget| budget.used).unwrap_or(by_hq);
+        Ok(Answer { body, date: headers::date(&headers), took: began.elapsed(), by_hq })
+    }
+
+    /// What is HQ's of the time before a first byte.
+    fn beyond_the_way(&self, until_first: Duration) -> Duration {
+        let micros = u64::try_from(until_first.as_micros()).unwrap_or(u64::MAX);
+        let quickest = self.quickest.fetch_min(micros, Ordering::Relaxed);
+        Duration::from_micros(micros.saturating_sub(quickest))
     }
 
     fn with_gate<T>(&self, act: impl FnOnce(&mut Gate, Duration) -> T) -> T {

@@ -228,7 +228,7 @@ impl Error {
             | Self::Stuck { .. }
             // A captive portal's login goes away by itself; a moved HQ shows its remedy until somebody follows it.
             | Self::Redirected { .. }
-            | Self::Page(BadPage::Shape(_)) => Retry::Later(None),
+            | Self::Page(BadPage::Shape(_) | BadPage::Damaged(_)) => Retry::Later(None),
             Self::Certificate { .. }
             | Self::WrongScheme { .. }
             | Self::ClientCertificate { .. }
@@ -355,7 +355,7 @@ impl Error {
                 "give the user permission to read the field at HQ, or take it out of the mapping; nothing was overwritten"
             }
             Self::Page(BadPage::Record { .. }) => "mend the record at HQ",
-            Self::Page(BadPage::Shape(_)) => {
+            Self::Page(BadPage::Shape(_) | BadPage::Damaged(_)) => {
                 "see whether a proxy answers in HQ's place; milkrun tries again on schedule"
             }
             Self::Stuck { .. } => "see whether a cache stands before HQ; milkrun tries again on schedule",

@@ -1,17 +1,13 @@
 //! One request on the wire and its answer, with a bound for every stage and a name for whatever goes wrong in it.
 
-use std::io::Read as _;
 use std::time::Duration;
 
-use bytes::BytesMut;
 use reqwest::{RequestBuilder, Response, header};
 use tokio::time::{Instant, timeout};
 
+use super::body::Body;
 use super::error::{CONNECTING, Error, Stage};
 use super::tls;
-
-/// No answer is taken that is larger than this once unpacked; far below the 4 GiB that a page's offsets can hold.
-pub const MAX_BODY: usize = 64 << 20;
 
 /// A connection is made within this time or not at all, however long an answer may take.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
@@ -50,7 +46,7 @@ pub(super) async fn begin(builder: RequestBuilder, patience: Patience, is_tls: b
     }
 }
 
-/// Reads the body, unpacked; `count` is told of the bytes as they came over the line.
+/// Reads the body and unpacks it as it comes; `count` is told of the bytes as they came over the line.
 pub(super) async fn finish(
     mut response: Response,
     patience: Patience,
@@ -58,7 +54,7 @@ pub(super) async fn finish(
     count: impl Fn(u64),
 ) -> Result<Vec<u8>, Error> {
     let is_gzip = response.headers().get(header::CONTENT_ENCODING).is_some_and(|name| name == "gzip");
-    let mut wire = BytesMut::new();
+    let mut body = if is_gzip { Body::packed() } else { Body::plain(response.content_length()) };
     loop {
         let left = patience.whole.saturating_sub(began.elapsed());
         let piece = match timeout(patience.silence.min(left), response.chunk()).await {
@@ -73,22 +69,9 @@ pub(super) async fn finish(
             Err(_elapsed) => return Err(Error::TimedOut { stage: Stage::NextPiece, limit: patience.silence }),
         };
         count(piece.len() as u64);
-        if wire.len() + piece.len() > MAX_BODY {
-            return Err(Error::TooLarge { limit: MAX_BODY });
-        }
-        wire.extend_from_slice(&piece);
+        body.take(&piece)?;
     }
-    if is_gzip { unpack(&wire) } else { Ok(wire.into()) }
-}
-
-fn unpack(wire: &[u8]) -> Result<Vec<u8>, Error> {
-    let mut body = Vec::with_capacity(wire.len().saturating_mul(6).min(MAX_BODY));
-    let bound = u64::try_from(MAX_BODY).unwrap_or(u64::MAX);
-    flate2::read::MultiGzDecoder::new(wire)
-        .take(bound + 1)
-        .read_to_end(&mut body)
-        .map_err(|error| Error::Unreadable(format!("its compression is damaged ({error})")))?;
-    if body.len() > MAX_BODY { Err(Error::TooLarge { limit: MAX_BODY }) } else { Ok(body) }
+    body.end()
 }
 
 fn transport(cause: reqwest::Error, is_tls: bool) -> Error {

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::pace::Pace;
 use crate::config::Hq;
 
 /// Of HQ's budget so much is left to others; below it the outlet waits for the next window.
@@ -35,7 +36,7 @@ const LAST_PROBE: Duration = Duration::from_secs(300);
 /// What the gate keeps to.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Requests a second at most; `None` for no bound.
+    /// Requests within any second at most; `None` for no bound.
     pub max_requests_per_second: Option<u32>,
     /// The share of HQ's time budget that this outlet takes in a window, `0.0..=1.0`.
     pub budget_share: f64,
@@ -139,7 +140,7 @@ struct Outage {
 #[derive(Debug, Clone)]
 pub struct Gate {
     limits: Limits,
-    next_slot: Duration,
+    pace: Pace,
     hold: Option<Hold>,
     window_end: Duration,
     own_use: Duration,
@@ -152,7 +153,7 @@ impl Gate {
     pub fn new(limits: Limits) -> Self {
         Self {
             limits,
-            next_slot: Duration::ZERO,
+            pace: Pace::new(limits.max_requests_per_second),
             hold: None,
             window_end: Duration::ZERO,
             own_use: Duration::ZERO,
@@ -173,11 +174,8 @@ impl Gate {
                 Turn::Wait(wait)
             };
         }
-        if now < self.next_slot {
-            return Turn::Wait(self.next_slot.saturating_sub(now));
-        }
-        if let Some(per_second) = self.limits.max_requests_per_second {
-            self.next_slot = now + Duration::from_secs(1) / per_second.max(1);
+        if let Err(wait) = self.pace.go(now) {
+            return Turn::Wait(wait);
         }
         let is_probe = match &mut self.outage {
             Some(outage) => {
@@ -289,10 +287,10 @@ mod tests {
 
     #[test]
     fn requests_keep_the_pace() {
-        let mut gate = Gate::new(Limits { max_requests_per_second: Some(10), ..gate().limits });
-        assert_eq!(gate.turn(secs(5), 0.0), GO);
-        assert_eq!(gate.turn(secs(5), 0.0), Turn::Wait(Duration::from_millis(100)));
-        assert_eq!(gate.turn(secs(5) + Duration::from_millis(100), 0.0), GO);
+        let mut gate = Gate::new(Limits { max_requests_per_second: Some(2), ..gate().limits });
+        assert_eq!([secs(5), secs(5)].map(|now| gate.turn(now, 0.0)), [GO; 2]);
+        assert_eq!(gate.turn(secs(5), 0.0), Turn::Wait(secs(1)));
+        assert_eq!(gate.turn(secs(6), 0.0), GO);
     }
 
     #[test]

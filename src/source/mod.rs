@@ -1,17 +1,19 @@
 //! HQ, read only. Knows HTTP and Frappe; knows nothing of the outlet's database.
 
 mod answer;
+mod body;
 mod client;
 mod error;
 mod exchange;
 pub mod frappe;
 pub mod gate;
 mod headers;
+mod pace;
 mod page_size;
 mod scrub;
 mod tls;
 
+pub use body::MAX_BODY;
 pub use client::{Answer, Client, Meter, Request};
 pub use error::{Error, Stage};
-pub use exchange::MAX_BODY;
 pub use page_size::{Came, PageSize};

@@ -1,21 +1,38 @@
 //! How much is asked for at once: less where the line or HQ is too weak for it, more where it comes easily.
+//!
+//! A request costs what no record of it costs: the way there and back, a place in the pace. So a page is best as large as
+//! HQ, the line and the memory allow, and each page that comes tells how large that is: how long HQ took over it, which is
+//! what passed before its first byte less what passes before the first byte of any answer; how long the line took; and how
+//! large its records are.
 
 use std::time::Duration;
 
-/// A page grows to so many records at most, and to ten times what was configured.
-const CEILING: usize = 5_000;
+/// A page grows to so many records at most, and to eighty times what was configured.
+const CEILING: usize = 10_000;
 
-/// A page grows beyond its configured size to so many bytes at most: with its rows and statements, and the next page beside
-/// it, it takes some twenty times that.
-const CEILING_BYTES: usize = 512 << 10;
+/// A page grows beyond its configured size to so many bytes at most, unpacked: some 10,000 records of twelve fields.
+const CEILING_BYTES: usize = 2 << 20;
+
+/// Where the database waits for pages as large as that, they grow to so many times as much: then no second page lies ready
+/// while one is written.
+const LONGER: usize = 4;
+
+/// From what was configured to the most.
+const GROWTH: usize = 80;
+
+/// Who asks for fewer records at a time means it: such a page does not grow.
+const FEW: usize = 10;
 
 /// One that had to be smaller grows back to its configured size up to so many bytes, well below what is taken at all.
 const REGROWTH_BYTES: usize = 16 << 20;
 
-/// An answer that comes within this time may be larger than configured.
-const QUICK: Duration = Duration::from_secs(1);
+/// A page beyond its configured size takes so much of HQ's time at most: others are served there too.
+const HQ_TIME: Duration = Duration::from_secs(1);
 
-/// After so many good pages the next one is larger; twice as many after each time that one had to be smaller.
+/// From one page to the next it grows to this many times at most, as what a page costs need not be in proportion.
+const STEP: usize = 8;
+
+/// After so many good pages one that had to be smaller grows again; twice as many after each further time.
 const GOOD_PAGES: u32 = 3;
 
 /// The size of the next page, in records or names.
@@ -25,6 +42,10 @@ pub struct PageSize {
     start: usize,
     least: usize,
     most: usize,
+    /// How many times the ceilings it may grow to.
+    times: usize,
+    /// How large it may be for a database that waits for it, as the last page told.
+    beyond: usize,
     good: u32,
     shrunk: u32,
 }
@@ -40,29 +61,46 @@ pub struct Came {
     pub bytes: usize,
     /// From the request to the last byte.
     pub took: Duration,
+    /// How much of that HQ took.
+    pub by_hq: Duration,
     /// How long HQ may stay silent, `hq.timeout`.
     pub patience: Duration,
 }
 
+impl Came {
+    /// So many records would have taken `limit` where these took `took`.
+    fn within(&self, limit: Duration, took: Duration) -> usize {
+        let (rows, limit, took) = (self.rows as u128, limit.as_micros(), took.as_micros().max(1));
+        usize::try_from(rows * limit / took).unwrap_or(usize::MAX)
+    }
+}
+
 impl PageSize {
-    /// Starts at `start`; grows beyond it where pages come quickly.
+    /// Starts at `start`; grows beyond it as far as HQ, the line and the memory allow.
     #[must_use]
     pub fn new(start: usize) -> Self {
         let start = start.max(1);
-        let most = CEILING.min(start.saturating_mul(10)).max(start);
-        Self { now: start, start, least: 1, most, good: 0, shrunk: 0 }
+        let growth = if start < FEW { 1 } else { GROWTH };
+        let most = start.saturating_mul(growth);
+        Self { now: start, start, least: 1, most, times: 1, beyond: 0, good: 0, shrunk: 0 }
     }
 
     /// Starts at `most` and never goes beyond it, nor below `least`.
     #[must_use]
     pub fn between(least: usize, most: usize) -> Self {
-        Self { now: most, start: most, least, most, good: 0, shrunk: 0 }
+        Self { least, most, ..Self::new(most) }
     }
 
     /// Always `size`.
     #[must_use]
     pub fn fixed(size: usize) -> Self {
         Self::between(size, size)
+    }
+
+    /// Grows to `most` at most, if it was not configured to be larger.
+    #[must_use]
+    pub fn up_to(self, most: usize) -> Self {
+        Self { most: self.most.min(most).max(self.start), ..self }
     }
 
     /// How much to ask for.
@@ -83,28 +121,45 @@ impl PageSize {
         is_smaller
     }
 
+    /// The database had nothing to do until the page came: it is the way that costs, which fewer and larger pages go less
+    /// often.
+    pub fn was_waited_for(&mut self) {
+        if self.beyond > self.now {
+            self.times = (self.times * 2).min(LONGER);
+            self.now = (self.now * 2).min(self.beyond);
+        }
+    }
+
     /// Takes in how a page came; only one that was asked for in full tells something.
     pub fn came(&mut self, page: &Came) {
         if page.asked < self.now || page.rows == 0 {
             return;
         }
         let each = (page.bytes / page.rows).max(1);
-        let fitting = CEILING_BYTES / each;
-        if self.now > self.start && page.bytes > 2 * CEILING_BYTES {
-            self.now = fitting.clamp(self.start, self.now);
-        }
         // Twice the time must still be far from the patience.
         let easily = page.patience / 6;
-        let limit = if self.now < self.start { easily } else { easily.min(QUICK) };
-        if page.took > limit {
+        let allowed = page.within(HQ_TIME, page.by_hq).min(page.within(easily, page.took)).min(self.most);
+        let up_to = |times| allowed.min(CEILING * times).min(CEILING_BYTES * times / each).max(self.start);
+        let best = up_to(self.times);
+        self.beyond = if self.now >= best && self.shrunk == 0 { up_to(LONGER) } else { 0 };
+        if best < self.now {
             self.good = 0;
-            return;
+            self.now = best;
+        } else if self.shrunk == 0 {
+            self.now = best.min(self.now.saturating_mul(STEP));
+        } else if page.took > easily {
+            self.good = 0;
+        } else {
+            self.grow_back(best, each);
         }
+    }
+
+    /// What was too much once is tried again, but not at once.
+    fn grow_back(&mut self, best: usize, each: usize) {
         self.good = self.good.saturating_add(1);
         if self.good >= GOOD_PAGES << self.shrunk.min(5) {
             self.good = 0;
-            let bound =
-                if self.now < self.start { self.start.min(REGROWTH_BYTES / each) } else { self.most.min(fitting) };
+            let bound = if self.now < self.start { self.start.min(REGROWTH_BYTES / each) } else { best };
             self.now = (self.now * 2).min(bound).max(self.now);
         }
     }
@@ -114,14 +169,28 @@ impl PageSize {
 mod tests {
     use super::*;
 
-    fn page(asked: usize, bytes_each: usize, millis: u64) -> Came {
-        let took = Duration::from_millis(millis);
-        Came { asked, rows: asked, bytes: asked * bytes_each, took, patience: Duration::from_secs(30) }
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    fn page(asked: usize, bytes_each: usize, took: Duration, by_hq: Duration) -> Came {
+        Came { asked, rows: asked, bytes: asked * bytes_each, took, by_hq, patience: PATIENCE }
+    }
+
+    /// The sizes asked for of an HQ and a line that need `fixed` a request, and so many microseconds a record.
+    fn sizes(size: &mut PageSize, pages: usize, bytes_each: usize, fixed: u64, (hq, line): (u64, u64)) -> Vec<usize> {
+        let micros = |each: u64, size: usize| Duration::from_micros(each * size as u64);
+        let next = |_| {
+            let by_hq = micros(hq, size.get());
+            let took = Duration::from_millis(fixed) + by_hq + micros(line, size.get());
+            size.came(&page(size.get(), bytes_each, took, by_hq));
+            size.get()
+        };
+        (0..pages).map(next).collect()
     }
 
     fn after(size: &mut PageSize, pages: usize, bytes_each: usize, millis: u64) -> usize {
+        let took = Duration::from_millis(millis);
         for _ in 0..pages {
-            size.came(&page(size.get(), bytes_each, millis));
+            size.came(&page(size.get(), bytes_each, took, took));
         }
         size.get()
     }
@@ -137,22 +206,56 @@ mod tests {
     }
 
     #[test]
-    fn quick_pages_grow_to_the_ceiling_and_slow_ones_stay_as_configured() {
+    fn the_best_size_is_reached_in_two_steps() {
+        assert_eq!(sizes(&mut PageSize::new(500), 3, 200, 300, (10, 0)), [4_000, 10_000, 10_000]);
+        // Small ones stay as small as they were meant to be.
+        assert_eq!(sizes(&mut PageSize::new(20), 3, 200, 300, (10, 0)), [160, 1_280, 1_600]);
+        assert_eq!(sizes(&mut PageSize::new(9), 3, 200, 300, (10, 0)), [9, 9, 9]);
+        assert_eq!(sizes(&mut PageSize::new(9_000), 2, 200, 5, (10, 0)), [10_000, 10_000]);
+        assert_eq!(sizes(&mut PageSize::new(500).up_to(5_000), 3, 200, 5, (10, 0)), [4_000, 5_000, 5_000]);
+    }
+
+    #[test]
+    fn where_the_database_waits_for_the_largest_pages_they_grow_on() {
         let mut size = PageSize::new(500);
-        assert_eq!((after(&mut size, 2, 100, 200), after(&mut size, 1, 100, 200)), (500, 1_000));
-        assert_eq!(after(&mut size, 30, 100, 200), CEILING);
-        assert_eq!(after(&mut PageSize::new(500), 30, 100, 1_500), 500);
-        assert_eq!(after(&mut PageSize::new(20), 30, 100, 5), 200);
-        assert_eq!(after(&mut PageSize::new(9_000), 30, 100, 5), 9_000);
+        let next = |_| {
+            sizes(&mut size, 1, 200, 300, (10, 0));
+            size.was_waited_for();
+            size.get()
+        };
+        assert_eq!((0..5).map(next).collect::<Vec<_>>(), [4_000, 10_000, 20_000, 40_000, 40_000]);
+        assert_eq!(sizes(&mut size, 1, 800, 300, (10, 0)), [10_485], "eight megabytes");
+    }
+
+    #[test]
+    fn of_hqs_time_a_page_takes_a_second_at_most() {
+        assert_eq!(sizes(&mut PageSize::new(500), 3, 200, 5, (250, 0)), [4_000, 4_000, 4_000]);
+        assert_eq!(sizes(&mut PageSize::new(500), 3, 200, 5, (4_000, 0)), [500; 3], "two seconds as configured");
+    }
+
+    #[test]
+    fn on_a_narrow_line_a_page_takes_a_sixth_of_the_patience() {
+        // 2 Mbit/s, uncompressed.
+        let sizes = sizes(&mut PageSize::new(500), 5, 200, 300, (10, 800));
+        assert!(sizes[0] < 4_000 && (5_500..6_200).contains(&sizes[4]), "{sizes:?}");
     }
 
     #[test]
     fn no_page_grows_beyond_its_bytes() {
-        assert_eq!(after(&mut PageSize::new(500), 30, 512, 200), 1_024);
-        assert_eq!(after(&mut PageSize::new(500), 30, 40_000, 200), 500);
+        assert_eq!(sizes(&mut PageSize::new(500), 3, 2_048, 5, (10, 0)), [1_024; 3]);
+        assert_eq!(sizes(&mut PageSize::new(500), 3, 40_000, 5, (10, 0)), [500; 3]);
         let mut size = PageSize::new(500);
-        after(&mut size, 30, 100, 200);
-        assert_eq!(after(&mut size, 1, 512, 200), 1_024, "larger records came");
+        sizes(&mut size, 3, 200, 5, (10, 0));
+        assert_eq!(sizes(&mut size, 1, 2_048, 5, (10, 0)), [1_024], "larger records came");
+    }
+
+    #[test]
+    fn where_hq_or_the_line_grows_slow_a_page_is_smaller_again() {
+        let mut size = PageSize::new(500);
+        sizes(&mut size, 3, 200, 5, (10, 0));
+        assert_eq!(sizes(&mut size, 2, 200, 5, (200, 0)), [5_000, 5_000]);
+        assert_eq!(sizes(&mut size, 2, 200, 5, (10_000, 0)), [500, 500], "not below what was configured");
+        assert_eq!(sizes(&mut size, 2, 200, 5, (10, 0)), [4_000, 10_000]);
     }
 
     #[test]
@@ -169,10 +272,18 @@ mod tests {
     }
 
     #[test]
+    fn one_that_was_too_large_grows_by_doubling() {
+        let mut size = PageSize::new(500);
+        sizes(&mut size, 3, 200, 5, (10, 0));
+        size.shrink();
+        assert_eq!(sizes(&mut size, 6, 200, 5, (10, 0)), [2_500, 2_500, 2_500, 2_500, 2_500, 5_000]);
+    }
+
+    #[test]
     fn a_page_that_was_not_full_tells_nothing_and_a_fixed_size_stays() {
         let mut size = PageSize::new(500);
         for _ in 0..20 {
-            size.came(&page(499, 100, 1));
+            size.came(&page(499, 100, Duration::from_millis(1), Duration::ZERO));
         }
         assert_eq!(size.get(), 500);
         let mut fixed = PageSize::fixed(7);

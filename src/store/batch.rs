@@ -23,12 +23,8 @@ const MYSQL_BINDS: usize = 60_000;
 /// Rows of one statement on the servers.
 const SERVER_ROWS: usize = 2_000;
 
-/// Bytes of one statement: a quarter of MariaDB's default `max_allowed_packet`.
-const BYTES: usize = 4 << 20;
-
-/// Bytes of one statement on PostgreSQL. sqlx leaves Nagle's algorithm on, so the tail of a longer message waits for the
-/// server's delayed acknowledgement: 45 ms a statement over loopback at 24 KiB and more, none at 14 KiB and less.
-const POSTGRES_BYTES: usize = 12 << 10;
+/// Rows whose values are bound at once: a page is written in pieces, so that its binds take little beside its rows.
+pub(super) const PIECE: usize = 1_000;
 
 /// Names or keys of one `IN` list; the shorter lists are filled up, so that few statements are prepared.
 const LISTS: [usize; 4] = [500, 100, 10, 1];
@@ -46,6 +42,11 @@ impl<'a> Batch<'a> {
         Self { width: width.max(1), binds: Vec::new() }
     }
 
+    /// As [`Batch::new`], with room for so many rows.
+    pub(super) fn of_rows(width: usize, rows: usize) -> Self {
+        Self { width: width.max(1), binds: Vec::with_capacity(width * rows) }
+    }
+
     /// Adds values; the caller adds whole rows.
     pub(super) fn extend(&mut self, row: impl IntoIterator<Item = Bind<'a>>) {
         self.binds.extend(row);
@@ -59,7 +60,7 @@ impl<'a> Batch<'a> {
     /// Cuts the batch into statements: how many rows each takes, and its binds.
     pub(super) fn cut(self, connection: &Connection) -> Vec<(usize, Vec<Bind<'a>>)> {
         let (kind, width) = (connection.kind(), self.width);
-        let most_bytes = most_bytes(kind).min(connection.room() / 2);
+        let most_bytes = connection.piece();
         let mut left = self.len();
         let mut binds = self.binds.into_iter();
         let mut pieces = Vec::new();
@@ -92,14 +93,6 @@ impl<'a> Batch<'a> {
             left -= rows;
         }
         pieces
-    }
-}
-
-/// A single row beyond it is the database's to refuse.
-fn most_bytes(kind: DatabaseKind) -> usize {
-    match kind {
-        DatabaseKind::Sqlite | DatabaseKind::Mysql => BYTES,
-        DatabaseKind::Postgres => POSTGRES_BYTES,
     }
 }
 
@@ -145,22 +138,39 @@ pub(super) async fn insert(
     batch: Batch<'_>,
     tail: &'static str,
 ) -> Result<(), Error> {
+    let mut last: Option<(usize, Sql)> = None;
     for (rows, binds) in batch.cut(connection) {
-        let mut sql = connection.sql("INSERT INTO ");
-        sql.name(table).push(" (").names(columns.iter().map(|(name, _)| *name)).push(") ");
-        match sql.kind() {
-            DatabaseKind::Sqlite | DatabaseKind::Mysql => sql.push("VALUES ").tuples(rows, columns.len()),
-            DatabaseKind::Postgres => {
-                sql.push("SELECT ").list(", ", columns.iter().enumerate(), |sql, (at, (_, stored))| {
-                    sql.push("milkrun_page.c").count(at).push("::").type_name(&stored.type_name);
-                });
-                sql.push(" FROM ").unnest(columns.len())
-            }
+        let sql = match last.take() {
+            // PostgreSQL's statement is the same for any number of rows.
+            Some((shape, sql)) if shape == rows || sql.kind() == DatabaseKind::Postgres => sql,
+            Some(_) | None => insertion(connection, table, columns, rows, tail),
         };
-        sql.push(tail);
-        connection.execute(sql, binds).await?;
+        connection.execute(sql.clone(), binds).await?;
+        last = Some((rows, sql));
     }
     Ok(())
+}
+
+fn insertion(
+    connection: &Connection,
+    table: &str,
+    columns: &[(&str, &Stored)],
+    rows: usize,
+    tail: &'static str,
+) -> Sql {
+    let mut sql = connection.sql("INSERT INTO ");
+    sql.name(table).push(" (").names(columns.iter().map(|(name, _)| *name)).push(") ");
+    match sql.kind() {
+        DatabaseKind::Sqlite | DatabaseKind::Mysql => sql.push("VALUES ").tuples(rows, columns.len()),
+        DatabaseKind::Postgres => {
+            sql.push("SELECT ").list(", ", columns.iter().enumerate(), |sql, (at, (_, stored))| {
+                sql.push("milkrun_page.c").count(at).push("::").type_name(&stored.type_name);
+            });
+            sql.push(" FROM ").unnest(columns.len())
+        }
+    };
+    sql.push(tail);
+    sql
 }
 
 /// Adds the condition that a row's `columns` are among `rows` bound keys.

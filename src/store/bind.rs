@@ -1,6 +1,7 @@
 //! Values on their way into a statement.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use crate::config::DatabaseKind;
 use crate::row::{Cell, Type, decimal};
@@ -17,6 +18,8 @@ pub(super) enum Bind<'a> {
     Float(f64),
     /// A text.
     Text(Option<Cow<'a, str>>),
+    /// A text that a cell holds: SQLite's own thread takes part in it instead of a copy.
+    Shared(Arc<str>),
     /// A column of texts, for `UNNEST`.
     Texts(Vec<Option<Cow<'a, str>>>),
 }
@@ -45,10 +48,12 @@ impl<'a> Bind<'a> {
                 Cell::Int(number) => Self::Int(Some(*number)),
                 Cell::Bool(claim) => Self::Int(Some(i64::from(*claim))),
                 Cell::Float(number) if stored.kind != Kind::Text => Self::Float(*number),
-                Cell::Text(text) => match text.parse::<i64>() {
-                    Ok(number) if stored.kind == Kind::Int => Self::Int(Some(number)),
-                    Ok(_) | Err(_) => Self::text(text),
+                Cell::Text(text) => match (stored.kind, kind) {
+                    (Kind::Int, _) => text.parse().map_or_else(|_| Self::text(text), |number| Self::Int(Some(number))),
+                    (_, DatabaseKind::Sqlite) => Self::Shared(Arc::clone(text)),
+                    _ => Self::text(text),
                 },
+                Cell::Json(text) if kind == DatabaseKind::Sqlite => Self::Shared(Arc::clone(text)),
                 Cell::Json(text) => Self::text(text),
                 Cell::Float(_) | Cell::Decimal(_) | Cell::Date(_) | Cell::Datetime(_) | Cell::Time(_) => {
                     Self::owned(cell.to_string())
@@ -63,6 +68,7 @@ impl<'a> Bind<'a> {
             Self::Int(number) => number.map(|number| Cow::Owned(number.to_string())),
             Self::Float(number) => Some(Cow::Owned(number.to_string())),
             Self::Text(text) => text,
+            Self::Shared(text) => Some(Cow::Owned(text.as_ref().to_owned())),
             Self::Texts(texts) => texts.into_iter().next().flatten(),
         }
     }
@@ -72,6 +78,7 @@ impl<'a> Bind<'a> {
         match self {
             Self::Int(_) | Self::Float(_) => 8,
             Self::Text(text) => text.as_ref().map_or(1, |text| text.len()) + 4,
+            Self::Shared(text) => text.len() + 4,
             Self::Texts(texts) => texts.iter().map(|text| text.as_ref().map_or(1, |text| text.len()) + 4).sum(),
         }
     }
@@ -82,6 +89,7 @@ impl<'a> Bind<'a> {
         let is_refused = match self {
             Self::Int(_) | Self::Float(_) => false,
             Self::Text(text) => has_nul(text),
+            Self::Shared(text) => text.contains('\0'),
             Self::Texts(texts) => texts.iter().any(has_nul),
         };
         if is_refused {

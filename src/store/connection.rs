@@ -26,6 +26,9 @@ use super::{mysql, postgres, sqlite};
 /// A server that has not answered a statement by now is gone, or its line is. Longer than any lock is waited for.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
 
+/// Bytes of one statement: a quarter of MariaDB's default `max_allowed_packet`.
+const BYTES: usize = 4 << 20;
+
 /// What a statement takes beside its text and values.
 const STATEMENT_HEAD: usize = 4 << 10;
 
@@ -46,7 +49,12 @@ pub(super) enum Pools {
         turns: Turns,
     },
     /// PostgreSQL.
-    Postgres(PgPool),
+    Postgres {
+        /// The connections.
+        pool: PgPool,
+        /// Bytes of values that one statement of a batch best takes.
+        piece: usize,
+    },
     /// MariaDB or MySQL.
     Mysql {
         /// The connections.
@@ -63,7 +71,7 @@ impl Pools {
     pub(super) fn kind(&self) -> DatabaseKind {
         match self {
             Self::Sqlite { .. } => DatabaseKind::Sqlite,
-            Self::Postgres(_) => DatabaseKind::Postgres,
+            Self::Postgres { .. } => DatabaseKind::Postgres,
             Self::Mysql { .. } => DatabaseKind::Mysql,
             Self::Dry(dry) => dry.kind(),
         }
@@ -73,11 +81,11 @@ impl Pools {
     pub(super) async fn writer(&self) -> Result<Connection, Error> {
         let turns = match self {
             Self::Sqlite { turns, .. } => Some(turns.clone()),
-            Self::Postgres(_) | Self::Mysql { .. } | Self::Dry(_) => None,
+            Self::Postgres { .. } | Self::Mysql { .. } | Self::Dry(_) => None,
         };
         let hold = match self {
             Self::Dry(dry) => Hold::Lent(dry.lend().await?),
-            Self::Sqlite { .. } | Self::Postgres(_) | Self::Mysql { .. } => Hold::Own(self.driver().await?),
+            Self::Sqlite { .. } | Self::Postgres { .. } | Self::Mysql { .. } => Hold::Own(self.driver().await?),
         };
         Ok(Connection { hold, is_open: false, has_failed: false, room: self.room(), turns, begun: None })
     }
@@ -86,7 +94,7 @@ impl Pools {
     pub(super) async fn driver(&self) -> Result<Driver, Error> {
         Ok(match self {
             Self::Sqlite { handles, .. } => Driver::Sqlite(handles.writer().await?),
-            Self::Postgres(pool) => Driver::Postgres(pool.acquire().await?),
+            Self::Postgres { pool, .. } => Driver::Postgres(pool.acquire().await?),
             Self::Mysql { pool, .. } => Driver::Mysql(pool.acquire().await?),
             Self::Dry(_) => return Err(Error::Unavailable(sqlx::Error::PoolClosed)),
         })
@@ -100,7 +108,7 @@ impl Pools {
                 let (is_open, has_failed, turns, begun) = (false, false, None, None);
                 Ok(Connection { hold, is_open, has_failed, room: self.room(), turns, begun })
             }
-            Self::Postgres(_) | Self::Mysql { .. } | Self::Dry(_) => self.writer().await,
+            Self::Postgres { .. } | Self::Mysql { .. } | Self::Dry(_) => self.writer().await,
         }
     }
 
@@ -108,15 +116,16 @@ impl Pools {
     pub(super) fn aside(&self) -> Self {
         match self {
             Self::Sqlite { handles, turns } => Self::Sqlite { handles: handles.aside(), turns: turns.clone() },
-            Self::Postgres(_) | Self::Mysql { .. } | Self::Dry(_) => self.clone(),
+            Self::Postgres { .. } | Self::Mysql { .. } | Self::Dry(_) => self.clone(),
         }
     }
 
-    /// Bytes that one statement may take.
-    pub(super) fn room(&self) -> usize {
+    /// Bytes that one statement takes.
+    pub(super) fn room(&self) -> Room {
         match self {
-            Self::Sqlite { .. } | Self::Postgres(_) => usize::MAX,
-            Self::Mysql { packet, .. } => *packet,
+            Self::Sqlite { .. } => Room::SQLITE,
+            Self::Postgres { piece, .. } => Room { most: usize::MAX, piece: *piece },
+            Self::Mysql { packet, .. } => Room { most: *packet, piece: BYTES.min(*packet / 2) },
             Self::Dry(dry) => dry.room(),
         }
     }
@@ -125,11 +134,25 @@ impl Pools {
     pub(super) async fn close(&self) {
         match self {
             Self::Sqlite { handles, .. } => handles.close().await,
-            Self::Postgres(pool) => pool.close().await,
+            Self::Postgres { pool, .. } => pool.close().await,
             Self::Mysql { pool, .. } => pool.close().await,
             Self::Dry(dry) => dry.close().await,
         }
     }
+}
+
+/// Bytes that one statement takes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Room {
+    /// At most; the server refuses more.
+    most: usize,
+    /// Where a batch is cut.
+    pub(super) piece: usize,
+}
+
+impl Room {
+    /// SQLite's, which takes what fits into memory.
+    pub(super) const SQLITE: Self = Self { most: usize::MAX, piece: BYTES };
 }
 
 /// A connection of one of the databases' own kinds.
@@ -193,8 +216,8 @@ pub(super) struct Connection {
     is_open: bool,
     /// A statement of the open transaction failed.
     has_failed: bool,
-    /// Bytes that one statement may take.
-    room: usize,
+    /// Bytes that one statement takes.
+    room: Room,
     /// Where others wait for the lock, too: their turns.
     turns: Option<Turns>,
     /// When the open transaction took the lock.
@@ -202,9 +225,9 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    /// Bytes that one statement may take.
-    pub(super) fn room(&self) -> usize {
-        self.room
+    /// Bytes at which a batch is cut into statements; a single row beyond it is the database's to refuse.
+    pub(super) fn piece(&self) -> usize {
+        self.room.piece
     }
 
     /// Which database it is.
@@ -254,16 +277,18 @@ impl Connection {
 
     /// A statement beyond `max_allowed_packet` is the fault of its values, and would end as a lost connection.
     fn check_room(&mut self, sql: &Sql, binds: &[Bind<'_>]) -> Result<(), Error> {
-        if self.room == usize::MAX {
+        if self.room.most == usize::MAX {
             return Ok(());
         }
         let size = sql.text().len() + binds.iter().map(Bind::size).sum::<usize>() + STATEMENT_HEAD;
-        if size <= self.room {
+        if size <= self.room.most {
             return Ok(());
         }
         self.has_failed = true;
-        let reason =
-            format!("the values take {size} bytes, more than the server's max_allowed_packet of {} allows", self.room);
+        let reason = format!(
+            "the values take {size} bytes, more than the server's max_allowed_packet of {} allows",
+            self.room.most
+        );
         Err(Error::Refused { table: None, reason })
     }
 

@@ -16,7 +16,7 @@ use tokio::time::timeout;
 use crate::config::{DatabaseKind, Local};
 
 use super::bind::Bind;
-use super::connection::{Connection, Driver, Pools};
+use super::connection::{Connection, Driver, Pools, Room};
 use super::error::Error;
 use super::sql::{Sql, TypeName};
 use super::{copy, migrate, mysql, postgres};
@@ -28,7 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(150);
 #[derive(Debug, Clone)]
 pub(super) struct Dry {
     kind: DatabaseKind,
-    room: usize,
+    room: Room,
     lent: Arc<Mutex<Lent>>,
 }
 
@@ -59,7 +59,7 @@ enum Turn {
 /// Opens the database for a dry run, with milkrun's own tables up to date in it.
 pub(super) async fn open(local: &Local) -> Result<Pools, Error> {
     let dry = match local.kind {
-        DatabaseKind::Sqlite => Dry::new(Driver::Sqlite(copy::open(&local.url).await?), usize::MAX),
+        DatabaseKind::Sqlite => Dry::new(Driver::Sqlite(copy::open(&local.url).await?), Room::SQLITE),
         DatabaseKind::Postgres => Dry::on(&postgres::open(&local.url).await?).await?,
         DatabaseKind::Mysql => {
             let pools = mysql::open(&local.url).await?;
@@ -76,7 +76,7 @@ pub(super) async fn open(local: &Local) -> Result<Pools, Error> {
 }
 
 impl Dry {
-    fn new(mut driver: Driver, room: usize) -> Self {
+    fn new(mut driver: Driver, room: Room) -> Self {
         driver.close_on_drop();
         let kind = driver.kind();
         Self { kind, room, lent: Arc::new(Mutex::new(Lent { driver, turn: Turn::Outside, deferred: None })) }
@@ -119,7 +119,7 @@ impl Dry {
     }
 
     /// Bytes that one statement may take.
-    pub(super) fn room(&self) -> usize {
+    pub(super) fn room(&self) -> Room {
         self.room
     }
 

@@ -1,6 +1,7 @@
 //! The ledger: what was last taken from HQ for each record.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use crate::config::DatabaseKind;
 use crate::ledger::{Base, Entry, Known, Values};
@@ -29,11 +30,18 @@ impl Store {
         let absent = tombstones::noted(&mut connection, job, ABSENT, names).await?;
         let outside = |(name, stamp)| (name, Known { absent: Some(stamp), present: None });
         let mut known: HashMap<String, Known> = absent.into_iter().map(outside).collect();
-        for mut line in among_names(&mut connection, job, "hq_name", &["hq_name", "hq_modified"], names).await? {
-            let stamp = stamp(&line, 1)?;
-            known.entry(line.take(0).unwrap_or_default()).or_default().present = Some(stamp);
+        for (name, stamp) in stamps(&mut connection, job, names).await? {
+            known.entry(name).or_default().present = Some(stamp);
         }
         Ok(known)
+    }
+
+    /// The stamps that the ledger holds of these names.
+    ///
+    /// # Errors
+    /// The database's trouble.
+    pub async fn stamps(&self, job: &str, names: &[&str]) -> Result<HashMap<String, Stamp>, Error> {
+        stamps(&mut self.pools.reader().await?, job, names).await
     }
 
     /// How many records the ledger holds for the job.
@@ -75,10 +83,15 @@ impl PageTx {
     pub async fn entries(&mut self, job: &str, names: &[&str], key_texts: &[&str]) -> Result<Vec<Entry>, Error> {
         let mut found = HashMap::with_capacity(names.len());
         // An entry without `local_key` has the key that its name is, so keys are asked for as names, too.
-        let either: Vec<_> = names.iter().chain(key_texts).copied().collect();
-        let mut lines = among_names(&mut self.connection, job, "hq_name", &ENTRY, &either).await?;
-        lines.extend(among_names(&mut self.connection, job, "local_key", &ENTRY, key_texts).await?);
         let (names, key_texts) = (set(names), set(key_texts));
+        let mut either: Vec<_> = names.union(&key_texts).copied().collect();
+        either.sort_unstable();
+        let mut lines = among_names(&mut self.connection, job, "hq_name", &ENTRY, &either).await?;
+        if self.has_own_keys(job).await? {
+            let mut keys: Vec<_> = key_texts.iter().copied().collect();
+            keys.sort_unstable();
+            lines.extend(of_own_keys(&mut self.connection, job, &keys).await?);
+        }
         for line in lines {
             let entry = entry(&line)?;
             if names.contains(entry.hq_name.as_str()) || key_texts.contains(entry.local_key.as_str()) {
@@ -95,34 +108,6 @@ impl PageTx {
     /// # Errors
     /// The database's trouble.
     pub async fn upsert_entries(&mut self, job: &str, entries: &[Entry]) -> Result<(), Error> {
-        let (text, int) = (Stored::text(), Stored::int());
-        let columns = [
-            ("job", &text),
-            ("hq_name", &text),
-            ("local_key", &text),
-            ("hq_modified", &text),
-            ("row_hash", &int),
-            ("children_hash", &int),
-            ("local_hash", &int),
-            ("base", &text),
-        ];
-        let mut batch = Batch::new(columns.len());
-        for entry in entries {
-            let has_own_key = entry.local_key != entry.hq_name;
-            batch.extend([
-                Bind::text(job),
-                Bind::text(&entry.hq_name),
-                Bind::Text(has_own_key.then_some(entry.local_key.as_str().into())),
-                Bind::text(entry.hq_modified.as_str()),
-                Bind::Int(Some(entry.row_hash)),
-                Bind::Int(Some(entry.children_hash)),
-            ]);
-            batch.extend(match &entry.base {
-                Base::Unknown => [Bind::Int(None), Bind::Text(None)],
-                Base::Hash(hash) => [Bind::Int(Some(*hash)), Bind::Text(None)],
-                Base::Values(values) => [Bind::Int(None), Bind::owned(values.text())],
-            });
-        }
         let tail = match self.connection.kind() {
             DatabaseKind::Sqlite | DatabaseKind::Postgres => {
                 " ON CONFLICT (job, hq_name) DO UPDATE SET local_key = excluded.local_key, \
@@ -135,7 +120,65 @@ impl PageTx {
                  base = VALUES(base)"
             }
         };
-        batch::insert(&mut self.connection, "milkrun_ledger", &columns, batch, tail).await
+        self.write_entries(job, entries, tail).await
+    }
+
+    /// As [`PageTx::upsert_entries`], of records that the ledger does not have.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] where it has one.
+    pub async fn insert_entries(&mut self, job: &str, entries: &[Entry]) -> Result<(), Error> {
+        self.write_entries(job, entries, "").await
+    }
+
+    async fn write_entries(&mut self, job: &str, entries: &[Entry], tail: &'static str) -> Result<(), Error> {
+        let (text, int) = (Stored::text(), Stored::int());
+        let columns = [
+            ("job", &text),
+            ("hq_name", &text),
+            ("local_key", &text),
+            ("hq_modified", &text),
+            ("row_hash", &int),
+            ("children_hash", &int),
+            ("local_hash", &int),
+            ("base", &text),
+        ];
+        // In the order of the ledger's tree.
+        let mut entries: Vec<&Entry> = entries.iter().collect();
+        entries.sort_unstable_by(|a, b| a.hq_name.cmp(&b.hq_name));
+        let job: Arc<str> = job.into();
+        for entries in entries.chunks(batch::PIECE) {
+            let mut batch = Batch::of_rows(columns.len(), entries.len());
+            for entry in entries {
+                let has_own_key = entry.local_key != entry.hq_name;
+                batch.extend([
+                    Bind::Shared(Arc::clone(&job)),
+                    Bind::text(&entry.hq_name),
+                    Bind::Text(has_own_key.then_some(entry.local_key.as_str().into())),
+                    Bind::text(entry.hq_modified.as_str()),
+                    Bind::Int(Some(entry.row_hash)),
+                    Bind::Int(Some(entry.children_hash)),
+                ]);
+                batch.extend(match &entry.base {
+                    Base::Unknown => [Bind::Int(None), Bind::Text(None)],
+                    Base::Hash(hash) => [Bind::Int(Some(*hash)), Bind::Text(None)],
+                    Base::Values(values) => [Bind::Int(None), Bind::owned(values.text())],
+                });
+            }
+            batch::insert(&mut self.connection, "milkrun_ledger", &columns, batch, tail).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether a record of the job has a local key other than its name.
+    ///
+    /// # Errors
+    /// The database's trouble.
+    pub async fn has_own_keys(&mut self, job: &str) -> Result<bool, Error> {
+        let mut sql = self.connection.sql("SELECT ");
+        sql.reads(["hq_name"]);
+        sql.push(" FROM milkrun_ledger WHERE job = ? AND local_key IS NOT NULL LIMIT 1");
+        Ok(!self.connection.fetch(sql, vec![Bind::text(job)]).await?.is_empty())
     }
 
     /// Forgets all records of the job.
@@ -165,6 +208,12 @@ impl PageTx {
     }
 }
 
+async fn stamps(connection: &mut Connection, job: &str, names: &[&str]) -> Result<HashMap<String, Stamp>, Error> {
+    let lines = among_names(connection, job, "hq_name", &["hq_name", "hq_modified"], names).await?;
+    let read = |mut line: Line| Ok((line.take(0).unwrap_or_default(), stamp(&line, 1)?));
+    lines.into_iter().map(read).collect()
+}
+
 /// Lines of the ledger whose `column` is among `names`.
 async fn among_names(
     connection: &mut Connection,
@@ -180,6 +229,39 @@ async fn among_names(
         sql.reads(select.iter().copied()).push(" FROM milkrun_ledger WHERE job = ? AND ");
         among(&mut sql, &[(column, &text)], rows);
         binds.insert(0, Bind::text(job));
+        lines.extend(connection.fetch(sql, binds).await?);
+    }
+    Ok(lines)
+}
+
+/// Lines of the ledger whose own local key is among `keys`.
+///
+/// SQLite and PostgreSQL, which have no statistics of a table that is being filled, would go by the primary key's first
+/// column and read all of the job for each page; so SQLite is told the index, and PostgreSQL asked key by key.
+async fn of_own_keys(connection: &mut Connection, job: &str, keys: &[&str]) -> Result<Vec<Line>, Error> {
+    let text = Stored::text();
+    let mut lines = Vec::new();
+    for (rows, mut binds) in lists(connection.kind(), keys) {
+        let mut sql = connection.sql("SELECT ");
+        sql.reads(ENTRY);
+        match connection.kind() {
+            DatabaseKind::Sqlite => {
+                sql.push(" FROM milkrun_ledger INDEXED BY milkrun_ledger_local_key WHERE job = ? AND ");
+                among(&mut sql, &[("local_key", &text)], rows);
+            }
+            DatabaseKind::Mysql => {
+                sql.push(" FROM milkrun_ledger WHERE job = ? AND ");
+                among(&mut sql, &[("local_key", &text)], rows);
+            }
+            DatabaseKind::Postgres => {
+                sql.push(
+                    " FROM unnest(?::text[]) AS asked(key) CROSS JOIN LATERAL (SELECT * FROM milkrun_ledger \
+                     WHERE job = ? AND local_key = asked.key OFFSET 0) AS milkrun_ledger",
+                );
+            }
+        }
+        let at = if connection.kind() == DatabaseKind::Postgres { binds.len() } else { 0 };
+        binds.insert(at, Bind::text(job));
         lines.extend(connection.fetch(sql, binds).await?);
     }
     Ok(lines)

@@ -30,7 +30,7 @@ pub(super) async fn run(pools: &Pools) -> Result<(), Error> {
             one_by_one(&migrator, &mut *tx).await?;
             tx.commit().await?;
         }
-        Pools::Postgres(pool) => {
+        Pools::Postgres { pool, .. } => {
             let mut connection = pool.acquire().await?;
             // Its lock is the session's: after an error it goes with the connection.
             connection.close_on_drop();

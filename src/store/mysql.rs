@@ -91,6 +91,7 @@ fn arguments(binds: &[Bind<'_>]) -> Result<MySqlArguments, Error> {
             Bind::Int(number) => arguments.add(*number),
             Bind::Float(number) => arguments.add(*number),
             Bind::Text(text) => arguments.add(text.as_deref()),
+            Bind::Shared(text) => arguments.add(text.as_ref()),
             Bind::Texts(texts) => texts.iter().try_for_each(|text| arguments.add(text.as_deref())),
         }
         .map_err(sqlx::Error::Encode)?;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use secrecy::ExposeSecret as _;
 use sqlx::Connection as _;
-use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgPoolOptions, PgRow};
+use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgPoolOptions, PgRow, PgSslMode};
 use sqlx::{Arguments as _, ConnectOptions as _, Row as _};
 
 use crate::config::Secret;
@@ -18,16 +18,31 @@ use super::sql::Sql;
 /// Connections at most: some jobs at once and the status page.
 const CONNECTIONS: u32 = 8;
 
+/// Bytes of one statement.
+const PIECE: usize = 256 << 10;
+
+/// Bytes of one statement over TLS. sqlx sends one TLS record after the other and leaves Nagle's algorithm on, so the tail
+/// of a longer message waits for the server's delayed acknowledgement: 45 ms a statement at 24 KiB and more.
+const PIECE_OVER_TLS: usize = 12 << 10;
+
 /// How long to wait for a connection, a new one included.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Connects, with a session whose texts read the same everywhere: zone UTC, ISO dates, standard strings.
 pub(super) async fn open(url: &Secret) -> Result<Pools, Error> {
     let options: PgConnectOptions = url.expose_secret().parse()?;
-    let options = options.application_name("milkrun").disable_statement_logging();
-    // The pool would try for its whole patience and then say only that it timed out.
-    let first = tokio::time::timeout(ACQUIRE_TIMEOUT, PgConnection::connect_with(&options)).await;
-    first.map_err(|_elapsed| sqlx::Error::PoolTimedOut)??.close().await?;
+    let mut options = options.application_name("milkrun").disable_statement_logging();
+    if let Some(plain) = in_clear(&options) {
+        match try_first(&plain).await {
+            Ok(()) => options = plain,
+            // `pg_hba.conf` may ask for TLS even here.
+            Err(sqlx::Error::Database(_)) => try_first(&options).await?,
+            Err(error) => return Err(error.into()),
+        }
+    } else {
+        try_first(&options).await?;
+    }
+    let piece = if matches!(options.get_ssl_mode(), PgSslMode::Disable) { PIECE } else { PIECE_OVER_TLS };
     let pool = PgPoolOptions::new()
         .max_connections(CONNECTIONS)
         .acquire_timeout(ACQUIRE_TIMEOUT)
@@ -58,7 +73,20 @@ pub(super) async fn open(url: &Secret) -> Result<Pools, Error> {
         })
         .connect_with(options)
         .await?;
-    Ok(Pools::Postgres(pool))
+    Ok(Pools::Postgres { pool, piece })
+}
+
+/// The pool would try for its whole patience and then say only that it timed out.
+async fn try_first(options: &PgConnectOptions) -> Result<(), sqlx::Error> {
+    let first = tokio::time::timeout(ACQUIRE_TIMEOUT, PgConnection::connect_with(options)).await;
+    first.map_err(|_elapsed| sqlx::Error::PoolTimedOut)??.close().await
+}
+
+/// `sslmode=prefer`, the default, leaves it to us; on the machine itself TLS protects nothing and costs every page.
+fn in_clear(options: &PgConnectOptions) -> Option<PgConnectOptions> {
+    let is_here = options.get_socket().is_some() || matches!(options.get_host(), "localhost" | "127.0.0.1" | "::1");
+    let is_ours = matches!(options.get_ssl_mode(), PgSslMode::Prefer | PgSslMode::Allow);
+    (is_here && is_ours).then(|| options.clone().ssl_mode(PgSslMode::Disable))
 }
 
 pub(super) async fn execute(connection: &mut PgConnection, sql: Sql, binds: Vec<Bind<'_>>) -> Result<u64, Error> {
@@ -79,6 +107,7 @@ fn arguments(binds: &[Bind<'_>]) -> Result<PgArguments, Error> {
             Bind::Int(number) => arguments.add(*number),
             Bind::Float(number) => arguments.add(*number),
             Bind::Text(text) => arguments.add(text.as_deref()),
+            Bind::Shared(text) => arguments.add(text.as_ref()),
             Bind::Texts(texts) => arguments.add(texts.iter().map(Option::as_deref).collect::<Vec<_>>()),
         }
         .map_err(sqlx::Error::Encode)?;

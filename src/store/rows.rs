@@ -59,10 +59,12 @@ impl PageTx {
             .map_err(|error| error.for_table(&table.name))?;
         let columns: Vec<_> = table.columns.iter().map(TableColumn::named).collect();
         let places: Vec<_> = table.columns.iter().enumerate().collect();
-        let batch = batch_of(self.connection.kind(), &places, rows);
-        batch::insert(&mut self.connection, &table.name, &columns, batch, "")
-            .await
-            .map_err(|error| error.for_table(&table.name))
+        for rows in rows.chunks(batch::PIECE) {
+            let batch = batch_of(self.connection.kind(), &places, rows);
+            let inserted = batch::insert(&mut self.connection, &table.name, &columns, batch, "").await;
+            inserted.map_err(|error| error.for_table(&table.name))?;
+        }
+        Ok(())
     }
 
     /// Writes HQ's columns of existing rows, or those of them that are given, found by their keys, and takes back a mark.
@@ -79,10 +81,13 @@ impl PageTx {
             .map_err(|error| error.for_table(&table.name))?;
         let key = table.key.iter().filter_map(|at| Some((*at, table.columns.get(*at)?)));
         let places: Vec<_> = key.chain(updated.iter().copied()).collect();
-        let batch = batch_of(self.connection.kind(), &places, rows);
         let changes = Changes { table, columns: places.iter().map(|(_, column)| *column).collect() };
-        let done = changes.write(&mut self.connection, batch).await;
-        done.map_err(|error| error.for_table(&table.name))
+        for rows in rows.chunks(batch::PIECE) {
+            let batch = batch_of(self.connection.kind(), &places, rows);
+            let done = changes.write(&mut self.connection, batch).await;
+            done.map_err(|error| error.for_table(&table.name))?;
+        }
+        Ok(())
     }
 
     /// Gives a row another key; its child rows follow.
@@ -256,7 +261,7 @@ pub(super) fn as_text<'a>(kind: DatabaseKind) -> impl Fn(Bind<'a>) -> Bind<'a> {
 }
 
 fn batch_of<'a>(kind: DatabaseKind, places: &[(usize, &TableColumn)], rows: &[&'a Row]) -> Batch<'a> {
-    let mut batch = Batch::new(places.len());
+    let mut batch = Batch::of_rows(places.len(), rows.len());
     for row in rows {
         batch.extend(
             places.iter().map(|(at, column)| {

@@ -1,12 +1,10 @@
 //! How the database spells a value: the one form under which what was written and what is read back are the same.
 
-use std::io::Write as _;
-
 use rust_decimal::Decimal;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::config::DatabaseKind;
-use crate::row::{Cell, Row, Type};
+use crate::row::{Cell, Row, Type, append_decimal};
 
 use super::bind::canonical;
 use super::table::{Table, TableColumn};
@@ -27,7 +25,7 @@ impl Table {
     /// Fingerprint of the cells of `columns`, as the database spells them.
     #[must_use]
     pub fn version(&self, database: DatabaseKind, row: &Row, columns: &[usize]) -> i64 {
-        let mut parts = Vec::with_capacity(32 * columns.len());
+        let mut parts = Vec::with_capacity(64 * columns.len());
         for at in columns {
             let before = parts.len();
             let (Some(column), Some(cell)) = (self.columns.get(*at), row.get(*at)) else { continue };
@@ -47,12 +45,20 @@ fn spell(database: DatabaseKind, column: &TableColumn, cell: &Cell, out: &mut Ve
             out.extend_from_slice(text.as_bytes());
         }
         (Cell::Int(number), Kind::Int) => {
-            // Writing to a `Vec` cannot fail.
-            write!(out, "{number}").ok();
+            Cell::Int(*number).append(out);
         }
         // In a text column, too: `80.5` and `80.50` are one price.
         (Cell::Decimal(number), _) => {
-            write!(out, "{}", in_one_form(*number, column.ty)).ok();
+            append_decimal(out, in_one_form(*number, column.ty));
+        }
+        // Here the cell's own text is the one form already: a float prints its shortest digits and no exponent.
+        (Cell::Date(_), Kind::Date | Kind::Text | Kind::Other)
+        | (Cell::Datetime(_), Kind::Datetime | Kind::Text | Kind::Other)
+        | (Cell::Time(_), Kind::Time | Kind::Text | Kind::Other)
+        | (Cell::Float(_), Kind::Float | Kind::Decimal | Kind::Text | Kind::Other)
+        | (Cell::Bool(_), Kind::Bool | Kind::Int | Kind::Text | Kind::Other)
+        | (Cell::Int(_), Kind::Text | Kind::Other) => {
+            cell.append(out);
         }
         (cell, _) => {
             let text = cell.to_string();

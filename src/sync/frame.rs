@@ -6,10 +6,11 @@
 use chrono::{DateTime, Utc};
 
 use super::lease::{Held, TERM, Wait};
-use super::{Engine, Error};
+use super::{Engine, Error, Event};
 use crate::config::Job;
 use crate::crash::{self, Point};
-use crate::run::{Run, Trigger};
+use crate::run::{Counts, Run, Status, Trigger};
+use crate::source::Meter;
 use crate::store::{self, Opened, Opening, Start, Stream};
 use crate::watermark::Progress;
 
@@ -27,6 +28,59 @@ pub(super) struct Owed {
     pub(super) records: Option<Progress>,
     /// Of the job's deletes.
     pub(super) deletes: Option<Progress>,
+}
+
+/// What a run leaves to its closing.
+#[derive(Debug, Default)]
+pub(super) struct Left {
+    pub(super) waiting: Waiting,
+    /// What is still to be kept.
+    pub(super) owed: Owed,
+    /// How far the job has come with it, where the database does not say so yet.
+    pub(super) reached: Option<Progress>,
+}
+
+/// The status of a run that ended early, what is to be said of it, and what an operator can do.
+fn failed(error: &Error) -> (Status, Option<String>, Option<String>) {
+    (error.status(), Some(error.chain()), Some(error.remedy()))
+}
+
+/// Records that a run which came to its end leaves undone.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Waiting {
+    /// In quarantine.
+    pub(super) parked: usize,
+    /// Waiting for an operator's decision.
+    pub(super) open: usize,
+}
+
+impl Waiting {
+    /// The status of the run, what is to be said of it, and what an operator can do.
+    fn told(self, job: &str) -> (Status, Option<String>, Option<String>) {
+        let records = |count: usize| if count == 1 { "record is" } else { "records are" };
+        let they = |count: usize| if count == 1 { "it" } else { "they" };
+        let parked = (self.parked > 0).then(|| {
+            let (is, they) = (records(self.parked), they(self.parked));
+            (
+                format!("{} {is} in quarantine", self.parked),
+                format!("see `milkrun quarantine list {job}`; {they} will be tried again without being told to"),
+            )
+        });
+        let open = (self.open > 0).then(|| {
+            let wait = if self.open == 1 { "record waits" } else { "records wait" };
+            (
+                format!("{} {wait} for a decision between HQ's version and the one here", self.open),
+                format!("see `milkrun conflicts list {job}`, then `milkrun conflicts resolve ID --take hq|local`"),
+            )
+        });
+        let status = match (&parked, &open) {
+            (None, None) => return (Status::Ok, None, None),
+            (Some(_), None) => Status::Quarantine,
+            (_, Some(_)) => Status::Conflict,
+        };
+        let (what, remedy): (Vec<String>, Vec<String>) = parked.into_iter().chain(open).unzip();
+        (status, Some(format!("{}; all others are done", what.join(", "))), Some(remedy.join("; ")))
+    }
 }
 
 impl Owed {
@@ -91,7 +145,7 @@ impl Engine {
             Err(lost @ store::Error::Lost { .. }) => {
                 let lost = (!kept.is_empty()).then(|| Error::store("saving the watermark")(lost));
                 if let Some(error) = &lost {
-                    (run.status, run.error, run.remedy) = super::run::failed(error);
+                    (run.status, run.error, run.remedy) = failed(error);
                     run.watermark_after = self.seen(&run.job).await?;
                 }
                 self.store.finish_run(run).await.map_err(Error::store("writing the run log"))?;
@@ -99,6 +153,34 @@ impl Engine {
             }
             Err(cause) => Err(Error::store("writing the run log")(cause)),
         }
+    }
+
+    /// Logs a run that could not begin.
+    pub(super) async fn not_opened(&self, mut run: Run, error: &Error, meter: &Meter) -> Result<Run, Error> {
+        run.watermark_before = self.seen(&run.job).await?;
+        run.watermark_after.clone_from(&run.watermark_before);
+        self.end(&mut run, &Err(error), Waiting::default(), meter);
+        self.store.log_run(&mut run).await.map_err(Error::store("writing the run log"))?;
+        self.tell(&Event::Started { job: run.job.clone(), run: run.id });
+        self.tell(&Event::Ended(run.clone(), Some(error.concern())));
+        Ok(run)
+    }
+
+    /// Notes in the run what it came to, and what it cost.
+    pub(super) fn end<E: std::borrow::Borrow<Error>>(
+        &self,
+        run: &mut Run,
+        outcome: &Result<(), E>,
+        waiting: Waiting,
+        meter: &Meter,
+    ) {
+        let (requests, bytes, retries) = meter.take();
+        run.counts.add(&Counts { requests, bytes, retries, ..Counts::default() });
+        run.ended_at = Some(self.clock.now());
+        (run.status, run.error, run.remedy) = match outcome {
+            Ok(()) => waiting.told(&run.job),
+            Err(error) => failed(error.borrow()),
+        };
     }
 
     /// The highest mark that was applied, as it is kept.

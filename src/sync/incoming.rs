@@ -58,11 +58,15 @@ impl Refusal {
 }
 
 impl Work<'_> {
-    /// Maps the records, with what other tables answer.
-    pub(super) async fn judge(&self, tx: &mut PageTx, whole: &Whole, records: &[Record<'_>]) -> Result<Judged, Error> {
+    /// Maps the records, with what other tables answer; without a transaction nothing is looked up.
+    pub(super) async fn judge(
+        &self,
+        mut tx: Option<&mut PageTx>,
+        whole: &Whole,
+        records: &[Record<'_>],
+    ) -> Result<Judged, Error> {
         let mapping = &self.job.mapping;
-        let wanted = mapping.wanted(&whole.page);
-        let answers = tx.lookups(&self.table, None, &wanted).await.map_err(Error::store("looking up local rows"))?;
+        let answers = self.answers(tx.as_deref_mut(), None, || mapping.wanted(&whole.page)).await?;
         let mut tables = self.children(tx, whole).await?;
         let mut judged = Judged { incoming: Vec::with_capacity(records.len()), refused: Vec::new() };
         for record in records {
@@ -101,17 +105,29 @@ impl Work<'_> {
         Ok(judged)
     }
 
+    async fn answers(
+        &self,
+        tx: Option<&mut PageTx>,
+        child: Option<usize>,
+        wanted: impl FnOnce() -> Vec<Wanted>,
+    ) -> Result<Answers, Error> {
+        let Some(tx) = tx else { return Ok(Answers::default()) };
+        tx.lookups(&self.table, child, &wanted()).await.map_err(Error::store("looking up local rows"))
+    }
+
     /// The mapped child rows by the parent's HQ name, for each child table.
-    async fn children(&self, tx: &mut PageTx, whole: &Whole) -> Result<Vec<HashMap<String, Children>>, Error> {
+    async fn children(
+        &self,
+        mut tx: Option<&mut PageTx>,
+        whole: &Whole,
+    ) -> Result<Vec<HashMap<String, Children>>, Error> {
         let mut tables = Vec::with_capacity(whole.children.len());
         for (at, (child, pages)) in self.job.mapping.children().iter().zip(&whole.children).enumerate() {
             let mut rows: HashMap<String, Children> = HashMap::new();
             // A row that stands twice in one answer is one row.
             let mut taken: HashSet<&str> = HashSet::new();
             for page in pages {
-                let wanted = child.wanted(page);
-                let answers =
-                    tx.lookups(&self.table, Some(at), &wanted).await.map_err(Error::store("looking up local rows"))?;
+                let answers = self.answers(tx.as_deref_mut(), Some(at), || child.wanted(page)).await?;
                 for record in page.records() {
                     if !taken.insert(record.name()) {
                         continue;

@@ -20,6 +20,9 @@ use crate::store::{self, PageTx};
 /// What is done to find the records that the database refuses, as it costs all the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Pains {
+    /// Less than nothing: on a first load neither entries nor rows are expected, so none is looked for; one that is there
+    /// is found by its being refused.
+    Unseen,
     /// Nothing: the page is written as one.
     None,
     /// It is written in ever smaller parts, each under a savepoint.
@@ -79,7 +82,10 @@ impl Work<'_> {
             if part.is_empty() {
                 continue;
             }
-            let held = self.hold(tx, part, care, known).await?;
+            let held = match pains {
+                Pains::Unseen => self.hold_unseen(tx, part, known).await?,
+                Pains::None | Pains::InParts | Pains::Deferred => self.hold(tx, part, care, known).await?,
+            };
             let mut plan = conflict::plan(part, &held, &self.terms(care));
             let doubts: Vec<String> =
                 plan.clashes.iter().filter(|clash| !clash.is_certain).map(|clash| clash.holder.clone()).collect();
@@ -90,7 +96,7 @@ impl Work<'_> {
             if is_careful {
                 tx.mark().await.map_err(Error::store("marking a place in the transaction"))?;
             }
-            let mut applied = self.apply(tx, part, &mut plan, &held, care).await;
+            let mut applied = self.apply(tx, part, &mut plan, &held, (care, pains)).await;
             if pains == Pains::Deferred && applied.is_ok() {
                 let checked = tx.check_deferred(&self.table).await;
                 applied = checked.map_err(Error::store("looking at deferred constraints"));
@@ -126,6 +132,23 @@ impl Work<'_> {
     pub(super) fn terms(&self, care: Care) -> Terms<'_> {
         let mapping = &self.job.mapping;
         Terms { columns: mapping.columns(), key: mapping.key(), rules: &self.job.rules, care }
+    }
+
+    /// What is held of records that are expected to be new: only who owns their keys, where keys are not names. A record
+    /// or a row that is there all the same has a unique key of the ledger or the table against its being made again.
+    async fn hold_unseen(&self, tx: &mut PageTx, incoming: &[Incoming], known: &Neighbours) -> Result<Held, Error> {
+        let mut held =
+            Held { dead: known.dead.clone(), alive: known.alive.clone(), told: self.told(), ..Held::default() };
+        let keys: Vec<String> = incoming.iter().map(|record| record.mapped.key.text()).collect();
+        let reading = || Error::store("reading the ledger");
+        let has_own_keys = incoming.iter().zip(&keys).any(|(record, key)| record.hq_name != *key)
+            || tx.has_own_keys(&self.job.name).await.map_err(reading())?;
+        if has_own_keys {
+            let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+            let owners = tx.entries(&self.job.name, &[], &keys).await.map_err(reading())?;
+            held.owners = owners.into_iter().map(|entry| (entry.local_key, entry.hq_name)).collect();
+        }
+        Ok(held)
     }
 
     async fn hold(
@@ -204,7 +227,7 @@ impl Work<'_> {
         incoming: &[Incoming],
         plan: &mut Plan,
         held: &Held,
-        care: Care,
+        (care, pains): (Care, Pains),
     ) -> Result<(), Error> {
         let writing = || Error::store(format!("writing to table {}", self.job.table));
         let rows =
@@ -223,6 +246,8 @@ impl Work<'_> {
             }
             tx.rekey(&self.table, &from, to).await.map_err(writing())?;
         }
+        // In the order of the table's tree.
+        plan.inserts.sort_by_cached_key(|at| incoming.get(*at).map(|record| record.mapped.key.text()));
         let inserts: Vec<_> = rows(&plan.inserts);
         tx.insert(&self.table, &inserts).await.map_err(writing())?;
         // Most write all columns; those that leave some are put together by which.
@@ -243,7 +268,11 @@ impl Work<'_> {
         }
         self.mend_bases(tx, incoming, plan, held, care).await?;
         crash::point(Point::RowsWritten);
-        tx.upsert_entries(&self.job.name, &plan.entries).await.map_err(Error::store("writing the ledger"))
+        let written = match pains {
+            Pains::Unseen => tx.insert_entries(&self.job.name, &plan.entries).await,
+            Pains::None | Pains::InParts | Pains::Deferred => tx.upsert_entries(&self.job.name, &plan.entries).await,
+        };
+        written.map_err(Error::store("writing the ledger"))
     }
 
     /// The key that a text of the ledger stands for; `None` where the job's key has been given other types since.

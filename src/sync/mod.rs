@@ -9,7 +9,9 @@
 //! | `run.rs` | one run of one job: what it is to read, and what it came to |
 //! | `frame.rs` | what opens a run and what closes it: lease, run log, what is kept at the end |
 //! | `pass.rs` | reading a whole DocType: the first load, a full re-read |
+//! | `ahead.rs` | the next page of a pass, fetched while one is applied |
 //! | `poll.rs` | what changed since the watermark |
+//! | `stretch.rs` | a list that is mostly news, read in order instead of by name |
 //! | `whole.rs` | records with their child rows, read so that they belong together |
 //! | `page.rs` | one page of records into the database: one transaction |
 //! | `incoming.rs` | its records through the mapping |
@@ -26,6 +28,7 @@
 //! | `said.rs` | what was said already and is still so |
 //! | `tidy.rs` | keeping the run log short |
 
+mod ahead;
 mod bases;
 pub mod clocks;
 mod conflicts;
@@ -49,6 +52,7 @@ mod rewind;
 mod round;
 mod run;
 mod said;
+mod stretch;
 mod telling;
 mod tidy;
 mod whole;

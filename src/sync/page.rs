@@ -58,18 +58,22 @@ impl Work<'_> {
     /// Applies whole records.
     pub(super) async fn page(&mut self, page: Page, step: Step) -> Result<(), Error> {
         let fetched = page.len() as u64;
-        let news = self.news_of(&page, step.care).await?;
-        let passed_over = fetched - news.len() as u64;
+        let news = if self.is_unseen(step.care) { None } else { Some(self.news_of(&page, step.care).await?) };
+        let is_news = |name: &str| news.as_ref().is_none_or(|news| news.contains(name));
+        let passed_over = news.as_ref().map_or(0, |news| fetched - news.len() as u64);
         self.counts.add(&Counts { fetched, unchanged: passed_over, ..Counts::default() });
-        let wholes = self.whole(page, |name| news.contains(name)).await?;
+        let wholes = self.whole(page, is_news).await?;
         let last = wholes.len().saturating_sub(1);
         for (at, whole) in wholes.iter().enumerate() {
             // Only the last part makes the page complete.
             let progress = if at == last { step.progress.clone() } else { self.progress.clone() };
-            let mut records: Vec<Record<'_>> = whole.records().filter(|record| news.contains(record.name())).collect();
+            let mut records: Vec<Record<'_>> = whole.records().filter(|record| is_news(record.name())).collect();
             // A record that stands twice in one answer is one record.
-            let mut taken: HashSet<&str> = HashSet::new();
+            let (listed, mut taken) = (records.len(), HashSet::with_capacity(records.len()));
             records.retain(|record| taken.insert(record.name()));
+            if news.is_none() {
+                self.counts.unchanged += (listed - records.len()) as u64;
+            }
             let counts = self.commit(whole, &records, &progress, step.care).await?;
             self.counts.add(&counts);
             self.progress = progress;
@@ -78,17 +82,23 @@ impl Work<'_> {
         Ok(())
     }
 
+    /// Whether none of a page's records is expected to be there: in a pass that began with an empty ledger, until one was.
+    fn is_unseen(&self, care: Care) -> bool {
+        let is_first_load = self.progress.pass.as_ref().is_some_and(|pass| !pass.is_repair);
+        care == Care::News && is_first_load && !self.has_met_rows && self.open.is_empty()
+    }
+
     /// The records that the ledger does not hold at their stamp; all of them where repair is asked for.
     async fn news_of(&self, page: &Page, care: Care) -> Result<HashSet<String>, Error> {
         let names: Vec<&str> = page.marks().iter().map(|mark| mark.name.as_str()).collect();
         let known = match care {
             Care::Repair => HashMap::new(),
             Care::News => {
-                let known = self.engine.store.known(&self.job.name, &names).await;
+                let known = self.engine.store.stamps(&self.job.name, &names).await;
                 known.map_err(Error::store("reading the ledger"))?
             }
         };
-        let taken = |record: &Record<'_>| known.get(record.name()).and_then(|known| known.present.as_ref());
+        let taken = |record: &Record<'_>| known.get(record.name());
         // What waits for a decision may have been found by a repair, in a version of the stamp that the ledger holds.
         let is_news =
             |record: &Record<'_>| taken(record) != Some(record.modified()) || self.open.contains_key(record.name());
@@ -109,10 +119,13 @@ impl Work<'_> {
             self.save_progress().await?;
         }
         let mut known = Neighbours::default();
-        let (mut pains, mut repeated) = (Pains::None, 0);
+        let mut pains = if self.is_unseen(care) { Pains::Unseen } else { Pains::None };
+        let (mut was_unseen, mut repeated) = (false, 0);
         loop {
             match self.try_commit(whole, records, progress, (care, pains), &known).await {
                 Ok(Attempt::Committed { counts, parked, freed, changes, log }) => {
+                    // The table was filled by others before, most likely: their rows are looked for from now on.
+                    self.has_met_rows |= was_unseen && pains == Pains::None;
                     self.remember_log(log).await?;
                     self.tell_changes(changes);
                     for name in &freed {
@@ -129,6 +142,10 @@ impl Work<'_> {
                         holders.into_iter().partition(|name| living.contains(name));
                     known.alive.extend(alive);
                     known.dead.extend(dead);
+                }
+                Ok(Attempt::Refused) if pains == Pains::Unseen => {
+                    tracing::debug!(job = self.job.name, "a record or its row is there already");
+                    (pains, was_unseen) = (Pains::None, true);
                 }
                 Ok(Attempt::Refused) => pains = pains.max(Pains::InParts),
                 Ok(Attempt::RefusedAtLast) => pains = Pains::Deferred,
@@ -151,12 +168,17 @@ impl Work<'_> {
     ) -> Result<Attempt, Error> {
         let step = Error::store;
         crash::point(Point::PageFetched);
+        // What needs no other table is mapped before the lock is taken.
+        let early = if self.job.mapping.has_lookups() { None } else { Some(self.judge(None, whole, records).await?) };
         let mut tx = self.engine.begin_held(&self.job.name).await?;
         let mut counts = Counts::default();
         let (mut incoming, mut refused) = (Vec::new(), Vec::new());
         let (mut changes, mut log) = (Vec::new(), Log::default());
         if !records.is_empty() {
-            let judged = self.judge(&mut tx, whole, records).await;
+            let judged = match early {
+                Some(judged) => Ok(judged),
+                None => self.judge(Some(&mut tx), whole, records).await,
+            };
             let judged = judged.map_err(|error| self.without_private(error, &[]))?;
             (incoming, refused) = (judged.incoming, judged.refused);
             let landing = self.land(&mut tx, &incoming, (care, pains), known).await;

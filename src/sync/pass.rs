@@ -4,13 +4,15 @@
 //! was. The next page is fetched while one is applied.
 
 use super::Error;
+use super::ahead::{Next, ahead, meanwhile};
 use super::page::Step;
+use super::poll::is_end;
 use super::run::{Work, unless_stopped};
 use crate::breakage::{self, Breakage};
 use crate::conflict::Care;
 use crate::record::{Mark, Stamp};
+use crate::source;
 use crate::source::frappe::Fetched;
-use crate::source::{self, PageSize};
 use crate::watermark::{Clocks, Pass, Progress, Watermark};
 
 impl Work<'_> {
@@ -38,6 +40,10 @@ impl Work<'_> {
             };
             let step = Step { progress: self.progress_at(&last, &fetched), care };
             self.note_the_future(&fetched);
+            if is_end(&fetched) && self.has_reached_newest(&last) {
+                Box::pin(self.page(fetched.page, step)).await?;
+                break;
+            }
             next = self.apply_and_fetch(fetched, step, last).await?;
         }
         self.end_pass().await
@@ -109,6 +115,12 @@ impl Work<'_> {
         }
     }
 
+    /// Whether nothing that HQ had when the pass began lies behind this mark. An answer can also be short by a fault.
+    fn has_reached_newest(&self, last: &Mark) -> bool {
+        let newest = self.progress.pass.as_ref().and_then(|pass| pass.newest.as_ref());
+        newest.is_some_and(|newest| last.modified >= *newest)
+    }
+
     async fn end_pass(&mut self) -> Result<(), Error> {
         let Some(pass) = self.progress.pass.take() else { return Ok(()) };
         let at_start = self.progress.watermark.clone();
@@ -143,9 +155,13 @@ impl Work<'_> {
         let engine = self.engine;
         let (job, meter, size) = (self.job, self.meter, self.page_size);
         let ahead = unless_stopped(self.stop, ahead(engine, job, meter, Some(last), size));
-        let (applied, ahead) = tokio::join!(Box::pin(self.page(fetched.page, step)), Box::pin(ahead));
+        let page = Box::pin(self.page(fetched.page, step));
+        let (applied, ahead, was_waited_for) = meanwhile(page, Box::pin(ahead)).await;
         applied?;
-        let (next, size) = ahead?;
+        let (next, mut size) = ahead?;
+        if was_waited_for {
+            size.was_waited_for();
+        }
         self.page_size = size;
         Ok(next)
     }
@@ -184,62 +200,4 @@ fn above(cursor: Option<Mark>, mut fetched: Fetched) -> (Option<Mark>, Fetched) 
     let names: Vec<String> = marks.map(|mark| mark.name.clone()).collect();
     fetched.page = fetched.page.only(&names.iter().map(String::as_str).collect::<Vec<_>>());
     (cursor, fetched)
-}
-
-/// What comes next in a pass.
-#[derive(Debug)]
-pub(super) enum Next {
-    /// A page, and the cursor it was asked from.
-    Page(Option<Mark>, Fetched),
-    /// A record that is too large to be had even alone, and the answer that named it.
-    TooLarge(Mark, Fetched),
-}
-
-/// The page after `cursor`; an empty one at the end. Records without a stamp come first.
-pub(super) async fn ahead(
-    engine: &super::Engine,
-    job: &crate::config::Job,
-    meter: &source::Meter,
-    mut cursor: Option<Mark>,
-    mut size: PageSize,
-) -> Result<(Next, PageSize), Error> {
-    loop {
-        let unstamped = match &cursor {
-            None => Some(""),
-            Some(mark) if mark.modified == Stamp::never() && !mark.name.is_empty() => Some(mark.name.as_str()),
-            Some(_) => None,
-        };
-        let fetched = match unstamped {
-            Some(name) => engine.hq.unstamped(job, name, &mut size, meter).await,
-            None => engine.hq.page(job, cursor.as_ref(), &mut size, meter).await,
-        };
-        match fetched {
-            // Records without a stamp are rare, and no reason to do without all the others.
-            Err(error @ source::Error::Refused { .. }) if unstamped.is_some() => {
-                tracing::warn!(job = job.name, %error, "HQ does not list records without `modified`; they are left out");
-                cursor = Some(Mark { modified: Stamp::never(), name: String::new() });
-            }
-            // A server that does not know `is not set` sends other records; they come in their own order.
-            Ok(fetched)
-                if unstamped.is_some()
-                    && (fetched.page.is_empty()
-                        || fetched.page.marks().iter().any(|mark| mark.modified != Stamp::never())) =>
-            {
-                cursor = Some(Mark { modified: Stamp::never(), name: String::new() });
-            }
-            // The page has been made smaller until the record stood alone; the others are read on from its mark.
-            Err(error @ source::Error::TooLarge { .. }) if unstamped.is_none() && size.get() == 1 => {
-                let read = engine.hq.mark_after(job, cursor.as_ref(), meter).await;
-                let read = read.map_err(Error::source("reading a page"))?;
-                return match read.page.marks().first().cloned() {
-                    Some(mark) => Ok((Next::TooLarge(mark, read), size)),
-                    None => Err(Error::source("reading a page")(error)),
-                };
-            }
-            fetched => {
-                let fetched = fetched.map_err(Error::source("reading a page"))?;
-                return Ok((Next::Page(cursor, fetched), size));
-            }
-        }
-    }
 }

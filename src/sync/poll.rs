@@ -2,7 +2,8 @@
 //!
 //! HQ is asked for the names and stamps of all that lies above the start, whether or not it matches the job's
 //! filters; what the ledger already holds at that stamp is passed over, and only the news are fetched whole. So a
-//! quiet HQ costs one small request, and a record that left the filter is noticed by not coming with the news.
+//! quiet HQ costs one small request, and a record that left the filter is noticed by not coming with the news. Where most of
+//! the list is news, what lies there is read in order instead ([`super::stretch`]).
 
 use std::collections::HashSet;
 
@@ -10,6 +11,7 @@ use super::Error;
 use super::page::Step;
 use super::retire::Gone;
 use super::run::{Work, unless_stopped};
+use super::stretch::{Listed, came_back};
 use super::whole::Batch;
 use crate::breakage::{self, Breakage};
 use crate::conflict::Care;
@@ -26,8 +28,8 @@ const LOOKUP_SIZE: usize = 5_000;
 
 /// A mark that the ledger does not hold at its stamp.
 #[derive(Debug, Clone, Copy)]
-struct News<'m> {
-    mark: &'m Mark,
+pub(super) struct News<'m> {
+    pub(super) mark: &'m Mark,
     /// The ledger holds the record at another stamp.
     is_ours: bool,
 }
@@ -189,12 +191,13 @@ impl Work<'_> {
             }
             self.note_the_future(&listing);
             newest = newest.or_else(|| self.highest_present(&listing));
-            let is_last = listing.page.len() < listing.asked && !may_be_cut(listing.page.len());
-            self.apply_news(&listing, care, leavers).await?;
+            let is_last = is_end(&listing);
+            let beyond = self.apply_news(&listing, is_last, care, leavers).await?;
             if is_last {
                 break;
             }
             self.go_on()?;
+            let last = beyond.unwrap_or(last);
             listing = self.listing(Some(&last), Start::After).await?;
             cursor = Some(last);
         }
@@ -208,21 +211,19 @@ impl Work<'_> {
         unless_stopped(self.stop, asking).await
     }
 
+    /// Applies the news of a list; gives the mark to go on from, where that is not its last one.
     async fn apply_news(
         &mut self,
         listing: &Fetched,
+        is_last: bool,
         care: Care,
         leavers: &mut Vec<(String, Stamp)>,
-    ) -> Result<(), Error> {
+    ) -> Result<Option<Mark>, Error> {
         let marks = listing.page.marks();
-        let mut news = self.news_among(marks, care).await?;
-        if let Some(left) = &mut self.left {
-            left.extend(news.iter().filter(|news| !news.is_ours).map(|news| news.mark.clone()));
-            news.retain(|news| news.is_ours);
-        }
-        let unknown: Vec<&Mark> = news.iter().filter(|news| !news.is_ours).map(|news| news.mark).collect();
-        if self.recognise_renamed(&unknown, marks).await? {
-            news = self.news_among(marks, care).await?;
+        let mut news = self.news_of_list(marks, care).await?;
+        let mut beyond = None;
+        if self.is_mostly_news(news.len(), marks.len()) {
+            beyond = Box::pin(self.read_stretch(Listed { marks, is_last }, &mut news, care, leavers)).await?;
         }
         let mut rest = news.as_slice();
         while !rest.is_empty() {
@@ -238,7 +239,21 @@ impl Work<'_> {
             let watermark = self.progress.watermark.after(last, listing.read, self.hq_now(listing));
             self.progress.watermark = watermark;
         }
-        Ok(())
+        Ok(beyond)
+    }
+
+    /// The marks of a list that the ledger does not hold at their stamp, once those of renamed records are known.
+    pub(super) async fn news_of_list<'m>(&mut self, marks: &'m [Mark], care: Care) -> Result<Vec<News<'m>>, Error> {
+        let mut news = self.news_among(marks, care).await?;
+        if let Some(left) = &mut self.left {
+            left.extend(news.iter().filter(|news| !news.is_ours).map(|news| news.mark.clone()));
+            news.retain(|news| news.is_ours);
+        }
+        let unknown: Vec<&Mark> = news.iter().filter(|news| !news.is_ours).map(|news| news.mark).collect();
+        if self.recognise_renamed(&unknown, marks).await? {
+            news = self.news_among(marks, care).await?;
+        }
+        Ok(news)
     }
 
     /// The marks that the ledger does not hold at their stamp.
@@ -287,7 +302,7 @@ impl Work<'_> {
             progress.watermark = progress.watermark.after(last.mark, listing.read, self.hq_now(listing));
         }
         // One that came back while the run went on is no leaver.
-        leavers.retain(|(name, _)| !page.marks().iter().any(|mark| mark.name == *name));
+        came_back(leavers, &page);
         self.page(page, Step { progress, care }).await?;
         let too_large: HashSet<String> = too_large.into_iter().collect();
         let too_large =
@@ -371,8 +386,13 @@ fn absent_from<'n>(page: &Page, names: &[&'n str]) -> Vec<&'n str> {
     names.iter().filter(|name| !came.contains(**name)).copied().collect()
 }
 
+/// Whether HQ's list ends with this answer: it is shorter than asked for.
+pub(super) fn is_end(fetched: &Fetched) -> bool {
+    fetched.page.len() < fetched.asked && !may_be_cut(fetched.page.len())
+}
+
 /// Whether a list may have been cut by a server or proxy with a page limit of its own: such limits are round numbers.
 /// One more request then tells; a list of another length has come to its end.
-pub(super) fn may_be_cut(len: usize) -> bool {
+fn may_be_cut(len: usize) -> bool {
     len >= 20 && len.is_multiple_of(10)
 }

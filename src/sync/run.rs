@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::frame::{Open, Owed};
+use super::frame::{Left, Open, Owed, Waiting};
 use super::gone::Tombstones;
 use super::poll::LISTING_SIZE;
 use super::round::Order;
@@ -54,6 +54,8 @@ pub(super) struct Work<'e> {
     pub(super) parked: HashMap<String, Stamp>,
     /// The job's conflicts that wait for an operator, by HQ name.
     pub(super) open: HashMap<String, Conflict>,
+    /// A first load has found a row that was there before it.
+    pub(super) has_met_rows: bool,
     /// Decisions that the run has made.
     pub(super) decided: usize,
     /// Records asked for in one request, and written in one transaction.
@@ -128,34 +130,6 @@ impl Engine {
         Ok((run, is_complete))
     }
 
-    /// Logs a run that could not begin.
-    async fn not_opened(&self, mut run: Run, error: &Error, meter: &Meter) -> Result<Run, Error> {
-        run.watermark_before = self.seen(&run.job).await?;
-        run.watermark_after.clone_from(&run.watermark_before);
-        self.end(&mut run, &Err(error), Waiting::default(), meter);
-        self.store.log_run(&mut run).await.map_err(Error::store("writing the run log"))?;
-        self.tell(&Event::Started { job: run.job.clone(), run: run.id });
-        self.tell(&Event::Ended(run.clone(), Some(error.concern())));
-        Ok(run)
-    }
-
-    /// Notes in the run what it came to, and what it cost.
-    fn end<E: std::borrow::Borrow<Error>>(
-        &self,
-        run: &mut Run,
-        outcome: &Result<(), E>,
-        waiting: Waiting,
-        meter: &Meter,
-    ) {
-        let (requests, bytes, retries) = meter.take();
-        run.counts.add(&Counts { requests, bytes, retries, ..Counts::default() });
-        run.ended_at = Some(self.clock.now());
-        (run.status, run.error, run.remedy) = match outcome {
-            Ok(()) => waiting.told(&run.job),
-            Err(error) => failed(error.borrow()),
-        };
-    }
-
     async fn execute(
         &self,
         job: &Job,
@@ -224,8 +198,9 @@ impl Engine {
             counts: Counts::default(),
             parked: HashMap::new(),
             open: HashMap::new(),
+            has_met_rows: false,
             decided: 0,
-            page_size: PageSize::new(job.page_size as usize),
+            page_size: page_size(job),
             listing_size: PageSize::between(LISTING_SIZE.0, LISTING_SIZE.1),
             children_size: PageSize::between(1, CHILDREN_SIZE),
             from_the_future: 0,
@@ -233,57 +208,10 @@ impl Engine {
     }
 }
 
-/// What a run leaves to its closing.
-#[derive(Debug, Default)]
-struct Left {
-    waiting: Waiting,
-    /// What is still to be kept.
-    owed: Owed,
-    /// How far the job has come with it, where the database does not say so yet.
-    reached: Option<Progress>,
-}
-
-/// The status of a run that ended early, what is to be said of it, and what an operator can do.
-pub(super) fn failed(error: &Error) -> (Status, Option<String>, Option<String>) {
-    (error.status(), Some(error.chain()), Some(error.remedy()))
-}
-
-/// Records that a run which came to its end leaves undone.
-#[derive(Debug, Clone, Copy, Default)]
-struct Waiting {
-    /// In quarantine.
-    parked: usize,
-    /// Waiting for an operator's decision.
-    open: usize,
-}
-
-impl Waiting {
-    /// The status of the run, what is to be said of it, and what an operator can do.
-    fn told(self, job: &str) -> (Status, Option<String>, Option<String>) {
-        let records = |count: usize| if count == 1 { "record is" } else { "records are" };
-        let they = |count: usize| if count == 1 { "it" } else { "they" };
-        let parked = (self.parked > 0).then(|| {
-            let (is, they) = (records(self.parked), they(self.parked));
-            (
-                format!("{} {is} in quarantine", self.parked),
-                format!("see `milkrun quarantine list {job}`; {they} will be tried again without being told to"),
-            )
-        });
-        let open = (self.open > 0).then(|| {
-            let wait = if self.open == 1 { "record waits" } else { "records wait" };
-            (
-                format!("{} {wait} for a decision between HQ's version and the one here", self.open),
-                format!("see `milkrun conflicts list {job}`, then `milkrun conflicts resolve ID --take hq|local`"),
-            )
-        });
-        let status = match (&parked, &open) {
-            (None, None) => return (Status::Ok, None, None),
-            (Some(_), None) => Status::Quarantine,
-            (_, Some(_)) => Status::Conflict,
-        };
-        let (what, remedy): (Vec<String>, Vec<String>) = parked.into_iter().chain(open).unzip();
-        (status, Some(format!("{}; all others are done", what.join(", "))), Some(remedy.join("; ")))
-    }
+/// The size that a job's pages start at. Each record brings its child rows along, so that fewer of them are taken at once.
+fn page_size(job: &Job) -> PageSize {
+    let size = PageSize::new(job.page_size as usize);
+    if job.mapping.children().is_empty() { size } else { size.up_to(CHILDREN_SIZE) }
 }
 
 impl Work<'_> {
@@ -317,7 +245,7 @@ impl Work<'_> {
                 self.retry_due(parked).await?;
                 self.reconsider().await?;
                 let before = self.counts.fetched;
-                self.pass(true).await?;
+                Box::pin(self.pass(true)).await?;
                 let shown = self.check_shown(self.counts.fetched - before).await?;
                 self.poll_after_pass().await?;
                 undecided.and(shown)
@@ -341,9 +269,9 @@ impl Work<'_> {
         self.retry_due(parked).await?;
         self.reconsider().await?;
         if self.is_loaded() {
-            self.poll().await?;
+            Box::pin(self.poll()).await?;
         } else {
-            self.pass(false).await?;
+            Box::pin(self.pass(false)).await?;
             self.poll_after_pass().await?;
         }
         Ok(undecided)

@@ -10,16 +10,16 @@ use crate::source::Error;
 
 #[derive(Deserialize)]
 struct Envelope<'a> {
-    // `/api/resource` answers under `data`, methods under `message` (recordings 101 and 520).
     #[serde(borrow, alias = "message")]
     data: Option<&'a RawValue>,
 }
 
-/// Reads the list in `body`.
+/// Reads the list in `body`; `/api/resource` answers under `data`, methods under `message` (recordings 101 and 520).
 pub(super) fn page(body: &str, fields: &Fields) -> Result<Page, Error> {
-    let list = content(body)?;
-    let start = list.as_ptr() as usize - body.as_ptr() as usize;
-    Ok(Page::decode_at(Arc::from(body), start..start + list.len(), fields)?)
+    Page::decode_member(Arc::from(body), &["data", "message"], fields).map_err(|bad| match bad {
+        BadPage::Damaged(why) => Error::Unreadable(format!("its JSON is damaged ({why})")),
+        bad => bad.into(),
+    })
 }
 
 /// The JSON text of what `body` carries.

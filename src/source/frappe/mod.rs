@@ -8,8 +8,10 @@ mod broken;
 mod compare;
 mod decode;
 mod query;
+mod stretch;
 
 pub use compare::Remark;
+pub use stretch::Bounds;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
@@ -366,7 +368,10 @@ impl Frappe {
             Err(BadPage::Shape(format!("the list after {from} is not in the order asked for")).into())
         };
         let query = query.after(stamp, from);
-        self.ask(&|limit| (Query { limit, ..query.clone() }, limit), fields, &in_order, size, meter).await
+        // A query of its own limit is bounded by that too.
+        let limited = |size| if query.limit == 0 { size } else { query.limit.min(size) };
+        let asking = |size| (Query { limit: limited(size), ..query.clone() }, limited(size));
+        self.ask(&asking, fields, &in_order, size, meter).await
     }
 
     /// The moment of an answer. Without a `Date` HQ's clock is taken to agree with the outlet's.
@@ -396,7 +401,8 @@ impl Frappe {
             let page = decode::page(&answer.body, fields)?;
             check(&page)?;
             let (_, asked) = query(size);
-            let came = Came { asked, rows: page.len(), bytes: answer.body.len(), took: answer.took, patience };
+            let Answer { took, by_hq, .. } = answer;
+            let came = Came { asked, rows: page.len(), bytes: answer.body.len(), took, by_hq, patience };
             Ok((Fetched { page, asked, read: self.read(answer.date) }, came))
         };
         match self.client.ask(size, |size| query(size).0.request(), read, meter).await {

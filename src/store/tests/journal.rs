@@ -16,6 +16,7 @@ on_every_database! {
     progress_commits_with_its_page_or_not_at_all
     what_was_taken_is_known
     entries_are_found_by_name_and_by_key
+    an_entry_that_is_there_is_not_made_a_second_time
     tombstones_are_remembered_until_they_are_settled
     of_many_who_ask_one_gets_the_lease
     a_lease_that_ran_out_is_anybodys
@@ -134,7 +135,20 @@ async fn entries_are_found_by_name_and_by_key(world: &World) {
     assert_eq!(of(tx.entries("items", &[], &["A", "b"]).await.unwrap()), ["A", "B"]);
     assert_eq!(of(tx.entries("items", &["b"], &["b"]).await.unwrap()), ["B", "b"]);
     assert_eq!(tx.entries("items", &["B"], &[]).await.unwrap(), [entry("B", "b")]);
+    assert!(tx.has_own_keys("items").await.unwrap());
     tx.commit().await.unwrap();
+}
+
+async fn an_entry_that_is_there_is_not_made_a_second_time(world: &World) {
+    let mut tx = world.begin().await;
+    tx.insert_entries("items", &[entry("B", "B"), entry("A", "A")]).await.unwrap();
+    assert!(!tx.has_own_keys("items").await.unwrap());
+    tx.commit().await.unwrap();
+    let mut tx = world.begin().await;
+    let twice = tx.insert_entries("items", &[entry("C", "C"), entry("A", "A")]).await;
+    assert!(matches!(twice, Err(Error::Refused { .. })), "{twice:?}");
+    tx.rollback().await.unwrap();
+    assert_eq!(world.store.count_entries("items").await.unwrap(), 2);
 }
 
 async fn tombstones_are_remembered_until_they_are_settled(world: &World) {

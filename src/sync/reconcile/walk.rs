@@ -13,8 +13,8 @@ use crate::source::frappe::Fetched;
 use crate::source::{self, PageSize};
 use crate::store::Standing;
 use crate::sync::Error;
-use crate::sync::pass::{Next, ahead};
-use crate::sync::poll::may_be_cut;
+use crate::sync::ahead::{Next, ahead};
+use crate::sync::poll::is_end;
 use crate::sync::run::{Work, unless_stopped};
 
 /// Names and stamps asked for in one request: up to 3 MB.
@@ -146,7 +146,7 @@ impl Work<'_> {
             self.compare_values(walk, &fetched.page).await?;
         }
         let is_stamped = last.modified != Stamp::never();
-        let is_last = is_stamped && fetched.page.len() < fetched.asked && !may_be_cut(fetched.page.len());
+        let is_last = is_stamped && is_end(fetched);
         self.compare_names(walk, marks).await?;
         // Where it is not, nothing of this page is kept, and the next reconcile asks for it again.
         if is_last {
@@ -234,7 +234,7 @@ impl Work<'_> {
             match self.whole_page(walk, Some(from), &mut size).await? {
                 Next::Page(_, fetched) => {
                     let marks = fetched.page.marks();
-                    let is_last = fetched.page.len() < fetched.asked && !may_be_cut(fetched.page.len());
+                    let is_last = is_end(&fetched);
                     self.compare_values(walk, &fetched.page).await?;
                     standing.compared_to = marks.last().filter(|_| !is_last).cloned();
                 }
