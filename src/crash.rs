@@ -8,7 +8,7 @@
 pub enum Point {
     /// A migration was applied, the next one was not.
     BetweenMigrations,
-    /// The lease was taken, no run is logged yet.
+    /// The lease was taken and no run is logged yet; neither is committed.
     LeaseTaken,
     /// The run is in the log, nothing was read yet.
     RunLogged,
@@ -32,7 +32,7 @@ pub enum Point {
     PageCompared,
     /// All is done, and the log does not say so yet.
     RunDone,
-    /// The log says how the run ended, the lease is still held.
+    /// The log says how the run ended, and the lease was given back with it.
     RunEnded,
 }
 

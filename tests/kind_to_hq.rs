@@ -24,6 +24,18 @@ fn an_idle_poll_costs_one_request_a_job_and_one_for_all_deletes() {
 }
 
 #[test]
+fn an_idle_round_of_fifty_jobs_costs_fifty_one_requests() {
+    let shop = Shop::with_jobs(Kind::Sqlite, &jobs_of_groups(50));
+    shop.outlet.sync_well(&[]);
+    shop.hq.forget_requests();
+    let runs = shop.outlet.sync_well(&[]);
+    let requests = shop.hq.requests();
+    assert_eq!(requests.len(), 51, "{requests:#?}");
+    assert!(requests.iter().all(|request| request.bytes < 2_000), "{requests:#?}");
+    assert!(runs.iter().all(|run| run["counts"]["fetched"] == 0), "{runs:#?}");
+}
+
+#[test]
 fn the_run_after_a_first_load_asks_for_names_only() {
     let shop = Shop::empty(Kind::Sqlite);
     shop.items(2_000);
@@ -198,20 +210,20 @@ fn when_others_have_used_up_hqs_budget_no_second_request_is_refused() {
     assert!(outcome.stdout.contains("HQ's time budget is used up until 20"), "{outcome}");
 }
 
-/// Five jobs of one DocType, each into a table of its own.
-fn five_jobs() -> String {
+/// So many jobs of one DocType, each into a table of its own.
+fn jobs_of_groups(count: u32) -> String {
     let job = |n: u32| {
         format!(
             "[[job]]\nname = \"groups_{n}\"\ndoctype = \"Item Group\"\nschedule = \"0 0 * * * *\"\ntable = \"groups_{n}\"\n\
              key = \"name\"\ncreate_table = true\n[job.fields]\nname = \"name\"\n"
         )
     };
-    (1..=5).map(job).collect()
+    (1..=count).map(job).collect()
 }
 
 #[test]
 fn with_hq_down_a_round_of_five_jobs_costs_the_attempts_of_one_request() {
-    let shop = Shop::with_jobs(Kind::Sqlite, &five_jobs());
+    let shop = Shop::with_jobs(Kind::Sqlite, &jobs_of_groups(5));
     for (fault, pings) in [(Fault::Proxy(503), 0), (Fault::Proxy(502), 1), (Fault::Refuse, 1), (Fault::HtmlPage, 1)] {
         shop.hq.forget_requests();
         // The tombstones are asked for by the round; what is left of it meets an HQ that goes down in its middle.

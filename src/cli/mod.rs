@@ -103,6 +103,27 @@ enum Command {
     Completions(completions::Options),
 }
 
+impl Command {
+    /// Threads beside the one that waits for the command's end; `None` for as many as the machine has processors. Each costs
+    /// its start, and more than wait for HQ and the database at once is left idle.
+    fn workers(&self) -> Option<usize> {
+        match self {
+            Self::Demo(_) => None,
+            Self::Run => Some(2),
+            Self::Check(_)
+            | Self::Sync(_)
+            | Self::Reconcile(_)
+            | Self::Status
+            | Self::Runs(_)
+            | Self::Quarantine(_)
+            | Self::Conflicts(_)
+            | Self::Why(_)
+            | Self::Watermark(_)
+            | Self::Completions(_) => Some(1),
+        }
+    }
+}
+
 /// What the exit code of a command says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
@@ -151,7 +172,11 @@ pub fn main(arguments: Arguments) -> ExitCode {
         return finish(&output, completions::run(options, &output));
     }
     log::start(&global, matches!(command, Command::Run));
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    if let Some(workers) = command.workers() {
+        runtime.worker_threads(workers);
+    }
+    let runtime = match runtime.enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return finish(&output, Err(anyhow::Error::new(error).context("starting milkrun"))),
     };

@@ -194,7 +194,7 @@ impl Shown {
             let engine = shown.lock().unwrap_or_else(PoisonError::into_inner).clone();
             Box::pin(async move {
                 let engine = engine?;
-                let snapshot = read(engine.config(), engine.store(), engine.clock().now()).await;
+                let snapshot = read(engine.config(), &engine.store().aside(), engine.clock().now()).await;
                 snapshot.map_err(|error| error.chain())
             })
         })

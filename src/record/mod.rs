@@ -10,6 +10,8 @@ pub use page::{BadPage, Fields, Page, Record};
 pub use scalar::Scalar;
 pub use stamp::{BadStamp, Stamp};
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 /// A place in HQ's order: `(modified, name)`.
@@ -29,5 +31,11 @@ impl Mark {
     #[must_use]
     pub fn unstamped(name: String) -> Self {
         Self { modified: Stamp::never(), name }
+    }
+}
+
+impl fmt::Display for Mark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.modified, self.name)
     }
 }

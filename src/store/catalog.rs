@@ -116,7 +116,7 @@ impl Catalog {
             last = index;
         }
         if kind == DatabaseKind::Sqlite {
-            let sql = connection.sql("SELECT strict, wr FROM pragma_table_list WHERE lower(name) = lower(?)");
+            let sql = connection.sql("SELECT strict, wr FROM pragma_table_list(?)");
             let lines = connection.fetch(sql, name()).await?;
             let is_set = |at| lines.first().and_then(|line| line.text(at)) == Some("1");
             catalog.is_typed = is_set(0);

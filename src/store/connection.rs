@@ -100,25 +100,24 @@ impl Pools {
         })
     }
 
-    /// A connection for statements that only read, a few rows.
+    /// A connection for statements that only read.
     pub(super) async fn reader(&self) -> Result<Connection, Error> {
         match self {
-            Self::Sqlite { handles, .. } => Ok(self.reading(handles.reader().await?)),
+            Self::Sqlite { handles, .. } => {
+                let hold = Hold::Own(Driver::Sqlite(handles.reader().await?));
+                let (is_open, has_failed, turns, begun) = (false, false, None, None);
+                Ok(Connection { hold, is_open, has_failed, room: self.room(), turns, begun })
+            }
             Self::Postgres { .. } | Self::Mysql { .. } | Self::Dry(_) => self.writer().await,
         }
     }
 
-    /// A connection for statements that only read, and may read long: no writer waits for it.
-    pub(super) async fn onlooker(&self) -> Result<Connection, Error> {
+    /// The same for who may read long: no writer waits for it.
+    pub(super) fn aside(&self) -> Self {
         match self {
-            Self::Sqlite { handles, .. } => Ok(self.reading(handles.onlooker().await?)),
-            Self::Postgres { .. } | Self::Mysql { .. } | Self::Dry(_) => self.writer().await,
+            Self::Sqlite { handles, turns } => Self::Sqlite { handles: handles.aside(), turns: turns.clone() },
+            Self::Postgres { .. } | Self::Mysql { .. } | Self::Dry(_) => self.clone(),
         }
-    }
-
-    fn reading(&self, handle: Handle) -> Connection {
-        let hold = Hold::Own(Driver::Sqlite(handle));
-        Connection { hold, is_open: false, has_failed: false, room: self.room(), turns: None, begun: None }
     }
 
     /// Bytes that one statement takes.

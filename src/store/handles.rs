@@ -30,7 +30,11 @@ const READER_CACHE: &str = "-2000";
 
 /// The connections to one file; clones share them.
 #[derive(Debug, Clone)]
-pub(super) struct Handles(Arc<Shared>);
+pub(super) struct Handles {
+    shared: Arc<Shared>,
+    /// Who reads keeps out of the writer's way.
+    is_aside: bool,
+}
 
 #[derive(Debug)]
 struct Shared {
@@ -71,49 +75,55 @@ impl Handles {
     /// Nothing is opened yet.
     pub(super) fn new(options: SqliteConnectOptions) -> Self {
         let readers = Arc::new(Semaphore::new(READERS));
-        Self(Arc::new(Shared { options, writer: Arc::default(), readers, idle: Lock::default() }))
+        let shared = Arc::new(Shared { options, writer: Arc::default(), readers, idle: Lock::default() });
+        Self { shared, is_aside: false }
+    }
+
+    /// The same for who may read long: no writer waits for it.
+    pub(super) fn aside(&self) -> Self {
+        Self { is_aside: true, ..self.clone() }
     }
 
     /// The connection that writes, when it is free.
     pub(super) async fn writer(&self) -> Result<Handle, Error> {
-        let writer = timeout(ACQUIRE_TIMEOUT, Arc::clone(&self.0.writer).lock_owned()).await;
+        let writer = timeout(ACQUIRE_TIMEOUT, Arc::clone(&self.shared.writer).lock_owned()).await;
         self.taken(writer.map_err(|_elapsed| sqlx::Error::PoolTimedOut)?).await
     }
 
-    /// A connection for a short look: the one that writes, or another where that is taken.
+    /// A connection to read: the one that writes, or another where that is taken, or not to be kept waiting.
     pub(super) async fn reader(&self) -> Result<Handle, Error> {
-        match Arc::clone(&self.0.writer).try_lock_owned() {
-            Ok(writer) => self.taken(writer).await,
-            Err(_taken) => self.onlooker().await,
+        let writer = Arc::clone(&self.shared.writer);
+        match if self.is_aside { None } else { writer.try_lock_owned().ok() } {
+            Some(writer) => self.taken(writer).await,
+            None => self.onlooker().await,
         }
     }
 
-    /// A connection that keeps no writer waiting, however long is read.
-    pub(super) async fn onlooker(&self) -> Result<Handle, Error> {
-        let permit = timeout(ACQUIRE_TIMEOUT, Arc::clone(&self.0.readers).acquire_owned()).await;
+    async fn onlooker(&self) -> Result<Handle, Error> {
+        let permit = timeout(ACQUIRE_TIMEOUT, Arc::clone(&self.shared.readers).acquire_owned()).await;
         let permit = permit.map_err(|_elapsed| sqlx::Error::PoolTimedOut)?;
         let permit = permit.map_err(|_closed| sqlx::Error::PoolClosed)?;
-        let idle = self.0.idle().pop();
+        let idle = self.shared.idle().pop();
         let connection = match idle {
             Some(connection) => connection,
             None => {
-                let options = self.0.options.clone().create_if_missing(false);
+                let options = self.shared.options.clone().create_if_missing(false);
                 options.pragma("cache_size", READER_CACHE).connect().await?
             }
         };
-        let owner = Owner::Reader { shared: Arc::clone(&self.0), _permit: permit };
+        let owner = Owner::Reader { shared: Arc::clone(&self.shared), _permit: permit };
         Ok(Handle { connection: Some(connection), owner, is_to_close: false })
     }
 
     /// Waits for the connections to come back and closes them.
     pub(super) async fn close(&self) {
         let readers = u32::try_from(READERS).unwrap_or(u32::MAX);
-        let all = self.0.readers.acquire_many(readers).await;
-        self.0.readers.close();
+        let all = self.shared.readers.acquire_many(readers).await;
+        self.shared.readers.close();
         drop(all);
-        let idle = std::mem::take(&mut *self.0.idle());
+        let idle = std::mem::take(&mut *self.shared.idle());
         let writer = {
-            let mut writer = self.0.writer.lock().await;
+            let mut writer = self.shared.writer.lock().await;
             writer.is_closed = true;
             writer.connection.take()
         };
@@ -131,7 +141,7 @@ impl Handles {
         }
         let connection = match writer.connection.take() {
             Some(connection) => connection,
-            None => self.0.options.connect().await?,
+            None => self.shared.options.connect().await?,
         };
         Ok(Handle { connection: Some(connection), owner: Owner::Writer(writer), is_to_close: false })
     }

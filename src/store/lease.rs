@@ -8,14 +8,17 @@ use crate::config::DatabaseKind;
 
 use super::Store;
 use super::bind::Bind;
+use super::connection::Connection;
 use super::error::Error;
 use super::line::moment_text;
 
 /// The answer to asking for a job's lease.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Lease {
-    /// It is ours.
+    /// It is ours; who had it before has given it back.
     Held,
+    /// It is ours; who had it before, perhaps we ourselves, has not given it back.
+    Left,
     /// Another process runs the job.
     Busy {
         /// Who.
@@ -38,35 +41,19 @@ impl Store {
         now: DateTime<Utc>,
         ttl: Duration,
     ) -> Result<Lease, Error> {
+        acquire(&mut self.pools.writer().await?, job, holder, now, ttl).await
+    }
+
+    /// Has `holder` take the place of `dead`, who has not given the job's lease back; nothing happens where another was
+    /// quicker.
+    ///
+    /// # Errors
+    /// The database's trouble.
+    pub async fn inherit_lease(&self, job: &str, dead: &str, holder: &str) -> Result<(), Error> {
         let mut connection = self.pools.writer().await?;
-        let mut sql = connection.sql("INSERT INTO milkrun_leases (job, holder, expires_at) VALUES (?, ?, ?)");
-        match sql.kind() {
-            DatabaseKind::Sqlite | DatabaseKind::Postgres => sql.push(" ON CONFLICT (job) DO NOTHING"),
-            DatabaseKind::Mysql => sql.push(" ON DUPLICATE KEY UPDATE job = VALUES(job)"),
-        };
-        let until = moment_text(until(now, ttl));
-        let binds = [job, holder, &until].map(Bind::text).to_vec();
-        connection.execute(sql, binds).await?;
-        // The one statement that decides; of those who come at once, the database lets one find the lease as it was.
-        let sql = connection.sql(
-            "UPDATE milkrun_leases SET holder = ?, expires_at = ? WHERE job = ? AND (expires_at <= ? OR holder = ?)",
-        );
-        let now_text = moment_text(now);
-        let binds = [holder, &until, job, &now_text, holder].map(Bind::text).to_vec();
-        connection.execute(sql, binds).await?;
-        let mut sql = connection.sql("SELECT ");
-        sql.reads(["holder", "expires_at"]).push(" FROM milkrun_leases WHERE job = ?");
-        let lines = connection.fetch(sql, vec![Bind::text(job)]).await?;
-        let Some(line) = lines.first() else {
-            // Released between the two statements; the next try may have it.
-            return Ok(Lease::Busy { holder: "another process".to_owned(), until: now });
-        };
-        let found = line.required(0, "milkrun_leases.holder")?;
-        if found == holder {
-            return Ok(Lease::Held);
-        }
-        let until = line.moment(1, "milkrun_leases.expires_at")?.unwrap_or(now);
-        Ok(Lease::Busy { holder: found.to_owned(), until })
+        let sql = connection.sql("UPDATE milkrun_leases SET holder = ? WHERE job = ? AND holder = ?");
+        connection.execute(sql, [holder, job, dead].map(Bind::text).to_vec()).await?;
+        Ok(())
     }
 
     /// Who has the job's lease, and until when.
@@ -102,11 +89,55 @@ impl Store {
     /// # Errors
     /// The database's trouble; the lease then runs out by itself.
     pub async fn release_lease(&self, job: &str, holder: &str) -> Result<(), Error> {
-        let mut connection = self.pools.writer().await?;
-        let sql = connection.sql("DELETE FROM milkrun_leases WHERE job = ? AND holder = ?");
-        connection.execute(sql, vec![Bind::text(job), Bind::text(holder)]).await?;
-        Ok(())
+        release(&mut self.pools.writer().await?, job, holder).await.map(|_was_ours| ())
     }
+}
+
+/// As [`Store::acquire_lease`].
+pub(super) async fn acquire(
+    connection: &mut Connection,
+    job: &str,
+    holder: &str,
+    now: DateTime<Utc>,
+    ttl: Duration,
+) -> Result<Lease, Error> {
+    let mut sql = match connection.kind() {
+        DatabaseKind::Sqlite | DatabaseKind::Postgres => connection.sql("INSERT INTO"),
+        DatabaseKind::Mysql => connection.sql("INSERT IGNORE INTO"),
+    };
+    sql.push(" milkrun_leases (job, holder, expires_at) VALUES (?, ?, ?)");
+    match sql.kind() {
+        DatabaseKind::Sqlite | DatabaseKind::Postgres => sql.push(" ON CONFLICT (job) DO NOTHING"),
+        DatabaseKind::Mysql => &mut sql,
+    };
+    let until = moment_text(until(now, ttl));
+    if connection.execute(sql, [job, holder, &until].map(Bind::text).to_vec()).await? > 0 {
+        return Ok(Lease::Held);
+    }
+    // Of those who come at once, the database lets one find the lease as it was.
+    let sql = connection
+        .sql("UPDATE milkrun_leases SET holder = ?, expires_at = ? WHERE job = ? AND (expires_at <= ? OR holder = ?)");
+    let now_text = moment_text(now);
+    connection.execute(sql, [holder, &until, job, &now_text, holder].map(Bind::text).to_vec()).await?;
+    let mut sql = connection.sql("SELECT ");
+    sql.reads(["holder", "expires_at"]).push(" FROM milkrun_leases WHERE job = ?");
+    let lines = connection.fetch(sql, vec![Bind::text(job)]).await?;
+    let Some(line) = lines.first() else {
+        // Given back between the two statements; the next try may have it.
+        return Ok(Lease::Busy { holder: "another process".to_owned(), until: now });
+    };
+    let found = line.required(0, "milkrun_leases.holder")?;
+    if found == holder {
+        return Ok(Lease::Left);
+    }
+    let until = line.moment(1, "milkrun_leases.expires_at")?.unwrap_or(now);
+    Ok(Lease::Busy { holder: found.to_owned(), until })
+}
+
+/// Gives the lease back; whether it was ours.
+pub(super) async fn release(connection: &mut Connection, job: &str, holder: &str) -> Result<bool, Error> {
+    let sql = connection.sql("DELETE FROM milkrun_leases WHERE job = ? AND holder = ?");
+    Ok(connection.execute(sql, vec![Bind::text(job), Bind::text(holder)]).await? > 0)
 }
 
 fn until(now: DateTime<Utc>, ttl: Duration) -> DateTime<Utc> {

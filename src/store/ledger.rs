@@ -14,7 +14,6 @@ use super::catalog::Stored;
 use super::connection::Connection;
 use super::error::Error;
 use super::line::Line;
-use super::table::Table;
 use super::tombstones::{self, ABSENT};
 use super::tx::PageTx;
 
@@ -73,24 +72,6 @@ impl Store {
         let mut connection = self.pools.reader().await?;
         let lines = among_names(&mut connection, job, "hq_name", &ENTRY, names).await?;
         lines.iter().map(|line| entry(line).map(|entry| (entry.hq_name.clone(), entry))).collect()
-    }
-
-    /// Whether the job's table is empty although the ledger says that rows were written: it was dropped and made anew,
-    /// emptied, or is another table than before.
-    ///
-    /// # Errors
-    /// The database's trouble.
-    pub async fn is_hollow(&self, job: &str, table: &Table) -> Result<bool, Error> {
-        let mut connection = self.pools.reader().await?;
-        let mut sql = connection.sql("SELECT ");
-        sql.reads(["hq_name"]);
-        sql.push(" FROM milkrun_ledger WHERE job = ? LIMIT 1");
-        if connection.fetch(sql, vec![Bind::text(job)]).await?.is_empty() {
-            return Ok(false);
-        }
-        let mut sql = connection.sql("SELECT '1' FROM ");
-        sql.name(table.name()).push(" LIMIT 1");
-        Ok(connection.fetch(sql, Vec::new()).await?.is_empty())
     }
 }
 

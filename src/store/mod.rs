@@ -20,6 +20,7 @@ mod create;
 mod declared;
 mod dry;
 mod error;
+mod frame;
 mod handles;
 mod instance;
 mod lease;
@@ -50,6 +51,7 @@ mod tests;
 
 pub use conflicts::Wanted as WantedConflicts;
 pub use error::Error;
+pub use frame::{Opened, Opening, Outlook, Start};
 pub use instance::{Instance, file_of};
 pub use lease::Lease;
 pub use reconciles::{Standing, Trace};
@@ -110,6 +112,12 @@ impl Store {
         matches!(self.pools, Pools::Dry(_))
     }
 
+    /// The same database for who may read long, as for a page of status: nobody who writes waits for it.
+    #[must_use]
+    pub fn aside(&self) -> Self {
+        Self { pools: self.pools.aside(), ..self.clone() }
+    }
+
     /// Which database it is.
     #[must_use]
     pub fn kind(&self) -> DatabaseKind {
@@ -125,7 +133,7 @@ impl Store {
         if self.kind() != DatabaseKind::Sqlite {
             return Ok(());
         }
-        match self.pools.onlooker().await?.driver() {
+        match self.pools.aside().reader().await?.driver() {
             Driver::Sqlite(handle) => sqlite::examine(handle.get()?).await,
             Driver::Postgres(_) | Driver::Mysql(_) => Ok(()),
         }

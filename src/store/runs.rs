@@ -95,32 +95,7 @@ impl Store {
         if self.is_dry_run() {
             return Ok(0);
         }
-        let mut connection = self.pools.writer().await?;
-        let mut sql = connection.sql(
-            "INSERT INTO milkrun_runs (job, trigger_kind, started_at, status, watermark_before, \
-             fetched, inserted, updated, unchanged, deleted, quarantined, requests, bytes, retries) \
-             VALUES (?, ?, ?, ?, ?, 0, 0, 0, 0, 0, 0, 0, 0, 0)",
-        );
-        let binds = vec![
-            Bind::text(job),
-            Bind::text(word(&TRIGGERS, trigger)),
-            Bind::owned(moment_text(now)),
-            Bind::text(word(&STATUSES, Status::Running)),
-            Bind::Text(watermark_before.map(Into::into)),
-        ];
-        let lines = match connection.kind() {
-            DatabaseKind::Sqlite | DatabaseKind::Postgres => {
-                sql.push(" RETURNING ").read("id");
-                connection.fetch(sql, binds).await?
-            }
-            DatabaseKind::Mysql => {
-                connection.execute(sql, binds).await?;
-                let sql = connection.sql("SELECT CAST(LAST_INSERT_ID() AS CHAR)");
-                connection.fetch(sql, Vec::new()).await?
-            }
-        };
-        let line = lines.first().ok_or_else(|| Error::Damaged("a new run was given no number".to_owned()))?;
-        line.int(0, "milkrun_runs.id")
+        start(&mut self.pools.writer().await?, job, trigger, now, watermark_before).await
     }
 
     /// Logs how a run went, or goes: its end, status, counts, watermark and error.
@@ -131,22 +106,23 @@ impl Store {
         if self.is_dry_run() {
             return Ok(());
         }
+        finish(&mut self.pools.writer().await?, run).await
+    }
+
+    /// Logs a run that is over before it has begun, and numbers it; a death in between leaves nothing of it.
+    ///
+    /// # Errors
+    /// The database's trouble.
+    pub async fn log_run(&self, run: &mut Run) -> Result<(), Error> {
+        if self.is_dry_run() {
+            return Ok(());
+        }
         let mut connection = self.pools.writer().await?;
-        let mut sql = connection.sql("UPDATE milkrun_runs SET ");
-        sql.list(", ", COLUMNS.into_iter().skip(4), |sql, column| {
-            sql.push(column).push(" = ?");
-        });
-        sql.push(" WHERE id = ?");
-        let text = |text: &'_ Option<String>| Bind::Text(text.clone().map(Into::into));
-        let mut binds = vec![
-            Bind::Text(run.ended_at.map(|ended| moment_text(ended).into())),
-            Bind::text(word(&STATUSES, run.status)),
-        ];
-        binds.extend(counts(&run.counts));
-        binds.extend([&run.watermark_before, &run.watermark_after, &run.error, &run.remedy].map(text));
-        binds.push(Bind::Int(Some(run.id)));
-        connection.execute(sql, binds).await?;
-        Ok(())
+        connection.begin().await?;
+        let before = run.watermark_before.as_deref();
+        run.id = start(&mut connection, &run.job, run.trigger, run.started_at, before).await?;
+        finish(&mut connection, run).await?;
+        connection.commit().await
     }
 
     /// The newest `limit` runs, newest first: of one job or of all, and perhaps only those that failed or are blocked.
@@ -290,6 +266,58 @@ async fn newest(
     }
     sql.push(" ORDER BY milkrun_runs.id DESC LIMIT 1");
     Ok(read(connection, sql, binds).await?.pop())
+}
+
+/// As [`Store::start_run`].
+pub(super) async fn start(
+    connection: &mut Connection,
+    job: &str,
+    trigger: Trigger,
+    now: DateTime<Utc>,
+    watermark_before: Option<&str>,
+) -> Result<i64, Error> {
+    let mut sql = connection.sql(
+        "INSERT INTO milkrun_runs (job, trigger_kind, started_at, status, watermark_before, \
+         fetched, inserted, updated, unchanged, deleted, quarantined, requests, bytes, retries) \
+         VALUES (?, ?, ?, ?, ?, 0, 0, 0, 0, 0, 0, 0, 0, 0)",
+    );
+    let binds = vec![
+        Bind::text(job),
+        Bind::text(word(&TRIGGERS, trigger)),
+        Bind::owned(moment_text(now)),
+        Bind::text(word(&STATUSES, Status::Running)),
+        Bind::Text(watermark_before.map(Into::into)),
+    ];
+    let lines = match connection.kind() {
+        DatabaseKind::Sqlite | DatabaseKind::Postgres => {
+            sql.push(" RETURNING ").read("id");
+            connection.fetch(sql, binds).await?
+        }
+        DatabaseKind::Mysql => {
+            connection.execute(sql, binds).await?;
+            let sql = connection.sql("SELECT CAST(LAST_INSERT_ID() AS CHAR)");
+            connection.fetch(sql, Vec::new()).await?
+        }
+    };
+    let line = lines.first().ok_or_else(|| Error::Damaged("a new run was given no number".to_owned()))?;
+    line.int(0, "milkrun_runs.id")
+}
+
+/// As [`Store::finish_run`].
+pub(super) async fn finish(connection: &mut Connection, run: &Run) -> Result<(), Error> {
+    let mut sql = connection.sql("UPDATE milkrun_runs SET ");
+    sql.list(", ", COLUMNS.into_iter().skip(4), |sql, column| {
+        sql.push(column).push(" = ?");
+    });
+    sql.push(" WHERE id = ?");
+    let text = |text: &'_ Option<String>| Bind::Text(text.clone().map(Into::into));
+    let mut binds =
+        vec![Bind::Text(run.ended_at.map(|ended| moment_text(ended).into())), Bind::text(word(&STATUSES, run.status))];
+    binds.extend(counts(&run.counts));
+    binds.extend([&run.watermark_before, &run.watermark_after, &run.error, &run.remedy].map(text));
+    binds.push(Bind::Int(Some(run.id)));
+    connection.execute(sql, binds).await?;
+    Ok(())
 }
 
 pub(super) async fn save_counts(connection: &mut Connection, run: i64, so_far: &Counts) -> Result<(), Error> {

@@ -132,7 +132,12 @@ pub(super) async fn noted(
     Ok(found)
 }
 
-async fn forget(connection: &mut Connection, job: &str, kind: &'static str, stamp: &Stamp) -> Result<(), Error> {
+pub(super) async fn forget(
+    connection: &mut Connection,
+    job: &str,
+    kind: &'static str,
+    stamp: &Stamp,
+) -> Result<(), Error> {
     let sql = connection.sql("DELETE FROM milkrun_tombstones WHERE job = ? AND kind = ? AND hq_modified < ?");
     let binds = vec![Bind::text(job), Bind::text(kind), Bind::owned(stamp_text(stamp))];
     connection.execute(sql, binds).await?;

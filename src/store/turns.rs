@@ -19,6 +19,10 @@ const SHARE: u32 = 3;
 /// No gap is longer.
 const LONGEST: Duration = Duration::from_millis(500);
 
+/// What is left to others by shorter transactions adds up to a gap of this length: nobody who looks now and then would meet a
+/// shorter one.
+const LEAST: Duration = Duration::from_millis(5);
+
 /// How large the write-ahead log may grow while a reader keeps it from being taken over into the file.
 const WAL_LIMIT: u64 = 512 << 20;
 
@@ -27,7 +31,16 @@ const WAL_LIMIT: u64 = 512 << 20;
 pub(super) struct Turns {
     wal: PathBuf,
     wal_limit: u64,
-    free_from: Arc<Mutex<Option<Instant>>>,
+    last: Arc<Mutex<Last>>,
+}
+
+/// The last transaction.
+#[derive(Debug, Default)]
+struct Last {
+    /// When it ended.
+    ended: Option<Instant>,
+    /// What is left to others from then on.
+    owed: Duration,
 }
 
 impl Turns {
@@ -35,22 +48,32 @@ impl Turns {
     pub(super) fn new(file: &std::path::Path) -> Self {
         let mut wal = file.as_os_str().to_owned();
         wal.push("-wal");
-        Self { wal: wal.into(), wal_limit: WAL_LIMIT, free_from: Arc::default() }
+        Self { wal: wal.into(), wal_limit: WAL_LIMIT, last: Arc::default() }
     }
 
     /// Waits until others had their chance; called before the lock is taken.
     pub(super) async fn wait(&self) {
-        let free_from = *self.free_from.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(free_from) = free_from {
-            tokio::time::sleep_until(free_from).await;
+        let gap = {
+            let mut last = self.last();
+            let free_for = last.ended.map_or(Duration::MAX, |ended| ended.elapsed());
+            last.owed = last.owed.saturating_sub(free_for);
+            if last.owed >= LEAST { std::mem::take(&mut last.owed) } else { Duration::ZERO }
+        };
+        if !gap.is_zero() {
+            tokio::time::sleep(gap).await;
         }
     }
 
     /// The lock that was taken at `begun` has been given back.
     pub(super) fn ended(&self, begun: Instant) {
         let now = Instant::now();
-        let gap = (now.saturating_duration_since(begun) / SHARE).min(LONGEST);
-        *self.free_from.lock().unwrap_or_else(PoisonError::into_inner) = Some(now + gap);
+        let mut last = self.last();
+        last.owed = (last.owed + now.saturating_duration_since(begun) / SHARE).min(LONGEST);
+        last.ended = Some(now);
+    }
+
+    fn last(&self) -> std::sync::MutexGuard<'_, Last> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Refuses to write on while the log is too large and a reader holds it: it would grow until the disk is full.

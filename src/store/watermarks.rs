@@ -1,5 +1,7 @@
 //! How far each job has come.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 
 use crate::config::DatabaseKind;
@@ -64,6 +66,23 @@ impl Store {
         load(&mut self.pools.reader().await?, job, stream).await
     }
 
+    /// Up to where each job's stream has settled, by name; the jobs that have begun with it, whatever else of it is known.
+    ///
+    /// # Errors
+    /// The database's trouble, or a stored watermark that cannot be read.
+    pub async fn settled(&self, stream: Stream) -> Result<HashMap<String, Option<Mark>>, Error> {
+        let mut connection = self.pools.reader().await?;
+        let mut sql = connection.sql("SELECT ");
+        sql.reads(["settled_modified", "settled_name", "job"])
+            .push(" FROM milkrun_watermarks WHERE stream = ?");
+        let lines = connection.fetch(sql, vec![Bind::text(stream.word())]).await?;
+        let each = |mut line: Line| {
+            let settled = line.mark(0, "milkrun_watermarks.settled_modified")?;
+            Ok((line.take(2).unwrap_or_default(), settled))
+        };
+        lines.into_iter().map(each).collect()
+    }
+
     /// Keeps how far the job has come, outside of any page.
     ///
     /// # Errors
@@ -118,7 +137,25 @@ async fn load(connection: &mut Connection, job: &str, stream: Stream) -> Result<
     let mut sql = connection.sql("SELECT ");
     sql.reads(COLUMNS).push(" FROM milkrun_watermarks WHERE job = ? AND stream = ?");
     let lines = connection.fetch(sql, vec![Bind::text(job), Bind::text(stream.word())]).await?;
-    let Some(line) = lines.first() else { return Ok(None) };
+    lines.first().map(progress).transpose()
+}
+
+/// How far the job has come with its records, and with its deletes.
+pub(super) async fn load_both(
+    connection: &mut Connection,
+    job: &str,
+) -> Result<(Option<Progress>, Option<Progress>), Error> {
+    let mut sql = connection.sql("SELECT ");
+    sql.reads(COLUMNS.into_iter().chain(["stream"])).push(" FROM milkrun_watermarks WHERE job = ?");
+    let lines = connection.fetch(sql, vec![Bind::text(job)]).await?;
+    let of = |stream: Stream| {
+        let line = lines.iter().find(|line| line.text(COLUMNS.len()) == Some(stream.word()));
+        line.map(progress).transpose()
+    };
+    Ok((of(Stream::Records)?, of(Stream::Deletes)?))
+}
+
+fn progress(line: &Line) -> Result<Progress, Error> {
     let pass = match clocks(line, (9, 20), "milkrun_watermarks.pass_started_at")? {
         None => None,
         Some(started) => Some(Pass {
@@ -128,7 +165,7 @@ async fn load(connection: &mut Connection, job: &str, stream: Stream) -> Result<
             is_repair: line.int(10, "milkrun_watermarks.pass_is_repair")? != 0,
         }),
     };
-    Ok(Some(Progress {
+    Ok(Progress {
         watermark: Watermark {
             seen: line.mark(0, "milkrun_watermarks.seen_modified")?,
             seen_at: clocks(line, (2, 12), "milkrun_watermarks.seen_at")?,
@@ -139,10 +176,10 @@ async fn load(connection: &mut Connection, job: &str, stream: Stream) -> Result<
         },
         pass,
         mapping: line.optional_int(11, "milkrun_watermarks.mapping")?,
-    }))
+    })
 }
 
-async fn save(
+pub(super) async fn save(
     connection: &mut Connection,
     job: &str,
     stream: Stream,

@@ -63,11 +63,12 @@ impl Engine {
         let mut starts: Vec<Option<Mark>> = Vec::new();
         let mut doctypes: Vec<&str> = Vec::new();
         let mut has_beginner = false;
+        let settled = self.store.settled(Stream::Deletes).await;
+        let mut settled = settled.map_err(Error::store("reading the watermark of the deletes"))?;
         for job in jobs.iter().filter_map(|at| self.config.jobs.get(*at)) {
-            let progress = self.store.progress(&job.name, Stream::Deletes).await;
-            match progress.map_err(Error::store("reading the watermark of the deletes"))? {
-                Some(progress) => {
-                    starts.push(progress.watermark.settled);
+            match settled.remove(&job.name) {
+                Some(settled) => {
+                    starts.push(settled);
                     if !doctypes.contains(&job.doctype.as_str()) {
                         doctypes.push(&job.doctype);
                     }
@@ -157,6 +158,11 @@ impl Work<'_> {
         let Burial { gone, alive, progress } = burial;
         self.forget_parked(&gone.keys().map(String::as_str).collect::<Vec<_>>()).await?;
         let done: Vec<(String, Stamp)> = gone.into_iter().chain(alive).collect();
+        if done.is_empty() {
+            // Nothing was written that it would have to go along with.
+            self.owed.deletes = Some(progress);
+            return Ok(());
+        }
         self.save_deletes(&progress, &done).await
     }
 
@@ -164,8 +170,7 @@ impl Work<'_> {
     pub(super) async fn read_tombstones(&mut self, tombstones: &Tombstones) -> Result<Option<Burial>, Error> {
         let Shared::Page(shared) = &tombstones.shared else { return Ok(None) };
         let First { fetched, from, newest, read, asked_at } = shared.as_ref();
-        let progress = self.engine.store.progress(&self.job.name, Stream::Deletes).await;
-        let Some(at_start) = progress.map_err(Error::store("reading the watermark of the deletes"))? else {
+        let Some(at_start) = self.deletes.clone() else {
             self.begin_to_watch(newest.clone(), *read).await?;
             return Ok(None);
         };

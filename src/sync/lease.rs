@@ -11,12 +11,11 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::error::{process, running_since};
 use super::{Engine, Error};
-use crate::crash::{self, Point};
 use crate::run::{Run, Status};
 use crate::store::{self, ABANDONED, Lease, PageTx, Store};
 
 /// A lease lasts this long without being renewed: longer than a machine is expected to stall.
-const TERM: Duration = Duration::from_secs(60);
+pub(super) const TERM: Duration = Duration::from_secs(60);
 
 /// How often a lease is renewed; several attempts fit into its term.
 const BEAT: Duration = Duration::from_secs(15);
@@ -124,13 +123,19 @@ fn until(now: DateTime<Utc>) -> DateTime<Utc> {
 
 /// A wait for somebody else's lease.
 #[derive(Debug)]
-struct Wait {
+pub(super) struct Wait {
     began: Instant,
     /// The lease as it was last seen, and since when it stands so.
     seen: Option<(String, DateTime<Utc>, Instant)>,
+    /// When the run that is waited for was started.
+    since: Option<DateTime<Utc>>,
 }
 
 impl Wait {
+    pub(super) fn new() -> Self {
+        Self { began: Instant::now(), seen: None, since: None }
+    }
+
     /// What to make of the lease as it stands at `now`.
     ///
     /// No clock that is right ends a lease so late as an odd one. A holder that lives moves it on; one that does not for a
@@ -176,30 +181,20 @@ impl Engine {
                 Some(_) | None => Ok(Held { job: job.to_owned(), _beat: None }),
             };
         }
-        let mut wait = Wait { began: Instant::now(), seen: None };
-        let mut since = None;
+        let mut wait = Wait::new();
         loop {
             let now = self.clock.now();
             let lease = self.store.acquire_lease(job, self.holder.text(), now, TERM).await;
-            let Lease::Busy { holder, until } = lease.map_err(Error::store("taking the job's lease"))? else { break };
-            let is_ours = holder == self.holder.text();
-            let is_first = wait.seen.is_none();
-            match wait.judge(&holder, until, now) {
-                Verdict::Wait(_) | Verdict::TooLong if !is_ours && is_dead(&holder) => {
-                    self.take_over(job, &holder).await?;
-                }
-                Verdict::Dead => self.take_over(job, &holder).await?,
-                Verdict::TooLong => return Err(Error::Busy { holder, since, until }),
-                Verdict::Wait(patience) => {
-                    if is_first {
-                        since = self.running_since(job).await?;
-                        self.say_whom_we_wait_for(job, &holder, since, patience);
-                    }
-                    tokio::time::sleep(LOOK).await;
-                }
+            match lease.map_err(Error::store("taking the job's lease"))? {
+                Lease::Held => return Ok(self.held(job)),
+                Lease::Left => return self.clear_up(self.held(job), now).await,
+                Lease::Busy { holder, until } => self.stand_by(job, &mut wait, (&holder, until), now).await?,
             }
         }
-        crash::point(Point::LeaseTaken);
+    }
+
+    /// The job's lease, which is ours, renewed from now on.
+    pub(super) fn held(&self, job: &str) -> Held {
         let (store, clock) = (self.store.clone(), self.clock.clone());
         let (job, holder) = (job.to_owned(), self.holder.text().to_owned());
         let beating = job.clone();
@@ -219,13 +214,38 @@ impl Engine {
                 }
             }
         });
-        Ok(Held { job, _beat: Some(AbortOnDropHandle::new(beat)) })
+        Held { job, _beat: Some(AbortOnDropHandle::new(beat)) }
+    }
+
+    /// Waits a little for who has the lease at `now`, or takes his place if he is dead.
+    pub(super) async fn stand_by(
+        &self,
+        job: &str,
+        wait: &mut Wait,
+        (holder, until): (&str, DateTime<Utc>),
+        now: DateTime<Utc>,
+    ) -> Result<(), Error> {
+        let is_ours = holder == self.holder.text();
+        let is_first = wait.seen.is_none();
+        match wait.judge(holder, until, now) {
+            Verdict::Wait(_) | Verdict::TooLong if !is_ours && is_dead(holder) => self.take_over(job, holder).await,
+            Verdict::Dead => self.take_over(job, holder).await,
+            Verdict::TooLong => Err(Error::Busy { holder: holder.to_owned(), since: wait.since, until }),
+            Verdict::Wait(patience) => {
+                if is_first {
+                    wait.since = self.running_since(job).await?;
+                    self.say_whom_we_wait_for(job, holder, wait.since, patience);
+                }
+                tokio::time::sleep(LOOK).await;
+                Ok(())
+            }
+        }
     }
 
     async fn take_over(&self, job: &str, holder: &str) -> Result<(), Error> {
         tracing::info!(job, holder, "taking over the lease of a process that died");
-        let released = self.store.release_lease(job, holder).await;
-        released.map_err(Error::store("taking over a lease"))
+        let inherited = self.store.inherit_lease(job, holder, self.holder.text()).await;
+        inherited.map_err(Error::store("taking over a lease"))
     }
 
     /// When the job's run that is going on was started.
@@ -304,7 +324,7 @@ mod tests {
     async fn a_lease_of_a_clock_that_was_ahead_is_anybodys_once_nobody_moved_it_for_a_term() {
         let moment = |text: &str| text.parse::<DateTime<Utc>>().unwrap();
         let (today, ahead) = (moment("2027-01-01T00:00:00Z"), moment("2031-01-01T00:00:00Z"));
-        let mut wait = Wait { began: Instant::now(), seen: None };
+        let mut wait = Wait::new();
         assert_eq!(wait.judge("a", ahead, today), Verdict::Wait(TERM + BEAT));
         tokio::time::advance(TERM - BEAT).await;
         assert_eq!(wait.judge("a", ahead, today), Verdict::Wait(TERM + BEAT));
@@ -315,7 +335,7 @@ mod tests {
         tokio::time::advance(BEAT).await;
         assert_eq!(wait.judge("a", ahead + 2 * BEAT, today), Verdict::TooLong);
         // An ordinary lease is waited for less, and never taken before its end.
-        let mut wait = Wait { began: Instant::now(), seen: None };
+        let mut wait = Wait::new();
         assert_eq!(wait.judge("a", today + TERM, today), Verdict::Wait(PATIENCE));
         tokio::time::advance(PATIENCE).await;
         assert_eq!(wait.judge("a", today + TERM, today), Verdict::TooLong);

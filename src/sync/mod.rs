@@ -6,7 +6,8 @@
 //! | `conflicts.rs` | the log of conflicts, and the records that wait for an operator |
 //! | `clocks.rs` | HQ's zone and clock, and saying where they are wrong |
 //! | `round.rs` | several jobs one after another, and the tombstones they share |
-//! | `run.rs` | one run of one job: lease, run log, outcome |
+//! | `run.rs` | one run of one job: what it is to read, and what it came to |
+//! | `frame.rs` | what opens a run and what closes it: lease, run log, what is kept at the end |
 //! | `pass.rs` | reading a whole DocType: the first load, a full re-read |
 //! | `ahead.rs` | the next page of a pass, fetched while one is applied |
 //! | `poll.rs` | what changed since the watermark |
@@ -32,6 +33,7 @@ mod bases;
 pub mod clocks;
 mod conflicts;
 mod error;
+mod frame;
 mod gone;
 mod incoming;
 mod instance;

@@ -85,20 +85,28 @@ impl Read {
 }
 
 impl Work<'_> {
+    /// Applies all that changed since the watermark. That this went well is kept by who comes next: the run's closing, or a
+    /// step of the run before it writes on.
     pub(super) async fn poll(&mut self) -> Result<(), Error> {
         let mut read = self.read_changes().await?;
         self.retire_leavers(std::mem::take(&mut read.leavers)).await?;
-        self.end_poll(&read).await
+        self.settle_after(&read);
+        self.owed.records = Some(self.progress.clone());
+        Ok(())
     }
 
-    /// Lets the watermark settle after a poll whose leavers were seen to.
+    /// Lets the watermark settle after a poll whose leavers were seen to, and keeps that.
     pub(super) async fn end_poll(&mut self, read: &Read) -> Result<(), Error> {
+        self.settle_after(read);
+        self.save_progress().await
+    }
+
+    fn settle_after(&mut self, read: &Read) {
         let Read { begun, started, newest, leavers: _ } = read;
         self.progress.watermark = self.progress.watermark.settle(begun, *started, newest.as_ref(), self.job.overlap);
         if self.from_the_future > 0 {
             self.doubt_zone();
         }
-        self.save_progress().await
     }
 
     /// Applies all that changed since the watermark.

@@ -53,14 +53,15 @@ impl Engine {
             let awaited = checked.after.iter().find(|other| incomplete.contains(*other));
             let waits_for = awaited.and_then(|other| self.config.jobs.get(*other)).map(|other| other.name.clone());
             // The first run carries what the shared request cost.
-            let (run, is_complete) = self.run(checked, order, waits_for, tombstones.as_ref(), &meter, stop).await?;
+            let run = Box::pin(self.run(checked, order, waits_for, tombstones.as_ref(), &meter, stop));
+            let (run, is_complete) = run.await?;
             if !is_complete {
                 incomplete.insert(job);
             }
             runs.push(run);
         }
         self.note_instance();
-        self.tidy(stop).await;
+        self.tidy(&runs, stop).await;
         Ok(runs)
     }
 

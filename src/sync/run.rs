@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
+use super::frame::{Left, Open, Owed, Waiting};
 use super::gone::Tombstones;
 use super::poll::LISTING_SIZE;
 use super::round::Order;
@@ -19,7 +20,7 @@ use crate::quarantine::Parked;
 use crate::record::{Mark, Stamp};
 use crate::run::{Counts, Run, Status};
 use crate::source::{Meter, PageSize};
-use crate::store::{self, Stream, Table};
+use crate::store::{self, Opened, Stream, Table};
 use crate::watermark::{Progress, Zone};
 
 /// A run that is going on.
@@ -44,6 +45,10 @@ pub(super) struct Work<'e> {
     pub(super) renamed: u64,
     /// How far the job has come; what is saved with each page.
     pub(super) progress: Progress,
+    /// How far it has come with its deletes; `None` before it has begun to watch them.
+    pub(super) deletes: Option<Progress>,
+    /// What the run's closing is to keep.
+    pub(super) owed: Owed,
     pub(super) counts: Counts,
     /// The job's records in quarantine, with the stamps of the versions that were tried.
     pub(super) parked: HashMap<String, Stamp>,
@@ -75,10 +80,11 @@ impl Engine {
         meter: &Meter,
         stop: &CancellationToken,
     ) -> Result<(Run, bool), Error> {
-        let log = Error::store("writing the run log");
         let started = self.clock.now();
-        let before = self.store.progress(&job.name, Stream::Records).await;
-        let before = before.map_err(Error::store("reading the watermark"))?.unwrap_or_default();
+        let opening = match waits_for {
+            Some(other) => Err(Error::Waits(other)),
+            None => self.open_run(job, order.trigger, started).await,
+        };
         let mut run = Run {
             id: 0,
             job: job.name.clone(),
@@ -87,50 +93,32 @@ impl Engine {
             ended_at: None,
             status: Status::Running,
             counts: Counts::default(),
-            watermark_before: before.watermark.seen.as_ref().map(shown),
+            watermark_before: None,
             watermark_after: None,
             error: None,
             remedy: None,
         };
-        let lease = match waits_for {
-            Some(other) => Err(Error::Waits(other)),
-            None => self.take_lease(&job.name).await,
+        let Open { held, opened } = match opening {
+            Ok(open) => open,
+            Err(error) => return Ok((self.not_opened(run, &error, meter).await?, false)),
         };
-        let lease = match lease {
-            Ok(lease) => self.clear_up(lease, started).await,
-            Err(error) => Err(error),
-        };
-        run.id = self
-            .store
-            .start_run(&job.name, order.trigger, started, run.watermark_before.as_deref())
-            .await
-            .map_err(log)?;
+        run.id = opened.run;
+        let seen = |progress: &Progress| progress.watermark.seen.as_ref().map(ToString::to_string);
+        run.watermark_before = opened.records.as_ref().and_then(seen);
         self.tell(&Event::Started { job: job.name.clone(), run: run.id });
 
-        crash::point(Point::RunLogged);
         let mut left = Left::default();
-        let (outcome, lease) = match lease {
-            Ok(lease) => {
-                let outcome = self.execute(job, order, tombstones, meter, stop, (&mut run, &mut left)).await;
-                (outcome, Some(lease))
-            }
-            Err(error) => (Err(error), None),
-        };
+        let mut outcome = self.execute(job, order, tombstones, (meter, stop), opened, (&mut run, &mut left)).await;
         crash::point(Point::RunDone);
-        let (requests, bytes, retries) = meter.take();
-        run.counts.add(&Counts { requests, bytes, retries, ..Counts::default() });
-        run.ended_at = Some(self.clock.now());
-        (run.status, run.error, run.remedy) = match &outcome {
-            Ok(()) => left.told(&job.name),
-            Err(error) => (error.status(), Some(error.chain()), Some(error.remedy())),
+        run.watermark_after = match &left.reached {
+            Some(progress) => seen(progress),
+            None => self.seen(&job.name).await?,
         };
-        let finished = self.finish(&mut run).await;
-        crash::point(Point::RunEnded);
-        // Last, so that a run that the log has as going on has a holder that lives.
-        if let Some(lease) = lease {
-            self.give_back(lease).await;
+        self.end(&mut run, &outcome, left.waiting, meter);
+        if let Some(lost) = self.close_run(&mut run, held, &left.owed).await? {
+            outcome = Err(lost);
         }
-        finished?;
+        crash::point(Point::RunEnded);
         self.tell(&Event::Ended(run.clone(), outcome.as_ref().err().map(Error::concern)));
         // Deletes that wait for a word, or that the database refuses, leave the table as complete as those that follow
         // need it; they may even be what lets the deletes go through.
@@ -142,28 +130,19 @@ impl Engine {
         Ok((run, is_complete))
     }
 
-    async fn finish(&self, run: &mut Run) -> Result<(), Error> {
-        let after = self.store.progress(&run.job, Stream::Records).await;
-        let after = after.map_err(Error::store("reading the watermark"))?.unwrap_or_default();
-        run.watermark_after = after.watermark.seen.as_ref().map(shown);
-        self.store.finish_run(run).await.map_err(Error::store("writing the run log"))
-    }
-
     async fn execute(
         &self,
         job: &Job,
         order: &Order,
         tombstones: Result<&Tombstones, &Arc<Error>>,
-        meter: &Meter,
-        stop: &CancellationToken,
+        (meter, stop): (&Meter, &CancellationToken),
+        opened: Box<Opened>,
         (run, left): (&mut Run, &mut Left),
     ) -> Result<(), Error> {
         let tombstones = tombstones.map_err(|shared| Error::Shared(Arc::clone(shared)))?;
         let table = self.store.prepare(job).await.map_err(Error::store(format!("table {}", job.table)))?;
-        // Read again under the lease: another process may have moved it in between.
-        let progress = self.store.progress(&job.name, Stream::Records).await;
-        let progress = progress.map_err(Error::store("reading the watermark"))?.unwrap_or_default();
-        let mut work = self.work(job, table, progress, meter, stop);
+        let mut work = self.work(job, table, opened.records.clone().unwrap_or_default(), meter, stop);
+        work.deletes.clone_from(&opened.deletes);
         work.run = run.id;
         work.has_confirmed_deletes = order.has_confirmed_deletes;
         work.has_confirmed_restore = matches!(order.mode, Mode::Reconcile { has_confirmed_restore: true, .. });
@@ -173,7 +152,9 @@ impl Engine {
             Err(error) => Err(error),
         };
         run.counts = work.counts;
-        *left = Left { parked: work.parked.len(), open: work.open.len() };
+        left.waiting = Waiting { parked: work.parked.len(), open: work.open.len() };
+        left.reached.clone_from(&work.owed.records);
+        left.owed = if work.counts == Counts::default() { work.owed.beyond(&opened) } else { work.owed };
         if self.said.is_news(&job.name, "future", work.from_the_future > 0) {
             tracing::warn!(
                 job = job.name,
@@ -212,6 +193,8 @@ impl Engine {
             renamed: 0,
             zone: progress.watermark.zone.unwrap_or_else(|| self.configured_zone()),
             progress,
+            deletes: None,
+            owed: Owed::default(),
             counts: Counts::default(),
             parked: HashMap::new(),
             open: HashMap::new(),
@@ -231,49 +214,17 @@ fn page_size(job: &Job) -> PageSize {
     if job.mapping.children().is_empty() { size } else { size.up_to(CHILDREN_SIZE) }
 }
 
-/// Records that a run which came to its end leaves undone.
-#[derive(Debug, Clone, Copy, Default)]
-struct Left {
-    /// In quarantine.
-    parked: usize,
-    /// Waiting for an operator's decision.
-    open: usize,
-}
-
-impl Left {
-    /// The status of the run, what is to be said of it, and what an operator can do.
-    fn told(self, job: &str) -> (Status, Option<String>, Option<String>) {
-        let records = |count: usize| if count == 1 { "record is" } else { "records are" };
-        let they = |count: usize| if count == 1 { "it" } else { "they" };
-        let parked = (self.parked > 0).then(|| {
-            let (is, they) = (records(self.parked), they(self.parked));
-            (
-                format!("{} {is} in quarantine", self.parked),
-                format!("see `milkrun quarantine list {job}`; {they} will be tried again without being told to"),
-            )
-        });
-        let open = (self.open > 0).then(|| {
-            let wait = if self.open == 1 { "record waits" } else { "records wait" };
-            (
-                format!("{} {wait} for a decision between HQ's version and the one here", self.open),
-                format!("see `milkrun conflicts list {job}`, then `milkrun conflicts resolve ID --take hq|local`"),
-            )
-        });
-        let status = match (&parked, &open) {
-            (None, None) => return (Status::Ok, None, None),
-            (Some(_), None) => Status::Quarantine,
-            (_, Some(_)) => Status::Conflict,
-        };
-        let (what, remedy): (Vec<String>, Vec<String>) = parked.into_iter().chain(open).unzip();
-        (status, Some(format!("{}; all others are done", what.join(", "))), Some(remedy.join("; ")))
-    }
-}
-
 impl Work<'_> {
     async fn begin(&mut self) -> Result<Vec<Parked>, Error> {
-        self.notice_an_emptied_table().await?;
-        self.load_conflicts().await?;
-        self.load_parked().await
+        let outlook = self.engine.store.outlook(&self.job.name, &self.table).await;
+        let outlook = outlook.map_err(Error::store("looking into the table"))?;
+        if outlook.is_hollow {
+            self.notice_an_emptied_table().await?;
+        }
+        if outlook.has_conflicts {
+            self.load_conflicts().await?;
+        }
+        if outlook.has_parked { self.load_parked().await } else { Ok(Vec::new()) }
     }
 
     async fn read(&mut self, mode: &Mode, tombstones: &Tombstones, parked: &[Parked]) -> Result<(), Error> {
@@ -361,10 +312,9 @@ impl Work<'_> {
         mapping.fingerprint() ^ i64::from_ne_bytes(hash.to_ne_bytes())
     }
 
-    /// Has everything read again if the table is empty and should not be.
+    /// Has everything read again, as the table is empty and should not be.
     async fn notice_an_emptied_table(&mut self) -> Result<(), Error> {
-        let is_hollow = self.engine.store.is_hollow(&self.job.name, &self.table).await;
-        if self.progress.pass.is_none() && is_hollow.map_err(Error::store("looking into the table"))? {
+        if self.progress.pass.is_none() {
             tracing::warn!(job = self.job.name, table = self.job.table, "the table is empty: everything is read again");
             // No mapping has this fingerprint, so that the pass is one that repairs; and what is not in the ledger was
             // not removed here, whatever the conflict rule makes of that.
@@ -406,9 +356,4 @@ pub(super) async fn unless_stopped<T>(
         () = stop.cancelled() => Err(Error::Stopped),
         answer = asking => answer,
     }
-}
-
-/// A mark as the run log shows it.
-fn shown(mark: &Mark) -> String {
-    format!("{} {}", mark.modified, mark.name)
 }

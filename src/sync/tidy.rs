@@ -4,8 +4,11 @@ use std::sync::{Mutex, PoisonError};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio_util::sync::CancellationToken;
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::Engine;
+use crate::config::Job;
+use crate::run::{Run, Status};
 use crate::store::Keep;
 
 /// A week of a job that runs every five minutes, more than five years of a nightly one.
@@ -20,31 +23,52 @@ pub(super) const DECIDED: usize = 10_000;
 /// How often the log is looked through.
 const EVERY: TimeDelta = TimeDelta::hours(1);
 
+/// Of a process that has just begun this is done for jobs that did something, and by chance for one in so many of the others:
+/// cron may start it each minute.
+const ONE_IN: u64 = 100;
+
 /// When the log was looked through last.
 #[derive(Debug, Default)]
 pub(super) struct Tidied(Mutex<Option<DateTime<Utc>>>);
 
+/// Whose logs are to be looked through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Due {
+    None,
+    /// Those of jobs that did something, and by chance others.
+    Some,
+    All,
+}
+
 impl Tidied {
-    /// Whether it is time again, which is then noted. A clock that was set back makes it time.
-    fn is_due(&self, now: DateTime<Utc>) -> bool {
+    /// Whose logs it is time to look through, which is then noted. A clock that was set back makes it time.
+    fn due(&self, now: DateTime<Utc>) -> Due {
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_due = last.is_none_or(|last| (now - last).abs() >= EVERY);
-        if is_due {
-            *last = Some(now);
-        }
-        is_due
+        let due = match *last {
+            None => Due::Some,
+            Some(last) if (now - last).abs() >= EVERY => Due::All,
+            Some(_) => return Due::None,
+        };
+        *last = Some(now);
+        due
     }
 }
 
 impl Engine {
-    /// Deletes the old runs and decisions of all jobs, some at a time; what fails is tried again an hour later.
-    pub(super) async fn tidy(&self, stop: &CancellationToken) {
+    /// Deletes the old runs and decisions of jobs after these runs, some at a time; what fails is tried again an hour later.
+    pub(super) async fn tidy(&self, runs: &[Run], stop: &CancellationToken) {
         let now = self.clock.now();
-        if self.store.is_dry_run() || !self.tidied.is_due(now) {
+        if self.store.is_dry_run() {
             return;
         }
+        let due = self.tidied.due(now);
         let keep = Keep { since: now - AGE, newest: NEWEST };
-        for job in &self.config.jobs {
+        let is_due = |job: &&Job| match due {
+            Due::None => false,
+            Due::Some => runs.iter().any(|run| run.job == job.name && is_worth_it(run)),
+            Due::All => true,
+        };
+        for job in self.config.jobs.iter().filter(is_due) {
             while !stop.is_cancelled() {
                 let pruned = match self.store.prune_runs(&job.name, keep).await {
                     Ok(0) => self.store.prune_conflicts(&job.name, now - AGE, DECIDED).await,
@@ -63,6 +87,11 @@ impl Engine {
     }
 }
 
+fn is_worth_it(run: &Run) -> bool {
+    let is_idle = run.status == Status::Ok && run.counts.fetched + run.counts.deleted == 0;
+    !is_idle || xxh3_64(&run.id.to_le_bytes()).is_multiple_of(ONE_IN)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -71,7 +100,8 @@ mod tests {
     fn the_log_is_looked_through_once_an_hour() {
         let (tidied, start) = (Tidied::default(), DateTime::UNIX_EPOCH);
         let minutes = [0, 5, 59, 60, 61, 119, 120, 10];
-        let due = minutes.map(|minute| tidied.is_due(start + TimeDelta::minutes(minute)));
-        assert_eq!(due, [true, false, false, true, false, false, true, true]);
+        let due = minutes.map(|minute| tidied.due(start + TimeDelta::minutes(minute)));
+        let (first, all, none) = (Due::Some, Due::All, Due::None);
+        assert_eq!(due, [first, none, none, all, none, none, all, all]);
     }
 }

@@ -74,6 +74,27 @@ pub struct Progress {
     pub mapping: Option<i64>,
 }
 
+/// A claim that has only become this much younger is not worth a write.
+const YOUNGER: chrono::Duration = chrono::Duration::minutes(10);
+
+impl Progress {
+    /// Whether this is worth keeping in place of `kept`: what a quiet HQ adds, minute after minute, is that all is as it was.
+    /// An older claim stays true, and is only looked at over a longer time.
+    #[must_use]
+    pub fn says_more_than(&self, kept: &Self) -> bool {
+        let (now, then) = (self.watermark.settled_as_of, kept.watermark.settled_as_of);
+        let is_younger = match (now, then) {
+            (Some(now), Some(then)) => {
+                let apart = (now.outlet - then.outlet).abs().max((now.hq - then.hq).abs());
+                apart >= YOUNGER
+            }
+            (now, then) => now != then,
+        };
+        let as_kept = Watermark { settled_as_of: then, ..self.watermark.clone() };
+        is_younger || as_kept != kept.watermark || (&self.pass, self.mapping) != (&kept.pass, kept.mapping)
+    }
+}
+
 /// A stamp this far ahead of HQ's clock is still taken for the present: HQ's `Date` header has whole seconds.
 pub const FUTURE_SLACK: chrono::Duration = chrono::Duration::minutes(1);
 

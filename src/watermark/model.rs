@@ -10,7 +10,7 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 use rand::{Rng as _, SeedableRng as _};
 
-use super::{Clocks, Watermark, Zone};
+use super::{Clocks, Progress, Watermark, Zone};
 use crate::record::{Mark, Stamp};
 
 /// A failure found with more of them (`MILKRUN_TEST_HISTORIES`) is worth a test of its own.
@@ -232,7 +232,11 @@ impl History {
         let polls = self.polls.clone();
         let mut watermark = self.first_load(polls[0]);
         for (nth, at) in polls.iter().enumerate().skip(1) {
-            watermark = self.poll(&watermark, *at);
+            let polled = self.poll(&watermark, *at);
+            let progress = |watermark: &Watermark| Progress { watermark: watermark.clone(), ..Progress::default() };
+            if progress(&polled).says_more_than(&progress(&watermark)) {
+                watermark = polled;
+            }
             if may_wait && nth + 1 < polls.len() {
                 continue;
             }

@@ -182,7 +182,7 @@ async fn of_many_who_ask_one_gets_the_lease(world: &World) {
 async fn a_lease_that_ran_out_is_anybodys(world: &World) {
     let store = &world.store;
     assert_eq!(store.acquire_lease("items", "a", at(NOW), TTL).await.unwrap(), Lease::Held);
-    assert_eq!(store.acquire_lease("items", "a", at(NOW), TTL).await.unwrap(), Lease::Held, "asked again");
+    assert_eq!(store.acquire_lease("items", "a", at(NOW), TTL).await.unwrap(), Lease::Left, "asked again");
     let later = at("2026-11-21T12:00:59Z");
     assert!(
         matches!(store.acquire_lease("items", "b", later, TTL).await.unwrap(), Lease::Busy { holder, .. } if holder == "a")
@@ -191,7 +191,7 @@ async fn a_lease_that_ran_out_is_anybodys(world: &World) {
     let after = at("2026-11-21T12:01:30Z");
     assert!(matches!(store.acquire_lease("items", "b", after, TTL).await.unwrap(), Lease::Busy { .. }));
     let over = at("2026-11-21T12:01:59Z");
-    assert_eq!(store.acquire_lease("items", "b", over, TTL).await.unwrap(), Lease::Held);
+    assert_eq!(store.acquire_lease("items", "b", over, TTL).await.unwrap(), Lease::Left);
     assert!(matches!(store.renew_lease("items", "a", over, TTL).await, Err(Error::Lost { .. })));
     store.release_lease("items", "a").await.unwrap();
     assert!(matches!(store.acquire_lease("items", "c", over, TTL).await.unwrap(), Lease::Busy { .. }));
@@ -206,7 +206,7 @@ async fn a_page_without_its_lease_is_lost(world: &World) {
     // Unchanged is held, too.
     tx.hold_lease("items", "a", at("2026-11-21T12:05:00Z")).await.unwrap();
     tx.commit().await.unwrap();
-    assert_eq!(world.store.acquire_lease("items", "b", at("2026-11-21T12:06:00Z"), TTL).await.unwrap(), Lease::Held);
+    assert_eq!(world.store.acquire_lease("items", "b", at("2026-11-21T12:06:00Z"), TTL).await.unwrap(), Lease::Left);
     let mut tx = world.begin().await;
     let lost = tx.hold_lease("items", "a", at("2026-11-21T12:07:00Z")).await;
     assert!(matches!(lost, Err(Error::Lost { job }) if job == "items"));

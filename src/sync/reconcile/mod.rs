@@ -72,6 +72,9 @@ impl Work<'_> {
             // What HQ did since lies behind the walk, where it does not look again.
             let (deleted, renamed) = (self.counts.deleted, self.renamed);
             let begun = self.ordinary(tombstones, parked).await?;
+            if self.owed.records.take().is_some() {
+                self.save_progress().await?;
+            }
             walk.repaired.gone += self.counts.deleted - deleted;
             walk.repaired.renamed += self.renamed - renamed;
             (Heard::default(), begun)
