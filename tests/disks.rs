@@ -102,7 +102,7 @@ fn a_file_that_an_unclean_end_has_damaged_is_not_written_to() {
     let shop = Shop::empty(Kind::Sqlite);
     shop.items(1_500);
     // In the middle of a run the process dies, and the disk had lied about what it keeps.
-    let died = shop.outlet.run_with(&[("MILKRUN_CRASH_AT", "page_committed:5")], &["sync"]);
+    let died = shop.outlet.run_with(&[("MILKRUN_CRASH_AT", "page_committed:3")], &["sync"]);
     assert_eq!(died.code, -1, "{died}");
     shop.outlet.database.execute("pragma wal_checkpoint(truncate)");
     let file = shop.outlet.path("outlet.db");
