@@ -8,14 +8,14 @@
 use std::time::Duration;
 
 /// A page grows to so many records at most, and to eighty times what was configured.
-const CEILING: usize = 10_000;
+const CEILING: usize = 5_000;
 
-/// A page grows beyond its configured size to so many bytes at most, unpacked: some 10,000 records of twelve fields.
-const CEILING_BYTES: usize = 2 << 20;
+/// A page grows beyond its configured size to so many bytes at most, unpacked: some 5,000 records of twelve fields.
+const CEILING_BYTES: usize = 1 << 20;
 
-/// Where the database waits for pages as large as that, they grow to so many times as much: then no second page lies ready
-/// while one is written.
-const LONGER: usize = 4;
+/// Where the database waits for pages as large as that, they grow to so many times as much. That costs little memory: no
+/// second page lies ready then while one is written.
+const LONGER: usize = 8;
 
 /// From what was configured to the most.
 const GROWTH: usize = 80;
@@ -121,10 +121,10 @@ impl PageSize {
         is_smaller
     }
 
-    /// The database had nothing to do until the page came: it is the way that costs, which fewer and larger pages go less
-    /// often.
-    pub fn was_waited_for(&mut self) {
-        if self.beyond > self.now {
+    /// The database had written `written` records and nothing to do until the page came: if that was a page as large, it is
+    /// the way that costs, which fewer and larger pages go less often.
+    pub fn was_waited_for(&mut self, written: usize) {
+        if self.beyond > self.now && written >= self.now {
             self.times = (self.times * 2).min(LONGER);
             self.now = (self.now * 2).min(self.beyond);
         }
@@ -207,23 +207,27 @@ mod tests {
 
     #[test]
     fn the_best_size_is_reached_in_two_steps() {
-        assert_eq!(sizes(&mut PageSize::new(500), 3, 200, 300, (10, 0)), [4_000, 10_000, 10_000]);
+        assert_eq!(sizes(&mut PageSize::new(500), 3, 200, 300, (10, 0)), [4_000, 5_000, 5_000]);
         // Small ones stay as small as they were meant to be.
         assert_eq!(sizes(&mut PageSize::new(20), 3, 200, 300, (10, 0)), [160, 1_280, 1_600]);
         assert_eq!(sizes(&mut PageSize::new(9), 3, 200, 300, (10, 0)), [9, 9, 9]);
-        assert_eq!(sizes(&mut PageSize::new(9_000), 2, 200, 5, (10, 0)), [10_000, 10_000]);
-        assert_eq!(sizes(&mut PageSize::new(500).up_to(5_000), 3, 200, 5, (10, 0)), [4_000, 5_000, 5_000]);
+        assert_eq!(sizes(&mut PageSize::new(9_000), 2, 200, 5, (10, 0)), [9_000, 9_000]);
+        assert_eq!(sizes(&mut PageSize::new(500).up_to(1_000), 3, 200, 5, (10, 0)), [1_000; 3]);
     }
 
     #[test]
     fn where_the_database_waits_for_the_largest_pages_they_grow_on() {
         let mut size = PageSize::new(500);
+        let mut written = 0;
         let next = |_| {
+            let asked = size.get();
             sizes(&mut size, 1, 200, 300, (10, 0));
-            size.was_waited_for();
+            size.was_waited_for(written);
+            written = asked;
             size.get()
         };
-        assert_eq!((0..5).map(next).collect::<Vec<_>>(), [4_000, 10_000, 20_000, 40_000, 40_000]);
+        let grown = [4_000, 5_000, 5_000, 10_000, 10_000, 20_000, 20_000, 40_000, 40_000];
+        assert_eq!((0..9).map(next).collect::<Vec<_>>(), grown);
         assert_eq!(sizes(&mut size, 1, 800, 300, (10, 0)), [10_485], "eight megabytes");
     }
 
@@ -236,26 +240,26 @@ mod tests {
     #[test]
     fn on_a_narrow_line_a_page_takes_a_sixth_of_the_patience() {
         // 2 Mbit/s, uncompressed.
-        let sizes = sizes(&mut PageSize::new(500), 5, 200, 300, (10, 800));
-        assert!(sizes[0] < 4_000 && (5_500..6_200).contains(&sizes[4]), "{sizes:?}");
+        let sizes = sizes(&mut PageSize::new(500), 2, 200, 300, (10, 1_000));
+        assert!(sizes == [3_105, 4_518], "{sizes:?}");
     }
 
     #[test]
     fn no_page_grows_beyond_its_bytes() {
-        assert_eq!(sizes(&mut PageSize::new(500), 3, 2_048, 5, (10, 0)), [1_024; 3]);
+        assert_eq!(sizes(&mut PageSize::new(500), 3, 1_024, 5, (10, 0)), [1_024; 3]);
         assert_eq!(sizes(&mut PageSize::new(500), 3, 40_000, 5, (10, 0)), [500; 3]);
         let mut size = PageSize::new(500);
         sizes(&mut size, 3, 200, 5, (10, 0));
-        assert_eq!(sizes(&mut size, 1, 2_048, 5, (10, 0)), [1_024], "larger records came");
+        assert_eq!(sizes(&mut size, 1, 1_024, 5, (10, 0)), [1_024], "larger records came");
     }
 
     #[test]
     fn where_hq_or_the_line_grows_slow_a_page_is_smaller_again() {
         let mut size = PageSize::new(500);
         sizes(&mut size, 3, 200, 5, (10, 0));
-        assert_eq!(sizes(&mut size, 2, 200, 5, (200, 0)), [5_000, 5_000]);
+        assert_eq!(sizes(&mut size, 2, 200, 5, (250, 0)), [4_000, 4_000]);
         assert_eq!(sizes(&mut size, 2, 200, 5, (10_000, 0)), [500, 500], "not below what was configured");
-        assert_eq!(sizes(&mut size, 2, 200, 5, (10, 0)), [4_000, 10_000]);
+        assert_eq!(sizes(&mut size, 2, 200, 5, (10, 0)), [4_000, 5_000]);
     }
 
     #[test]
@@ -276,7 +280,7 @@ mod tests {
         let mut size = PageSize::new(500);
         sizes(&mut size, 3, 200, 5, (10, 0));
         size.shrink();
-        assert_eq!(sizes(&mut size, 6, 200, 5, (10, 0)), [2_500, 2_500, 2_500, 2_500, 2_500, 5_000]);
+        assert_eq!(sizes(&mut size, 6, 200, 5, (10, 0)), [1_250, 1_250, 1_250, 1_250, 1_250, 2_500]);
     }
 
     #[test]

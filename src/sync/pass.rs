@@ -155,12 +155,13 @@ impl Work<'_> {
         let engine = self.engine;
         let (job, meter, size) = (self.job, self.meter, self.page_size);
         let ahead = unless_stopped(self.stop, ahead(engine, job, meter, Some(last), size));
+        let written = fetched.page.len();
         let page = Box::pin(self.page(fetched.page, step));
         let (applied, ahead, was_waited_for) = meanwhile(page, Box::pin(ahead)).await;
         applied?;
         let (next, mut size) = ahead?;
         if was_waited_for {
-            size.was_waited_for();
+            size.was_waited_for(written);
         }
         self.page_size = size;
         Ok(next)

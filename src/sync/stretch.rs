@@ -109,6 +109,7 @@ impl Work<'_> {
         let mut progress = self.progress.clone();
         progress.watermark = progress.watermark.after(&end, fetched.read, self.hq_now(&fetched));
         let wanted: Vec<&str> = wanted.iter().map(String::as_str).collect();
+        let written = wanted.len();
         let page = fetched.page.only(&wanted);
         // One that came back while the run went on is no leaver.
         came_back(leavers, &page);
@@ -124,7 +125,7 @@ impl Work<'_> {
         applied?;
         let next = next?;
         if was_waited_for {
-            size.was_waited_for();
+            size.was_waited_for(written);
         }
         self.page_size = size;
         self.came_of_stretch(next)
