@@ -196,6 +196,7 @@ impl Engine {
             said,
             tidied,
             tells_changes,
+            both_ends: BothEnds::default(),
             guard: None,
         })
     }
