@@ -15,7 +15,7 @@ const CEILING_BYTES: usize = 1 << 20;
 
 /// Where the database waits for pages as large as that, they grow to so many times as much. That costs little memory: no
 /// second page lies ready then while one is written.
-const LONGER: usize = 8;
+const LONGER: usize = 2;
 
 /// From what was configured to the most.
 const GROWTH: usize = 80;

@@ -196,7 +196,6 @@ impl Engine {
             said,
             tidied,
             tells_changes,
-            both_ends: BothEnds::default(),
             guard: None,
         })
     }

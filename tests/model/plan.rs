@@ -218,11 +218,6 @@ pub(crate) fn other_rule(n: u8) -> Rule {
     RULES[usize::from(n) % RULES.len()]
 }
 
-/// Whether whole readings go on from both ends of HQ's list; not left to the machine's timing.
-pub(crate) fn both_ends(jobs: &[Job]) -> BothEnds {
-    if jobs.first().is_some_and(|job| job.page_size == 2) { BothEnds::Never } else { BothEnds::Always }
-}
-
 /// `sync.toml`.
 pub(crate) fn config(jobs: &[Job], hq: &str, local: &str) -> String {
     let (key, secret) = data::MANAGER;
