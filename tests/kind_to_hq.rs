@@ -36,6 +36,28 @@ fn an_idle_round_of_fifty_jobs_costs_fifty_one_requests() {
 }
 
 #[test]
+fn an_idle_run_writes_nothing_but_its_line_in_the_run_log() {
+    let shop = Shop::with_jobs(Kind::Sqlite, &JOBS.replace("overlap = \"30m\"", "overlap = \"1ms\""));
+    shop.items(50);
+    for _ in 0..3 {
+        shop.outlet.sync_well(&[]);
+    }
+    let own = |shop: &Shop| {
+        let rows = |table: &str, columns: &[&str], order: &str| shop.outlet.database.rows(table, columns, order);
+        let watermarks = ["job", "stream", "updated_at", "settled_modified", "settled_as_of"];
+        [
+            rows("milkrun_watermarks", &watermarks, "job, stream"),
+            rows("milkrun_ledger", &["job", "hq_name", "hq_modified"], "job, hq_name"),
+            rows("milkrun_leases", &["job"], "job"),
+        ]
+    };
+    let (before, runs) = (own(&shop), shop.outlet.database.count("milkrun_runs"));
+    shop.outlet.sync_well(&[]);
+    assert_eq!(own(&shop), before);
+    assert_eq!(shop.outlet.database.count("milkrun_runs"), runs + 2);
+}
+
+#[test]
 fn the_run_after_a_first_load_asks_for_names_only() {
     let shop = Shop::empty(Kind::Sqlite);
     shop.items(2_000);

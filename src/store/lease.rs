@@ -84,6 +84,18 @@ impl Store {
         }
     }
 
+    /// Lets go of the lease without giving it back: it is anybody's, and [`Lease::Left`] to who takes it.
+    ///
+    /// # Errors
+    /// The database's trouble; the lease then runs out by itself.
+    pub async fn leave_lease(&self, job: &str, holder: &str) -> Result<(), Error> {
+        let mut connection = self.pools.writer().await?;
+        let sql = connection.sql("UPDATE milkrun_leases SET holder = '', expires_at = ? WHERE job = ? AND holder = ?");
+        let over = moment_text(DateTime::UNIX_EPOCH);
+        connection.execute(sql, [&over, job, holder].map(Bind::text).to_vec()).await?;
+        Ok(())
+    }
+
     /// Gives the lease back; nothing happens where it is not ours.
     ///
     /// # Errors

@@ -263,12 +263,14 @@ impl Engine {
     }
 
     /// Closes the runs that a dead process left open, after a look whether the database survived its end. Where it did
-    /// not, they stay open and the lease is given back: nothing is written until it is mended.
+    /// not, they stay open and the lease is anybody's who looks again: nothing is written until it is mended.
     pub(super) async fn clear_up(&self, held: Held, now: DateTime<Utc>) -> Result<Held, Error> {
         match self.try_to_clear_up(&held.job, now).await {
             Ok(()) => Ok(held),
             Err(error) => {
-                self.give_back(held).await;
+                if let Err(error) = self.store.leave_lease(&held.job, self.holder.text()).await {
+                    tracing::warn!(job = held.job, %error, "the job's lease could not be let go; it ends by itself");
+                }
                 Err(error)
             }
         }

@@ -229,3 +229,19 @@ fn a_late_commit_across_the_spring_hour_is_not_settled_over() {
     let settled = read.settle(&begun, now, Some(&newest), OVERLAP).settled.unwrap();
     assert_eq!(settled, mark("2025-03-30 01:35:00", ""));
 }
+
+#[test]
+fn that_all_is_as_it_was_is_kept_now_and_then_and_anything_else_at_once() {
+    let progress = |watermark: &Watermark| Progress { watermark: watermark.clone(), ..Progress::default() };
+    let resting = idle(&begun(), at("2024-05-05T08:00:00Z"));
+    let kept = progress(&resting);
+    assert!(!kept.says_more_than(&kept));
+    let later = |now| progress(&idle(&resting, now));
+    assert!(!later(at("2024-05-05T08:09:59Z")).says_more_than(&kept));
+    assert!(later(at("2024-05-05T08:10:00Z")).says_more_than(&kept));
+    // A clock that was set is news by itself.
+    assert!(later(apart("2024-05-05T08:01:00Z", "2024-05-05T07:51:00Z")).says_more_than(&kept));
+    assert!(progress(&Watermark { settled_as_of: None, ..resting.clone() }).says_more_than(&kept));
+    assert!(progress(&Watermark { seen_at: None, ..resting.clone() }).says_more_than(&kept));
+    assert!(Progress { mapping: Some(1), ..kept.clone() }.says_more_than(&kept));
+}

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::ledger::Entry;
 use crate::record::Mark;
-use crate::run::{Counts, Status, Trigger};
-use crate::store::{Error, Lease, Stream};
+use crate::run::{Counts, Run, Status, Trigger};
+use crate::store::{Error, Lease, Opening, Start, Stream};
 use crate::watermark::{Clocks, Pass, Progress, Watermark, Zone};
 
 use super::on_every_database;
@@ -20,6 +20,9 @@ on_every_database! {
     tombstones_are_remembered_until_they_are_settled
     of_many_who_ask_one_gets_the_lease
     a_lease_that_ran_out_is_anybodys
+    a_lease_that_was_left_is_anybodys_and_told_apart
+    a_run_is_opened_and_closed_with_its_lease
+    a_run_that_never_began_is_logged_whole
     a_page_without_its_lease_is_lost
     the_run_log_tells_how_runs_went
     old_runs_go_and_the_last_of_each_kind_stays
@@ -197,6 +200,73 @@ async fn a_lease_that_ran_out_is_anybodys(world: &World) {
     assert!(matches!(store.acquire_lease("items", "c", over, TTL).await.unwrap(), Lease::Busy { .. }));
     store.release_lease("items", "b").await.unwrap();
     assert_eq!(store.acquire_lease("items", "c", over, TTL).await.unwrap(), Lease::Held);
+}
+
+async fn a_lease_that_was_left_is_anybodys_and_told_apart(world: &World) {
+    let store = &world.store;
+    store.acquire_lease("items", "a", at(NOW), TTL).await.unwrap();
+    store.leave_lease("items", "b").await.unwrap();
+    assert!(matches!(store.acquire_lease("items", "b", at(NOW), TTL).await.unwrap(), Lease::Busy { .. }));
+    store.leave_lease("items", "a").await.unwrap();
+    assert_eq!(store.acquire_lease("items", "b", at(NOW), TTL).await.unwrap(), Lease::Left);
+    store.inherit_lease("items", "b", "c").await.unwrap();
+    store.inherit_lease("items", "b", "d").await.unwrap();
+    assert_eq!(store.acquire_lease("items", "c", at(NOW), TTL).await.unwrap(), Lease::Left);
+    store.release_lease("items", "c").await.unwrap();
+    assert_eq!(store.acquire_lease("items", "d", at(NOW), TTL).await.unwrap(), Lease::Held);
+}
+
+async fn a_run_is_opened_and_closed_with_its_lease(world: &World) {
+    let store = &world.store;
+    let start = |holder: &'static str, is_cleared| Start {
+        job: "items",
+        trigger: Trigger::Sync,
+        started: at(NOW),
+        holder,
+        now: at(NOW),
+        ttl: TTL,
+        is_cleared,
+    };
+    let open = async |holder, is_cleared| store.open_run(&start(holder, is_cleared)).await.unwrap();
+    let Opening::Open(first) = open("a", false).await else { panic!("it was free") };
+    assert_eq!((&first.records, &first.deletes), (&None, &None));
+    assert!(matches!(open("b", false).await, Opening::Busy { holder, .. } if holder == "a"));
+    assert_eq!(open("a", false).await, Opening::Left);
+    assert_eq!(store.runs(None, false, 9).await.unwrap().len(), 1, "nobody else was logged");
+
+    let mut run = store.run(first.run).await.unwrap().unwrap();
+    (run.status, run.ended_at) = (Status::Ok, Some(at(NOW)));
+    let kept = [(Stream::Records, &far()), (Stream::Deletes, &Progress::default())];
+    let lost = store.close_run("b", &run, &kept, at(NOW)).await;
+    assert!(matches!(lost, Err(Error::Lost { job }) if job == "items"));
+    assert_eq!(store.progress("items", Stream::Records).await.unwrap(), None, "of who lost the lease nothing is kept");
+    store.close_run("a", &run, &kept, at(NOW)).await.unwrap();
+    assert_eq!(store.run(first.run).await.unwrap().unwrap(), run);
+
+    let Opening::Open(second) = open("b", false).await else { panic!("it was given back") };
+    assert_eq!((second.records, second.deletes), (Some(far()), Some(Progress::default())));
+    let before = store.run(second.run).await.unwrap().unwrap().watermark_before;
+    assert_eq!(before, far().watermark.seen.map(|seen| seen.to_string()));
+    let Opening::Open(third) = open("b", true).await else { panic!("it was seen to") };
+    assert!(third.run > second.run);
+}
+
+async fn a_run_that_never_began_is_logged_whole(world: &World) {
+    let mut run = Run {
+        id: 0,
+        job: "items".to_owned(),
+        trigger: Trigger::Schedule,
+        started_at: at(NOW),
+        ended_at: Some(at(NOW)),
+        status: Status::Failed,
+        counts: Counts::default(),
+        watermark_before: None,
+        watermark_after: None,
+        error: Some("it waits".to_owned()),
+        remedy: None,
+    };
+    world.store.log_run(&mut run).await.unwrap();
+    assert_eq!(world.store.run(run.id).await.unwrap(), Some(run));
 }
 
 async fn a_page_without_its_lease_is_lost(world: &World) {
