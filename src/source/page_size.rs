@@ -10,8 +10,9 @@ use std::time::Duration;
 /// A page grows to so many records at most, and to eighty times what was configured.
 const CEILING: usize = 5_000;
 
-/// A page grows beyond its configured size to so many bytes at most, unpacked: some 5,000 records of twelve fields.
-const CEILING_BYTES: usize = 1 << 20;
+/// A page grows beyond its configured size to so many bytes at most, unpacked: some 2,500 records of twelve fields. With its
+/// rows and statements, and the next page beside it, it takes some twenty times that.
+const CEILING_BYTES: usize = 512 << 10;
 
 /// Where the database waits for pages as large as that, they grow to so many times as much. That costs little memory: no
 /// second page lies ready then while one is written.
@@ -207,12 +208,12 @@ mod tests {
 
     #[test]
     fn the_best_size_is_reached_in_two_steps() {
-        assert_eq!(sizes(&mut PageSize::new(500), 3, 200, 300, (10, 0)), [4_000, 5_000, 5_000]);
+        assert_eq!(sizes(&mut PageSize::new(500), 3, 100, 300, (10, 0)), [4_000, 5_000, 5_000]);
         // Small ones stay as small as they were meant to be.
         assert_eq!(sizes(&mut PageSize::new(20), 3, 200, 300, (10, 0)), [160, 1_280, 1_600]);
         assert_eq!(sizes(&mut PageSize::new(9), 3, 200, 300, (10, 0)), [9, 9, 9]);
-        assert_eq!(sizes(&mut PageSize::new(9_000), 2, 200, 5, (10, 0)), [9_000, 9_000]);
-        assert_eq!(sizes(&mut PageSize::new(500).up_to(1_000), 3, 200, 5, (10, 0)), [1_000; 3]);
+        assert_eq!(sizes(&mut PageSize::new(9_000), 2, 100, 5, (10, 0)), [9_000, 9_000]);
+        assert_eq!(sizes(&mut PageSize::new(500).up_to(1_000), 3, 100, 5, (10, 0)), [1_000; 3]);
     }
 
     #[test]
@@ -221,44 +222,44 @@ mod tests {
         let mut written = 0;
         let next = |_| {
             let asked = size.get();
-            sizes(&mut size, 1, 200, 300, (10, 0));
+            sizes(&mut size, 1, 100, 300, (10, 0));
             size.was_waited_for(written);
             written = asked;
             size.get()
         };
         assert_eq!((0..6).map(next).collect::<Vec<_>>(), [4_000, 5_000, 5_000, 10_000, 10_000, 10_000]);
-        assert_eq!(sizes(&mut size, 1, 800, 300, (10, 0)), [2_621], "two megabytes");
+        assert_eq!(sizes(&mut size, 1, 800, 300, (10, 0)), [1_310], "a megabyte");
     }
 
     #[test]
     fn of_hqs_time_a_page_takes_a_second_at_most() {
-        assert_eq!(sizes(&mut PageSize::new(500), 3, 200, 5, (250, 0)), [4_000, 4_000, 4_000]);
-        assert_eq!(sizes(&mut PageSize::new(500), 3, 200, 5, (4_000, 0)), [500; 3], "two seconds as configured");
+        assert_eq!(sizes(&mut PageSize::new(500), 3, 100, 5, (250, 0)), [4_000, 4_000, 4_000]);
+        assert_eq!(sizes(&mut PageSize::new(500), 3, 100, 5, (4_000, 0)), [500; 3], "two seconds as configured");
     }
 
     #[test]
     fn on_a_narrow_line_a_page_takes_a_sixth_of_the_patience() {
         // 2 Mbit/s, uncompressed.
-        let sizes = sizes(&mut PageSize::new(500), 2, 200, 300, (10, 1_000));
+        let sizes = sizes(&mut PageSize::new(500), 2, 100, 300, (10, 1_000));
         assert!(sizes == [3_105, 4_518], "{sizes:?}");
     }
 
     #[test]
     fn no_page_grows_beyond_its_bytes() {
-        assert_eq!(sizes(&mut PageSize::new(500), 3, 1_024, 5, (10, 0)), [1_024; 3]);
+        assert_eq!(sizes(&mut PageSize::new(500), 3, 1_024, 5, (10, 0)), [512; 3]);
         assert_eq!(sizes(&mut PageSize::new(500), 3, 40_000, 5, (10, 0)), [500; 3]);
         let mut size = PageSize::new(500);
-        sizes(&mut size, 3, 200, 5, (10, 0));
-        assert_eq!(sizes(&mut size, 1, 1_024, 5, (10, 0)), [1_024], "larger records came");
+        sizes(&mut size, 3, 100, 5, (10, 0));
+        assert_eq!(sizes(&mut size, 1, 1_024, 5, (10, 0)), [512], "larger records came");
     }
 
     #[test]
     fn where_hq_or_the_line_grows_slow_a_page_is_smaller_again() {
         let mut size = PageSize::new(500);
-        sizes(&mut size, 3, 200, 5, (10, 0));
-        assert_eq!(sizes(&mut size, 2, 200, 5, (250, 0)), [4_000, 4_000]);
-        assert_eq!(sizes(&mut size, 2, 200, 5, (10_000, 0)), [500, 500], "not below what was configured");
-        assert_eq!(sizes(&mut size, 2, 200, 5, (10, 0)), [4_000, 5_000]);
+        sizes(&mut size, 3, 100, 5, (10, 0));
+        assert_eq!(sizes(&mut size, 2, 100, 5, (250, 0)), [4_000, 4_000]);
+        assert_eq!(sizes(&mut size, 2, 100, 5, (10_000, 0)), [500, 500], "not below what was configured");
+        assert_eq!(sizes(&mut size, 2, 100, 5, (10, 0)), [4_000, 5_000]);
     }
 
     #[test]
@@ -277,9 +278,9 @@ mod tests {
     #[test]
     fn one_that_was_too_large_grows_by_doubling() {
         let mut size = PageSize::new(500);
-        sizes(&mut size, 3, 200, 5, (10, 0));
+        sizes(&mut size, 3, 100, 5, (10, 0));
         size.shrink();
-        assert_eq!(sizes(&mut size, 6, 200, 5, (10, 0)), [1_250, 1_250, 1_250, 1_250, 1_250, 2_500]);
+        assert_eq!(sizes(&mut size, 6, 100, 5, (10, 0)), [1_250, 1_250, 1_250, 1_250, 1_250, 2_500]);
     }
 
     #[test]

@@ -25,9 +25,6 @@ const READERS: usize = 4;
 /// Of these, one is kept open when nobody reads.
 const KEPT: usize = 1;
 
-/// What one that reads keeps of the file in memory, in KiB: it is another's work that it looks at.
-const READER_CACHE: &str = "-2000";
-
 /// The connections to one file; clones share them.
 #[derive(Debug, Clone)]
 pub(super) struct Handles {
@@ -108,7 +105,7 @@ impl Handles {
             Some(connection) => connection,
             None => {
                 let options = self.shared.options.clone().create_if_missing(false);
-                options.pragma("cache_size", READER_CACHE).connect().await?
+                options.connect().await?
             }
         };
         let owner = Owner::Reader { shared: Arc::clone(&self.shared), _permit: permit };

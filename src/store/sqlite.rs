@@ -24,10 +24,6 @@ use super::turns::Turns;
 /// How long a statement waits for another process's transaction: a page is far shorter, a backup may not be.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The writer's cache of pages, in KiB: what it takes to add a page of records to the trees of a table and of the ledger
-/// without reading their leaves again.
-const CACHE: &str = "-8192";
-
 /// Pages of the write-ahead log before they are taken over into the file: 16 MiB. Each page of a tree that was written
 /// more often than once since is taken over once only, and with two flushes for all of them.
 const CHECKPOINT: &str = "4096";
@@ -71,7 +67,6 @@ pub(super) async fn open(url: &Secret) -> Result<Pools, Error> {
         .busy_timeout(BUSY_TIMEOUT)
         .statement_cache_capacity(PREPARED)
         .pragma("temp_store", "MEMORY")
-        .pragma("cache_size", CACHE)
         .pragma("wal_autocheckpoint", CHECKPOINT)
         .pragma("journal_size_limit", WAL_SIZE)
         .optimize_on_close(true, ANALYSED)
