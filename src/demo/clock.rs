@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, Utc};
+use chrono::{DateTime, Datelike as _, NaiveDate, NaiveDateTime, NaiveTime, Timelike as _, Utc};
 use chrono_tz::Tz;
 
 /// Wall time of the site's zone in microseconds, as if it were UTC.
@@ -72,11 +72,38 @@ impl Clock {
 
 /// Writes a stamp as MariaDB prints it: without a fraction when it is zero (recordings 209, 223).
 pub(super) fn print(stamp: Stamp) -> String {
+    let mut text = Vec::with_capacity(26);
+    print_into(&mut text, stamp);
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+/// As [`print`], appended. Digit by digit, as a list of many records is mostly this.
+pub(super) fn print_into(out: &mut Vec<u8>, stamp: Stamp) {
     let time = DateTime::from_timestamp_micros(stamp).unwrap_or_default().naive_utc();
-    if stamp.rem_euclid(1_000_000) == 0 {
-        time.format("%Y-%m-%d %H:%M:%S").to_string()
-    } else {
-        time.format("%Y-%m-%d %H:%M:%S%.6f").to_string()
+    for (before, figure, width) in [
+        (None, time.year().unsigned_abs(), 1_000),
+        (Some(b'-'), time.month(), 10),
+        (Some(b'-'), time.day(), 10),
+        (Some(b' '), time.hour(), 10),
+        (Some(b':'), time.minute(), 10),
+        (Some(b':'), time.second(), 10),
+    ] {
+        out.extend(before);
+        digits(out, figure, width);
+    }
+    let micros = time.nanosecond() / 1_000;
+    if micros != 0 {
+        out.push(b'.');
+        digits(out, micros, 100_000);
+    }
+}
+
+/// The digits of a figure, the first of them worth `highest`.
+fn digits(out: &mut Vec<u8>, figure: u32, highest: u32) {
+    let mut worth = highest;
+    while worth > 0 {
+        out.extend(u8::try_from(figure / worth % 10).map(|digit| b'0' + digit));
+        worth /= 10;
     }
 }
 
@@ -106,7 +133,13 @@ mod tests {
 
     #[test]
     fn a_time_is_printed_without_a_fraction_when_it_has_none() {
-        for text in ["2024-05-05 10:00:00", "2024-05-05 10:00:00.000001", "0001-01-01 00:00:00"] {
+        for text in [
+            "2024-05-05 10:00:00",
+            "2024-05-05 10:00:00.000001",
+            "0001-01-01 00:00:00",
+            "1969-12-31 23:59:59.999999",
+            "9999-12-31 23:59:59.900000",
+        ] {
             assert_eq!(print(parse(text).unwrap()), text);
         }
     }

@@ -29,10 +29,10 @@ pub(super) fn compare(left: &str, right: &str) -> Ordering {
         return Ordering::Equal;
     }
     if left.is_ascii() && right.is_ascii() {
-        let weights = |text: &'_ str| -> Vec<u16> {
-            text.trim_end_matches(' ').bytes().map(ascii).filter(|weight| *weight != 0).collect()
-        };
-        return weights(left).cmp(&weights(right));
+        fn weights(text: &str) -> impl Iterator<Item = u16> {
+            text.trim_end_matches(' ').bytes().map(ascii).filter(|weight| *weight != 0)
+        }
+        return weights(left).cmp(weights(right));
     }
     key(left).cmp(&key(right))
 }

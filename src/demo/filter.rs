@@ -32,6 +32,9 @@ pub(super) enum Test {
     Compare(Comparison, Operand),
     In {
         list: Vec<Operand>,
+        /// The places of the list's texts in the collation's order, to be searched: a page of thousands of names is asked of a
+        /// table of many more. Empty where not all of the list is text.
+        sorted: Vec<Vec<u8>>,
         negated: bool,
     },
     Like {
@@ -116,13 +119,14 @@ fn one(doctype: &DocType, field: &str, operator: &Value, value: &Value) -> Resul
         "<" => comparison(Comparison::Less),
         "<=" => comparison(Comparison::AtMost),
         "in" | "not in" => {
-            let mut list = members(column, value);
-            // In collation order, to be searched: a page of thousands of names is asked of a table of many more.
-            list.sort_by(|one, other| match (one, other) {
-                (Operand::Text(one), Operand::Text(other)) => collation::compare(one, other),
-                (Operand::Text(_) | Operand::Number(_) | Operand::Time(_), _) => Ordering::Equal,
+            let list = members(column, value);
+            let keys = list.iter().map(|operand| match operand {
+                Operand::Text(text) => Some(collation::key(text)),
+                Operand::Number(_) | Operand::Time(_) => None,
             });
-            Test::In { list, negated: operator == "not in" }
+            let mut sorted = keys.collect::<Option<Vec<_>>>().unwrap_or_default();
+            sorted.sort_unstable();
+            Test::In { list, sorted, negated: operator == "not in" }
         }
         "like" | "not like" => {
             Test::Like { pattern: Pattern::new(&cell::text(value)), negated: operator == "not like" }
@@ -216,7 +220,7 @@ impl Filter {
         }
         match &self.test {
             Test::Compare(comparison, operand) => comparison.allows(self.against(row, operand)),
-            Test::In { list, negated } => self.is_among(row, list) != *negated,
+            Test::In { list, sorted, negated } => self.is_among(row, list, sorted) != *negated,
             Test::Like { pattern, negated } => pattern.fits(&cell::text(&row.get(self.column).to_json())) != *negated,
             Test::Between(low, high) => self.against(row, low).is_ge() && self.against(row, high).is_le(),
             Test::IsSet(wanted) => {
@@ -232,15 +236,12 @@ impl Filter {
         }
     }
 
-    fn is_among(&self, row: &Row, list: &[Operand]) -> bool {
-        let is_text = list.iter().all(|operand| matches!(operand, Operand::Text(_)));
+    fn is_among(&self, row: &Row, list: &[Operand], sorted: &[Vec<u8>]) -> bool {
         match row.text(self.column) {
-            Some(text) if is_text => list
-                .binary_search_by(|operand| match operand {
-                    Operand::Text(wanted) => collation::compare(wanted, text),
-                    Operand::Number(_) | Operand::Time(_) => Ordering::Less,
-                })
-                .is_ok(),
+            Some(_) if self.column == Column::Name && !sorted.is_empty() => {
+                sorted.binary_search_by(|key| key.as_slice().cmp(&row.key)).is_ok()
+            }
+            Some(text) if !sorted.is_empty() => sorted.binary_search(&collation::key(text)).is_ok(),
             Some(_) | None => list.iter().any(|operand| self.against(row, operand).is_eq()),
         }
     }

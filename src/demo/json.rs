@@ -41,9 +41,14 @@ pub(super) fn write(out: &mut Vec<u8>, value: &Value) {
 pub(super) fn write_cell(out: &mut Vec<u8>, cell: &Cell) {
     match cell {
         Cell::Null => out.extend_from_slice(b"null"),
-        Cell::Whole(number) => out.extend_from_slice(number.to_string().as_bytes()),
-        Cell::Real(number) => out.extend_from_slice(Value::from(*number).to_string().as_bytes()),
-        Cell::Time(stamp) => write_text(out, &clock::print(*stamp)),
+        // Writing to memory does not fail.
+        Cell::Whole(number) => drop(serde_json::to_writer(out, number)),
+        Cell::Real(number) => drop(serde_json::to_writer(out, number)),
+        Cell::Time(stamp) => {
+            out.push(b'"');
+            clock::print_into(out, *stamp);
+            out.push(b'"');
+        }
         Cell::Text(text) => write_text(out, text),
     }
 }
@@ -51,20 +56,26 @@ pub(super) fn write_cell(out: &mut Vec<u8>, cell: &Cell) {
 /// Appends a string in quotes.
 pub(super) fn write_text(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
-    for c in text.chars() {
-        match c {
-            '"' => out.extend_from_slice(b"\\\""),
-            '\\' => out.extend_from_slice(b"\\\\"),
-            '\n' => out.extend_from_slice(b"\\n"),
-            '\r' => out.extend_from_slice(b"\\r"),
-            '\t' => out.extend_from_slice(b"\\t"),
-            ' '..='~' => out.extend(u8::try_from(c)),
-            other => {
+    let mut rest = text;
+    loop {
+        let is_plain = |byte: u8| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\';
+        let (plain, other) = rest.split_at(rest.bytes().position(|byte| !is_plain(byte)).unwrap_or(rest.len()));
+        out.extend_from_slice(plain.as_bytes());
+        let mut chars = other.chars();
+        match chars.next() {
+            None => break,
+            Some('"') => out.extend_from_slice(b"\\\""),
+            Some('\\') => out.extend_from_slice(b"\\\\"),
+            Some('\n') => out.extend_from_slice(b"\\n"),
+            Some('\r') => out.extend_from_slice(b"\\r"),
+            Some('\t') => out.extend_from_slice(b"\\t"),
+            Some(other) => {
                 for unit in other.encode_utf16(&mut [0; 2]) {
                     out.extend_from_slice(format!("\\u{unit:04x}").as_bytes());
                 }
             }
         }
+        rest = chars.as_str();
     }
     out.push(b'"');
 }
@@ -72,6 +83,18 @@ pub(super) fn write_text(out: &mut Vec<u8>, text: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_cell_is_written_as_its_value_is() {
+        for cell in
+            [Cell::Null, Cell::Whole(-3), Cell::Real(2.0), Cell::Real(0.1), Cell::Time(1), Cell::Text("é\\".into())]
+        {
+            let (mut short, mut long) = (Vec::new(), Vec::new());
+            write_cell(&mut short, &cell);
+            write(&mut long, &cell.to_json());
+            assert_eq!(String::from_utf8(short), String::from_utf8(long), "{cell:?}");
+        }
+    }
 
     #[test]
     fn text_beyond_ascii_is_escaped_with_surrogates() {

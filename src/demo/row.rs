@@ -1,5 +1,6 @@
 //! One record as stored, and the columns it can be asked by.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
@@ -106,8 +107,14 @@ impl Row {
 
     /// The value in a column; texts are copied.
     pub(super) fn get(&self, column: Column) -> Cell {
-        match column {
-            Column::Name => self.name.clone(),
+        self.cell(column).into_owned()
+    }
+
+    /// The value in a column, borrowed where the row holds it as a cell.
+    pub(super) fn cell(&self, column: Column) -> Cow<'_, Cell> {
+        Cow::Owned(match column {
+            Column::Name => return Cow::Borrowed(&self.name),
+            Column::Field(place, _) => return self.cells.get(place).map_or(Cow::Owned(Cell::Null), Cow::Borrowed),
             Column::Owner => Cell::Text((*self.owner).into()),
             Column::Creation => self.creation.map_or(Cell::Null, Cell::Time),
             Column::Modified => self.modified.map_or(Cell::Null, Cell::Time),
@@ -119,8 +126,7 @@ impl Row {
             Column::ParentType => {
                 self.parent.as_ref().map_or(Cell::Null, |parent| Cell::Text((*parent.doctype).into()))
             }
-            Column::Field(place, _) => self.cells.get(place).cloned().unwrap_or(Cell::Null),
-        }
+        })
     }
 
     /// The text in a column without copying it; `None` where it holds no text.

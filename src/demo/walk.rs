@@ -75,7 +75,7 @@ fn looked_up(table: &Table, query: &Query) -> Option<Vec<RowId>> {
     let texts = |filter: &Filter| -> Option<Vec<Vec<u8>>> {
         let operands: Vec<&Operand> = match &filter.test {
             Test::Compare(Comparison::Equal, operand) => vec![operand],
-            Test::In { list, negated: false } => list.iter().collect(),
+            Test::In { list, negated: false, .. } => list.iter().collect(),
             Test::Compare(..) | Test::In { .. } | Test::Like { .. } | Test::Between(..) | Test::IsSet(_) => {
                 return None;
             }
