@@ -30,6 +30,9 @@ pub(crate) struct Arguments {
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
+    /// Print a table of Markdown, as `docs/performance.md` has it
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) markdown: bool,
     /// Given by cargo
     #[arg(long, hide = true, global = true)]
     bench: bool,
@@ -45,6 +48,9 @@ pub(crate) enum Role {
         /// Make the figure the known one
         #[arg(long)]
         save: bool,
+        /// Map only so many of the columns
+        #[arg(long, default_value_t = data::COLUMNS.len())]
+        columns: usize,
     },
     /// Draws where the time of a first load goes
     Flame {
@@ -64,7 +70,11 @@ pub(crate) enum Role {
     Floor { task: String },
     /// What HQ's items add up to
     #[command(hide = true)]
-    Read { url: String },
+    Read {
+        url: String,
+        #[arg(long)]
+        compressed: bool,
+    },
     /// What HQ's child rows add up to
     #[command(hide = true)]
     ReadChildren { url: String },

@@ -59,15 +59,15 @@ pub(crate) fn float(number: f64) -> String {
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct Reading {
     pub(crate) sum: Sum,
-    /// Seconds that HQ took to answer, the reader's own work left out.
+    /// Seconds that answers took to come, and to be unpacked, the reader's own work left out.
     pub(crate) asking: f64,
     pub(crate) bytes: usize,
 }
 
-/// Reads all of HQ's items.
-pub(crate) fn read(url: &str) -> Result<Reading> {
+/// Reads all of HQ's items, compressed on the way or not.
+pub(crate) fn read(url: &str, is_compressed: bool) -> Result<Reading> {
     let doctype = data::doctype(0);
-    let mut client = Client::connect(url, false)?;
+    let mut client = Client::connect(url, is_compressed)?;
     let (mut sum, mut after, mut asking) = (Sum::default(), None, 0.0);
     let (mut body, mut utc) = (Vec::new(), String::new());
     loop {

@@ -33,12 +33,22 @@ pub(crate) struct Job {
     pub(crate) is_slow: bool,
     /// `max_requests_per_second`; 0 is no limit.
     pub(crate) pace: usize,
+    /// So many of the columns are mapped.
+    pub(crate) columns: usize,
 }
 
 impl Job {
     /// One job for the items, with nothing special about it.
     pub(crate) fn plain(database: Kind) -> Self {
-        Self { database, jobs: 1, has_children: false, is_merged: false, is_slow: false, pace: 0 }
+        Self {
+            database,
+            jobs: 1,
+            has_children: false,
+            is_merged: false,
+            is_slow: false,
+            pace: 0,
+            columns: COLUMNS.len(),
+        }
     }
 }
 
@@ -174,7 +184,7 @@ url = "{}"
                 data::doctype(number),
                 if self.job.is_merged { "conflict = \"merge\"\n" } else { "" },
             ));
-            for (column, ty) in COLUMNS {
+            for (column, ty) in COLUMNS.into_iter().take(self.job.columns) {
                 let field = if column == "code" { "name" } else { column };
                 config.push_str(&format!("{column} = {{ from = \"{field}\", type = \"{ty}\" }}\n"));
             }

@@ -116,13 +116,18 @@ pub(crate) fn block_on<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
 
 fn execute(kind: Kind, url: &str, sql: &str) -> Result<()> {
     let sql = sqlx::raw_sql(AssertSqlSafe(sql.to_owned()));
+    macro_rules! run {
+        ($connection:ty) => {{
+            <$connection>::connect(url).await?.execute(sql).await?;
+            Ok(())
+        }};
+    }
     block_on(async {
         match kind {
-            Kind::Sqlite => drop(sqlx::SqliteConnection::connect(url).await?.execute(sql).await?),
-            Kind::Postgres => drop(sqlx::PgConnection::connect(url).await?.execute(sql).await?),
-            Kind::Mariadb => drop(sqlx::MySqlConnection::connect(url).await?.execute(sql).await?),
+            Kind::Sqlite => run!(sqlx::SqliteConnection),
+            Kind::Postgres => run!(sqlx::PgConnection),
+            Kind::Mariadb => run!(sqlx::MySqlConnection),
         }
-        Ok(())
     })
 }
 

@@ -23,7 +23,7 @@ pub(crate) struct Asked {
     pub(crate) requests: usize,
     /// The most records that one answer held.
     pub(crate) largest: usize,
-    /// Bytes that came over the slow line, both ways, heads and all.
+    /// Bytes of answers that came over the slow line, heads and all.
     pub(crate) line_bytes: u64,
 }
 

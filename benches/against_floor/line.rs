@@ -30,7 +30,7 @@ const PIECE: usize = 1_460;
 #[derive(Debug)]
 pub(crate) struct Relay {
     address: SocketAddr,
-    bytes: Arc<AtomicU64>,
+    answers: Arc<Way>,
 }
 
 /// One way of the line.
@@ -38,32 +38,31 @@ pub(crate) struct Relay {
 struct Way {
     line: Line,
     is_free_at: Mutex<Instant>,
-    bytes: Arc<AtomicU64>,
+    bytes: AtomicU64,
 }
 
 impl Relay {
     pub(crate) fn start(hq: SocketAddr, line: Line) -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let address = listener.local_addr()?;
-        let bytes = Arc::new(AtomicU64::new(0));
-        let way = || Arc::new(Way { line, is_free_at: Mutex::new(Instant::now()), bytes: Arc::clone(&bytes) });
-        let (up, down) = (way(), way());
+        let (up, down) = (Arc::new(Way::new(line)), Arc::new(Way::new(line)));
+        let answers = Arc::clone(&down);
         std::thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
                 // Whoever cannot be served finds the connection closed.
                 drop(connect(client, hq, &up, &down));
             }
         });
-        Ok(Self { address, bytes })
+        Ok(Self { address, answers })
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Bytes that came through since the last time.
+    /// Bytes of answers that came through since the last time.
     pub(crate) fn take_bytes(&self) -> u64 {
-        self.bytes.swap(0, Ordering::Relaxed)
+        self.answers.bytes.swap(0, Ordering::Relaxed)
     }
 }
 
@@ -105,6 +104,10 @@ fn give(mut to: TcpStream, from: &Receiver<(Instant, Vec<u8>)>) {
 }
 
 impl Way {
+    fn new(line: Line) -> Self {
+        Self { line, is_free_at: Mutex::new(Instant::now()), bytes: AtomicU64::new(0) }
+    }
+
     /// When so many bytes that set out now are there.
     fn due(&self, bytes: usize) -> Instant {
         self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);

@@ -41,11 +41,11 @@ fn main() -> Result<()> {
     let arguments = Arguments::parse();
     match &arguments.role {
         None => compare(&arguments),
-        Some(Role::Callgrind { save }) => callgrind::run(*save),
+        Some(Role::Callgrind { save, columns }) => callgrind::run(*save, *columns),
         Some(Role::Flame { database, records, to }) => flame::run(*database, *records, to),
         Some(Role::Hq { kind, count }) => hq::serve(*kind, *count),
         Some(Role::Floor { task }) => answer(&floor::run(&serde_json::from_str(task)?)?),
-        Some(Role::Read { url }) => answer(&check::read(url)?),
+        Some(Role::Read { url, compressed }) => answer(&check::read(url, *compressed)?),
         Some(Role::ReadChildren { url }) => answer(&check::read_children(url)?),
         Some(Role::Sum { database, url }) => answer(&database::sum(*database, url)?),
         Some(Role::SumChildren { database, url }) => answer(&database::sum_children(*database, url)?),
@@ -68,8 +68,8 @@ fn compare(arguments: &Arguments) -> Result<()> {
         let databases = if arguments.database.is_empty() { plan.databases } else { arguments.database.as_slice() };
         let mut stage = Stage::set(workload, plan)?;
         if all.is_empty() && !arguments.json {
-            report::hq(&stage.reading);
-            report::head();
+            report::hq(&stage.reading, &stage.read_compressed()?);
+            report::head(arguments.markdown);
         }
         for database in databases {
             if let Some(why) = database.missing() {
@@ -78,7 +78,7 @@ fn compare(arguments: &Arguments) -> Result<()> {
             }
             let measured = stage.measure(*database, arguments.rounds.unwrap_or(plan.rounds), folder.path())?;
             if !arguments.json {
-                report::line(&measured);
+                report::lines(&measured, arguments.markdown);
             }
             all.push(measured);
         }

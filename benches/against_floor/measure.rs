@@ -40,5 +40,5 @@ pub(crate) fn median(figures: impl IntoIterator<Item = f64>) -> f64 {
     figures.sort_by(f64::total_cmp);
     let middle = figures.len() / 2;
     let at = |place: usize| figures.get(place).copied().unwrap_or(f64::NAN);
-    if figures.len() % 2 == 0 { f64::midpoint(at(middle.wrapping_sub(1)), at(middle)) } else { at(middle) }
+    if figures.len().is_multiple_of(2) { f64::midpoint(at(middle.wrapping_sub(1)), at(middle)) } else { at(middle) }
 }

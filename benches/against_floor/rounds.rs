@@ -77,16 +77,21 @@ impl Stage {
         Ok(Self { workload, plan, hq, url, expected, reading })
     }
 
+    /// HQ read once more, with compression: how fast it is then.
+    pub(crate) fn read_compressed(&self) -> Result<Reading> {
+        Ok(serde_json::from_str(&ask(&["read", &self.hq.url, "--compressed"])?)?)
+    }
+
     /// Measures on one database.
     pub(crate) fn measure(&mut self, database: Kind, rounds: usize, folder: &Path) -> Result<Measured> {
         let plan = self.plan;
         let job = Job {
-            database,
             jobs: plan.jobs(),
             has_children: plan.has_children,
             is_merged: plan.is_merged,
             is_slow: plan.line.is_some_and(|line| line.bits_per_second > 0),
             pace: plan.pace,
+            ..Job::plain(database)
         };
         let milkrun = Contender::new(Who::Milkrun, job, folder)?;
         let floor = Contender::new(Who::Floor, job, folder)?;
@@ -179,10 +184,14 @@ fn side(runs: &[Run]) -> Side {
 }
 
 fn expected(hq: &str, plan: &Plan) -> Result<(Expected, Reading)> {
-    let read = |what: &str| measure::run(std::process::Command::new(std::env::current_exe()?).args([what, hq]));
-    let reading: Reading = serde_json::from_str(&read("read")?.1)?;
+    let reading: Reading = serde_json::from_str(&ask(&["read", hq])?)?;
     let wanted = if plan.jobs() > 1 { data::OF_A_DOCTYPE } else { plan.count };
     ensure!(reading.sum.rows == wanted, "HQ lists {} of {wanted} records", reading.sum);
-    let children = if plan.has_children { Some(serde_json::from_str(&read("read-children")?.1)?) } else { None };
+    let children = if plan.has_children { Some(serde_json::from_str(&ask(&["read-children", hq])?)?) } else { None };
     Ok((Expected { items: reading.sum, children }, reading))
+}
+
+/// What another process of the bench answers.
+fn ask(arguments: &[&str]) -> Result<String> {
+    Ok(measure::run(std::process::Command::new(std::env::current_exe()?).args(arguments))?.1)
 }
