@@ -2,7 +2,7 @@
 //! turn, on SQLite, PostgreSQL and MariaDB, fed by the simulated HQ in a process of its own.
 //!
 //! ```sh
-//! cargo bench --bench against_floor                            # the usual workloads, a few minutes
+//! cargo bench --bench against_floor                            # the usual workloads, some ten minutes
 //! cargo bench --bench against_floor -- --help                  # all workloads and options
 //! cargo bench --bench against_floor -- changed --database mariadb --rounds 7
 //! cargo bench --bench against_floor -- callgrind               # instructions a record, held against the last known
