@@ -11,8 +11,12 @@ use super::connection::Connection;
 use super::error::Error;
 use super::sql::Sql;
 
-/// Rows of one statement on SQLite; a larger shape wins little and takes longer to prepare.
-const SQLITE_SHAPES: [usize; 3] = [50, 10, 1];
+/// Rows of one statement on SQLite. Each statement goes to the connection's thread and back, which costs as much as writing
+/// some twenty rows; few shapes, so that few are prepared.
+const SQLITE_SHAPES: [usize; 5] = [500, 100, 20, 4, 1];
+
+/// Bytes of values of one statement on SQLite, which copies them; more only where a single row has them.
+const SQLITE_BYTES: usize = 1 << 20;
 
 /// `SQLITE_MAX_VARIABLE_NUMBER` of the bundled library.
 const SQLITE_BINDS: usize = 32_766;
@@ -99,7 +103,9 @@ impl<'a> Batch<'a> {
 fn rows_of_next(kind: DatabaseKind, width: usize, left: usize, most_bytes: usize, binds: &[Bind<'_>]) -> usize {
     match kind {
         DatabaseKind::Sqlite => {
-            let fits = |shape: &usize| *shape <= left && *shape * width <= SQLITE_BINDS;
+            let bytes = |shape: usize| binds.iter().take(shape * width).map(Bind::size).sum::<usize>();
+            let fits =
+                |shape: &usize| *shape <= left && *shape * width <= SQLITE_BINDS && bytes(*shape) <= SQLITE_BYTES;
             SQLITE_SHAPES.into_iter().find(fits).unwrap_or(1)
         }
         DatabaseKind::Postgres | DatabaseKind::Mysql => {
