@@ -1,6 +1,7 @@
 //! What milkrun last took from HQ for each record; the base of every later decision.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::{Map, Value as Json};
 
@@ -10,9 +11,9 @@ use crate::record::Stamp;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     /// HQ's `name`.
-    pub hq_name: String,
+    pub hq_name: Arc<str>,
     /// The local row's key as [`crate::row::Key::text`].
-    pub local_key: String,
+    pub local_key: Arc<str>,
     /// HQ's `modified` of the version last taken.
     pub hq_modified: Stamp,
     /// Fingerprint of the mapped columns that HQ owns, as last taken.

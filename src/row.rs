@@ -94,7 +94,15 @@ impl Cell {
     /// Moments read `YYYY-MM-DD HH:MM:SS[.ffffff]` (UTC), booleans `1` and `0`, decimals keep their scale.
     #[must_use]
     pub fn text(&self) -> Option<String> {
-        (!self.is_null()).then(|| self.to_string())
+        (!self.is_null()).then(|| self.print())
+    }
+
+    /// The canonical text of the value, `null` for null.
+    pub(crate) fn print(&self) -> String {
+        let mut text = Vec::with_capacity(32);
+        self.append(&mut text);
+        // Only texts were appended.
+        String::from_utf8(text).unwrap_or_default()
     }
 
     /// Appends the canonical text of the value, `null` for null.
@@ -162,10 +170,7 @@ fn moment(text: &str) -> Option<NaiveDateTime> {
 
 impl fmt::Display for Cell {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut text = Vec::with_capacity(32);
-        self.append(&mut text);
-        // Only texts were appended.
-        f.write_str(str::from_utf8(&text).unwrap_or_default())
+        f.write_str(&self.print())
     }
 }
 
@@ -271,12 +276,17 @@ pub type Row = Vec<Cell>;
 pub struct Key(pub Vec<Cell>);
 
 impl Key {
-    /// One text for the whole key: the value itself for a single column, a JSON list of texts for several.
+    /// One text for the whole key: the value itself for a single column, a JSON list of texts for several. That of a text
+    /// column is the cell's own, not a copy.
     #[must_use]
-    pub fn text(&self) -> String {
+    pub fn text(&self) -> Arc<str> {
         match self.0.as_slice() {
-            [only] => only.to_string(),
-            several => serde_json::Value::from(several.iter().map(Cell::text).collect::<Vec<_>>()).to_string(),
+            [Cell::Text(only)] => Arc::clone(only),
+            [only] => only.print().into(),
+            several => {
+                let texts = several.iter().map(Cell::text).collect::<Vec<_>>();
+                serde_json::Value::from(texts).to_string().into()
+            }
         }
     }
 

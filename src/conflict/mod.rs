@@ -13,6 +13,7 @@ pub use rule::{Rule, Rules};
 pub use state::{Changed, Edited, Kind, Ruling, Side, Sides, Terms, Verdict};
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use chrono::NaiveDateTime;
 
@@ -26,7 +27,7 @@ use crate::row::{Key, Row};
 #[derive(Debug)]
 pub struct Incoming {
     /// HQ's `name`.
-    pub hq_name: String,
+    pub hq_name: Arc<str>,
     /// HQ's `modified`.
     pub modified: Stamp,
     /// The row it makes.
@@ -46,7 +47,7 @@ impl Incoming {
     #[must_use]
     pub fn entry(&self) -> Entry {
         Entry {
-            hq_name: self.hq_name.clone(),
+            hq_name: Arc::clone(&self.hq_name),
             local_key: self.mapped.key.text(),
             hq_modified: self.modified.clone(),
             row_hash: self.mapped.hash,
@@ -102,19 +103,19 @@ impl Told {
 #[derive(Debug, Default)]
 pub struct Held {
     /// The ledger's entries, by HQ name.
-    pub entries: HashMap<String, Entry>,
+    pub entries: HashMap<Arc<str>, Entry>,
     /// HQ names by the local key they own, as far as the page's keys are concerned.
-    pub owners: HashMap<String, String>,
+    pub owners: HashMap<Arc<str>, Arc<str>>,
     /// The local rows, by key text.
-    pub rows: HashMap<String, LocalRow>,
+    pub rows: HashMap<Arc<str>, LocalRow>,
     /// The local child rows by parent key text, for each child table; `None` where they were not needed.
-    pub children: Option<Vec<HashMap<String, ChildRows>>>,
+    pub children: Option<Vec<HashMap<Arc<str>, ChildRows>>>,
     /// HQ names that are known to be gone at HQ although the ledger has them.
     pub dead: HashSet<String>,
     /// HQ names that HQ was seen to have.
     pub alive: HashSet<String>,
     /// What both sides changed, by HQ name: of records that have an entry and a row; others have no base.
-    pub changes: HashMap<String, Changes>,
+    pub changes: HashMap<Arc<str>, Changes>,
     /// What an operator said of conflicts, by HQ name.
     pub told: HashMap<String, Told>,
 }
@@ -127,13 +128,13 @@ pub struct Plan {
     /// Rows to change.
     pub updates: Vec<Update>,
     /// Rows whose key changed at HQ: from, to.
-    pub rekeys: Vec<(String, Key)>,
+    pub rekeys: Vec<(Arc<str>, Key)>,
     /// Records whose child rows are to be replaced.
     pub children: Vec<usize>,
     /// Ledger entries to write.
     pub entries: Vec<Entry>,
     /// Ledger entries to drop, because another record took over their row.
-    pub dropped: Vec<String>,
+    pub dropped: Vec<Arc<str>>,
     /// Records whose row already had the values.
     pub unchanged: u64,
     /// Decisions, each with the position of its record.
@@ -160,11 +161,11 @@ pub struct Update {
 #[error("HQ's records {holder:?} and {claimant:?} both map to the local key {key:?}")]
 pub struct Clash {
     /// The key.
-    pub key: String,
+    pub key: Arc<str>,
     /// The record that has the row.
-    pub holder: String,
+    pub holder: Arc<str>,
     /// The record that would take it.
-    pub claimant: String,
+    pub claimant: Arc<str>,
     /// Whether both are known to be alive at HQ; if not, the holder may have been renamed or deleted without a trace.
     pub is_certain: bool,
 }
@@ -182,24 +183,24 @@ pub enum Care {
 #[must_use]
 pub fn plan(incoming: &[Incoming], held: &Held, terms: &Terms<'_>) -> Plan {
     let mut plan = Plan::default();
-    let mut claimed: HashMap<String, &str> = HashMap::with_capacity(incoming.len());
+    let mut claimed: HashMap<Arc<str>, &Arc<str>> = HashMap::with_capacity(incoming.len());
     for (at, record) in incoming.iter().enumerate() {
         let key = record.mapped.key.text();
-        let claimant = || record.hq_name.clone();
-        if let Some(holder) = claimed.get(&key).map(|holder| (*holder).to_owned()) {
+        let claimant = || Arc::clone(&record.hq_name);
+        if let Some(holder) = claimed.get(&key).map(|holder| Arc::clone(holder)) {
             plan.clashes.push(Clash { key, holder, claimant: claimant(), is_certain: true });
             continue;
         }
         if let Some(owner) = held.owners.get(&key).filter(|owner| **owner != record.hq_name) {
-            if !held.dead.contains(owner) {
-                let (holder, is_certain) = (owner.clone(), held.alive.contains(owner));
+            if !held.dead.contains(owner.as_ref()) {
+                let (holder, is_certain) = (Arc::clone(owner), held.alive.contains(owner.as_ref()));
                 plan.clashes.push(Clash { key, holder, claimant: claimant(), is_certain });
                 continue;
             }
-            plan.dropped.push(owner.clone());
+            plan.dropped.push(Arc::clone(owner));
         }
-        claimed.insert(key.clone(), &record.hq_name);
-        plan.decide(at, record, key, held, terms);
+        plan.decide(at, record, &key, held, terms);
+        claimed.insert(key, &record.hq_name);
     }
     plan
 }
@@ -218,11 +219,11 @@ enum RowPlan {
 }
 
 impl Plan {
-    fn decide(&mut self, at: usize, record: &Incoming, key: String, held: &Held, terms: &Terms<'_>) {
+    fn decide(&mut self, at: usize, record: &Incoming, key: &Arc<str>, held: &Held, terms: &Terms<'_>) {
         let base = held.entries.get(&record.hq_name);
-        let moved_from = base.filter(|entry| entry.local_key != key).map(|entry| entry.local_key.clone());
+        let moved_from = base.filter(|entry| entry.local_key != *key).map(|entry| Arc::clone(&entry.local_key));
         let old_row = moved_from.as_ref().and_then(|from| held.rows.get(from));
-        let local = old_row.or_else(|| held.rows.get(&key));
+        let local = old_row.or_else(|| held.rows.get(key));
         // Without a base there is nothing to compare with, other than for a job that has no child tables.
         let is_same_children =
             base.map_or(record.children.is_empty(), |entry| entry.children_hash == record.children_hash);
@@ -239,7 +240,7 @@ impl Plan {
             }
         };
         let children_stay = match &held.children {
-            Some(found) => has_children(found, moved_from.as_ref().unwrap_or(&key), &record.children),
+            Some(found) => has_children(found, moved_from.as_ref().unwrap_or(key), &record.children),
             None => is_same_children,
         };
         let mut has_new_children = !children_stay || moved_from.is_some();
@@ -296,7 +297,7 @@ impl Plan {
             return Ok(Some(RowPlan::Stays));
         }
         let version = local.map_or(0, |local| local.version);
-        let told = Told::of(held.told.get(&record.hq_name), record.mapped.hash, version);
+        let told = Told::of(held.told.get(record.hq_name.as_ref()), record.mapped.hash, version);
         let Some(base) = base else {
             return match local {
                 None => Ok(Some(RowPlan::Insert)),
@@ -364,11 +365,10 @@ fn is_known(have: &Entry, want: &Entry) -> bool {
     };
     is_same_base
         && have.hq_modified.as_str() == want.hq_modified.as_str()
-        && (have.local_key.as_str(), have.row_hash, have.children_hash)
-            == (want.local_key.as_str(), want.row_hash, want.children_hash)
+        && (&have.local_key, have.row_hash, have.children_hash) == (&want.local_key, want.row_hash, want.children_hash)
 }
 
-fn has_children(found: &[HashMap<String, ChildRows>], key: &str, children: &[ChildRows]) -> bool {
+fn has_children(found: &[HashMap<Arc<str>, ChildRows>], key: &str, children: &[ChildRows]) -> bool {
     let none = ChildRows::new();
     found.iter().zip(children).all(|(found, wanted)| found.get(key).unwrap_or(&none) == wanted)
 }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::fmt;
 use std::ops::Range;
+use std::sync::Arc;
 
 use chrono::{NaiveDate, NaiveDateTime};
 use serde::{Deserialize, Serialize, de};
@@ -13,7 +14,7 @@ use serde::{Deserialize, Serialize, de};
 /// HQ leaves the fraction out when it is zero (recording 223); both spellings order as the same moment.
 #[derive(Clone)]
 pub struct Stamp {
-    text: Box<str>,
+    text: Arc<str>,
     moment: NaiveDateTime,
 }
 
@@ -54,6 +55,12 @@ impl Stamp {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
+    }
+
+    /// As [`Stamp::as_str`], shared instead of copied.
+    #[must_use]
+    pub fn shared(&self) -> Arc<str> {
+        Arc::clone(&self.text)
     }
 
     /// The moment on HQ's wall clock.

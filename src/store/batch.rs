@@ -28,7 +28,13 @@ const MYSQL_BINDS: usize = 60_000;
 const SERVER_ROWS: usize = 2_000;
 
 /// Rows whose values are bound at once: a page is written in pieces, so that its binds take little beside its rows.
-pub(super) const PIECE: usize = 1_000;
+/// On SQLite that is one statement.
+pub(super) fn piece(kind: DatabaseKind) -> usize {
+    match kind {
+        DatabaseKind::Sqlite => 500,
+        DatabaseKind::Postgres | DatabaseKind::Mysql => 1_000,
+    }
+}
 
 /// Names or keys of one `IN` list; the shorter lists are filled up, so that few statements are prepared.
 const LISTS: [usize; 4] = [500, 100, 10, 1];
@@ -144,15 +150,38 @@ pub(super) async fn insert(
     batch: Batch<'_>,
     tail: &'static str,
 ) -> Result<(), Error> {
+    insert_each(connection, table, columns, std::iter::once(batch), tail).await
+}
+
+/// As [`insert`], of batches of which the next is put together while one is written.
+pub(super) async fn insert_each<'a>(
+    connection: &mut Connection,
+    table: &str,
+    columns: &[(&str, &Stored)],
+    mut batches: impl Iterator<Item = Batch<'a>>,
+    tail: &'static str,
+) -> Result<(), Error> {
     let mut last: Option<(usize, Sql)> = None;
-    for (rows, binds) in batch.cut(connection) {
-        let sql = match last.take() {
-            // PostgreSQL's statement is the same for any number of rows.
-            Some((shape, sql)) if shape == rows || sql.kind() == DatabaseKind::Postgres => sql,
-            Some(_) | None => insertion(connection, table, columns, rows, tail),
-        };
-        connection.execute(sql.clone(), binds).await?;
-        last = Some((rows, sql));
+    let mut waiting = batches.next();
+    while let Some(batch) = waiting.take() {
+        let mut pieces = batch.cut(connection).into_iter().peekable();
+        while let Some((rows, binds)) = pieces.next() {
+            let sql = match last.take() {
+                // PostgreSQL's statement is the same for any number of rows.
+                Some((shape, sql)) if shape == rows || sql.kind() == DatabaseKind::Postgres => sql,
+                Some(_) | None => insertion(connection, table, columns, rows, tail),
+            };
+            let written = connection.execute(sql.clone(), binds);
+            last = Some((rows, sql));
+            if pieces.peek().is_some() {
+                written.await?;
+            } else {
+                // The statement is on its way with the first poll.
+                let (written, next) = tokio::join!(biased; written, async { batches.next() });
+                written?;
+                waiting = next;
+            }
+        }
     }
     Ok(())
 }

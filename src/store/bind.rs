@@ -41,6 +41,11 @@ impl<'a> Bind<'a> {
     /// a text's bytes. A float goes natively, except into SQLite's text columns, where SQLite would print it with
     /// fifteen digits. All else goes as its canonical text, which every column type reads exactly.
     pub(super) fn cell(kind: DatabaseKind, cell: &'a Cell, stored: &Stored) -> Self {
+        Self::printed(kind, cell, stored, &mut Vec::new())
+    }
+
+    /// As [`Bind::cell`], for many cells: what has to be printed for SQLite is so in `scratch`.
+    pub(super) fn printed(kind: DatabaseKind, cell: &'a Cell, stored: &Stored, scratch: &mut Vec<u8>) -> Self {
         match kind {
             DatabaseKind::Postgres => Self::Text(postgres_text(cell, stored)),
             DatabaseKind::Sqlite | DatabaseKind::Mysql => match cell {
@@ -55,8 +60,16 @@ impl<'a> Bind<'a> {
                 },
                 Cell::Json(text) if kind == DatabaseKind::Sqlite => Self::Shared(Arc::clone(text)),
                 Cell::Json(text) => Self::text(text),
+                Cell::Float(_) | Cell::Decimal(_) | Cell::Date(_) | Cell::Datetime(_) | Cell::Time(_)
+                    if kind == DatabaseKind::Sqlite =>
+                {
+                    scratch.clear();
+                    cell.append(scratch);
+                    // Only texts were appended.
+                    Self::Shared(str::from_utf8(scratch).unwrap_or_default().into())
+                }
                 Cell::Float(_) | Cell::Decimal(_) | Cell::Date(_) | Cell::Datetime(_) | Cell::Time(_) => {
-                    Self::owned(cell.to_string())
+                    Self::owned(cell.print())
                 }
             },
         }
@@ -112,7 +125,7 @@ fn postgres_text<'a>(cell: &'a Cell, stored: &Stored) -> Option<Cow<'a, str>> {
         | Cell::Bool(_)
         | Cell::Date(_)
         | Cell::Datetime(_)
-        | Cell::Time(_) => Some(Cow::Owned(cell.to_string())),
+        | Cell::Time(_) => Some(Cow::Owned(cell.print())),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The rows of child tables: they belong to a parent's row, are replaced together, and keep their order.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use crate::row::{Cell, Key, Row};
 
@@ -25,8 +26,8 @@ impl PageTx {
         table: &Table,
         child: usize,
         keys: &[Key],
-    ) -> Result<HashMap<String, Vec<Row>>, Error> {
-        let mut found: HashMap<String, Vec<Row>> = HashMap::new();
+    ) -> Result<HashMap<Arc<str>, Vec<Row>>, Error> {
+        let mut found: HashMap<Arc<str>, Vec<Row>> = HashMap::new();
         let Some(child) = table.children.get(child) else { return Ok(found) };
         let kind = self.connection.kind();
         let asked = Asked::new(kind, vec![&child.parent_key], keys);
@@ -46,7 +47,7 @@ impl PageTx {
                 let parent = Key(vec![child.parent_key.cell(line.text(0))]);
                 let row = row_of(&child.columns, &line, 1);
                 for text in asked.texts_of(&parent) {
-                    found.entry(text.clone()).or_default().push(row.clone());
+                    found.entry(Arc::clone(text)).or_default().push(row.clone());
                 }
             }
         }

@@ -68,10 +68,10 @@ impl Store {
     ///
     /// # Errors
     /// The database's trouble.
-    pub async fn entries(&self, job: &str, names: &[&str]) -> Result<HashMap<String, Entry>, Error> {
+    pub async fn entries(&self, job: &str, names: &[&str]) -> Result<HashMap<Arc<str>, Entry>, Error> {
         let mut connection = self.pools.reader().await?;
         let lines = among_names(&mut connection, job, "hq_name", &ENTRY, names).await?;
-        lines.iter().map(|line| entry(line).map(|entry| (entry.hq_name.clone(), entry))).collect()
+        lines.iter().map(|line| entry(line).map(|entry| (Arc::clone(&entry.hq_name), entry))).collect()
     }
 }
 
@@ -94,8 +94,8 @@ impl PageTx {
         }
         for line in lines {
             let entry = entry(&line)?;
-            if names.contains(entry.hq_name.as_str()) || key_texts.contains(entry.local_key.as_str()) {
-                found.insert(entry.hq_name.clone(), entry);
+            if names.contains(entry.hq_name.as_ref()) || key_texts.contains(entry.local_key.as_ref()) {
+                found.insert(Arc::clone(&entry.hq_name), entry);
             }
         }
         let mut found: Vec<_> = found.into_values().collect();
@@ -147,15 +147,15 @@ impl PageTx {
         let mut entries: Vec<&Entry> = entries.iter().collect();
         entries.sort_unstable_by(|a, b| a.hq_name.cmp(&b.hq_name));
         let job: Arc<str> = job.into();
-        for entries in entries.chunks(batch::PIECE) {
+        let batches = entries.chunks(batch::piece(self.connection.kind())).map(|entries| {
             let mut batch = Batch::of_rows(columns.len(), entries.len());
             for entry in entries {
                 let has_own_key = entry.local_key != entry.hq_name;
                 batch.extend([
                     Bind::Shared(Arc::clone(&job)),
-                    Bind::text(&entry.hq_name),
-                    Bind::Text(has_own_key.then_some(entry.local_key.as_str().into())),
-                    Bind::text(entry.hq_modified.as_str()),
+                    Bind::Shared(Arc::clone(&entry.hq_name)),
+                    if has_own_key { Bind::Shared(Arc::clone(&entry.local_key)) } else { Bind::Text(None) },
+                    Bind::Shared(entry.hq_modified.shared()),
                     Bind::Int(Some(entry.row_hash)),
                     Bind::Int(Some(entry.children_hash)),
                 ]);
@@ -165,9 +165,9 @@ impl PageTx {
                     Base::Values(values) => [Bind::Int(None), Bind::owned(values.text())],
                 });
             }
-            batch::insert(&mut self.connection, "milkrun_ledger", &columns, batch, tail).await?;
-        }
-        Ok(())
+            batch
+        });
+        batch::insert_each(&mut self.connection, "milkrun_ledger", &columns, batches, tail).await
     }
 
     /// Whether a record of the job has a local key other than its name.
@@ -279,7 +279,7 @@ fn set<'a>(texts: &[&'a str]) -> std::collections::HashSet<&'a str> {
 }
 
 fn entry(line: &Line) -> Result<Entry, Error> {
-    let hq_name = line.required(0, "milkrun_ledger.hq_name")?.to_owned();
+    let hq_name: Arc<str> = line.required(0, "milkrun_ledger.hq_name")?.into();
     let hash = line.optional_int(5, "milkrun_ledger.local_hash")?;
     let base = match (line.text(6), hash) {
         (Some(text), _) => {
@@ -290,7 +290,7 @@ fn entry(line: &Line) -> Result<Entry, Error> {
         (None, None) => Base::Unknown,
     };
     Ok(Entry {
-        local_key: line.text(1).unwrap_or(&hq_name).to_owned(),
+        local_key: line.text(1).map_or_else(|| Arc::clone(&hq_name), Arc::from),
         hq_modified: stamp(line, 2)?,
         row_hash: line.int(3, "milkrun_ledger.row_hash")?,
         children_hash: line.int(4, "milkrun_ledger.children_hash")?,

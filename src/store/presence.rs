@@ -1,6 +1,7 @@
 //! Which rows are there, by their keys alone.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use crate::row::Key;
 
@@ -15,7 +16,7 @@ impl Store {
     ///
     /// # Errors
     /// The database's trouble.
-    pub async fn present(&self, table: &Table, keys: &[Key]) -> Result<HashSet<String>, Error> {
+    pub async fn present(&self, table: &Table, keys: &[Key]) -> Result<HashSet<Arc<str>>, Error> {
         let mut connection = self.pools.reader().await?;
         let (named, columns) = (table.named_key(), table.key_columns().cloned().collect::<Vec<TableColumn>>());
         let asked = Asked::new(connection.kind(), table.key_columns().collect(), keys);

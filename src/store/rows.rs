@@ -1,6 +1,7 @@
 //! The rows of a job's table: read with their locks, made, changed, marked, deleted.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
@@ -35,7 +36,7 @@ impl Store {
     ///
     /// # Errors
     /// The database's trouble.
-    pub async fn rows(&self, table: &Table, keys: &[Key]) -> Result<HashMap<String, HeldRow>, Error> {
+    pub async fn rows(&self, table: &Table, keys: &[Key]) -> Result<HashMap<Arc<str>, HeldRow>, Error> {
         rows(&mut self.pools.reader().await?, table, keys, "").await
     }
 }
@@ -45,7 +46,7 @@ impl PageTx {
     ///
     /// # Errors
     /// The database's trouble.
-    pub async fn rows(&mut self, table: &Table, keys: &[Key]) -> Result<HashMap<String, HeldRow>, Error> {
+    pub async fn rows(&mut self, table: &Table, keys: &[Key]) -> Result<HashMap<Arc<str>, HeldRow>, Error> {
         let lock = lock(&self.connection);
         rows(&mut self.connection, table, keys, lock).await
     }
@@ -59,12 +60,10 @@ impl PageTx {
             .map_err(|error| error.for_table(&table.name))?;
         let columns: Vec<_> = table.columns.iter().map(TableColumn::named).collect();
         let places: Vec<_> = table.columns.iter().enumerate().collect();
-        for rows in rows.chunks(batch::PIECE) {
-            let batch = batch_of(self.connection.kind(), &places, rows);
-            let inserted = batch::insert(&mut self.connection, &table.name, &columns, batch, "").await;
-            inserted.map_err(|error| error.for_table(&table.name))?;
-        }
-        Ok(())
+        let kind = self.connection.kind();
+        let batches = rows.chunks(batch::piece(kind)).map(|rows| batch_of(kind, &places, rows));
+        let inserted = batch::insert_each(&mut self.connection, &table.name, &columns, batches, "").await;
+        inserted.map_err(|error| error.for_table(&table.name))
     }
 
     /// Writes HQ's columns of existing rows, or those of them that are given, found by their keys, and takes back a mark.
@@ -82,7 +81,7 @@ impl PageTx {
         let key = table.key.iter().filter_map(|at| Some((*at, table.columns.get(*at)?)));
         let places: Vec<_> = key.chain(updated.iter().copied()).collect();
         let changes = Changes { table, columns: places.iter().map(|(_, column)| *column).collect() };
-        for rows in rows.chunks(batch::PIECE) {
+        for rows in rows.chunks(batch::piece(self.connection.kind())) {
             let batch = batch_of(self.connection.kind(), &places, rows);
             let done = changes.write(&mut self.connection, batch).await;
             done.map_err(|error| error.for_table(&table.name))?;
@@ -166,7 +165,7 @@ async fn rows(
     table: &Table,
     keys: &[Key],
     lock: &'static str,
-) -> Result<HashMap<String, HeldRow>, Error> {
+) -> Result<HashMap<Arc<str>, HeldRow>, Error> {
     let named = table.named_key();
     let asked = Asked::new(connection.kind(), table.key_columns().collect(), keys);
     let mut found = HashMap::with_capacity(keys.len());
@@ -189,7 +188,7 @@ async fn rows(
             let edited_at = width + usize::from(table.deleted_at.is_some());
             let edited = table.local_modified.as_ref().map_or(Edited::Never, |_| Edited::read(line.text(edited_at)));
             for text in asked.texts_of(&table.key_of(&row)) {
-                found.insert(text.clone(), HeldRow { row: row.clone(), is_marked, edited: edited.clone() });
+                found.insert(Arc::clone(text), HeldRow { row: row.clone(), is_marked, edited: edited.clone() });
             }
         }
     }
@@ -210,7 +209,7 @@ pub(super) struct Asked<'k> {
     columns: Vec<&'k TableColumn>,
     keys: &'k [Key],
     kind: DatabaseKind,
-    texts: HashMap<Vec<String>, Vec<String>>,
+    texts: HashMap<Vec<String>, Vec<Arc<str>>>,
 }
 
 impl<'k> Asked<'k> {
@@ -226,7 +225,7 @@ impl<'k> Asked<'k> {
 
     /// The texts of the keys asked for that `key` answers: none for a row that only the database's collation takes
     /// for one of them.
-    pub(super) fn texts_of(&self, key: &Key) -> &[String] {
+    pub(super) fn texts_of(&self, key: &Key) -> &[Arc<str>] {
         self.spelt(key).and_then(|spelt| self.texts.get(&spelt)).map_or(&[], Vec::as_slice)
     }
 
@@ -261,13 +260,12 @@ pub(super) fn as_text<'a>(kind: DatabaseKind) -> impl Fn(Bind<'a>) -> Bind<'a> {
 }
 
 fn batch_of<'a>(kind: DatabaseKind, places: &[(usize, &TableColumn)], rows: &[&'a Row]) -> Batch<'a> {
-    let mut batch = Batch::of_rows(places.len(), rows.len());
+    let (mut batch, mut scratch) = (Batch::of_rows(places.len(), rows.len()), Vec::with_capacity(64));
     for row in rows {
-        batch.extend(
-            places.iter().map(|(at, column)| {
-                row.get(*at).map_or(Bind::Text(None), |cell| Bind::cell(kind, cell, &column.stored))
-            }),
-        );
+        batch.extend(places.iter().map(|(at, column)| match row.get(*at) {
+            Some(cell) => Bind::printed(kind, cell, &column.stored, &mut scratch),
+            None => Bind::Text(None),
+        }));
     }
     batch
 }

@@ -1,6 +1,7 @@
 //! What the ledger keeps of a row, and what both sides changed since.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use chrono::{NaiveDateTime, TimeZone as _, Utc};
 use xxhash_rust::xxh3::xxh3_64;
@@ -122,7 +123,7 @@ impl Work<'_> {
         let updated = plan.updates.iter().filter_map(|update| Some((record(update.at)?, update.columns.as_deref())));
         let written: Written<'_> = inserted
             .chain(updated)
-            .map(|(record, columns)| (record.hq_name.as_str(), (record, columns.map(<[usize]>::to_vec))))
+            .map(|(record, columns)| (record.hq_name.as_ref(), (record, columns.map(<[usize]>::to_vec))))
             .collect();
         let keys: Vec<Key> = written.values().map(|(record, _)| record.mapped.key.clone()).collect();
         let rows = tx.rows(&self.table, &keys).await.map_err(Error::store("reading what was written"))?;
@@ -134,12 +135,12 @@ impl Work<'_> {
         Ok(())
     }
 
-    fn mend_fingerprints(&self, plan: &mut Plan, written: &Written<'_>, rows: &HashMap<String, HeldRow>) {
+    fn mend_fingerprints(&self, plan: &mut Plan, written: &Written<'_>, rows: &HashMap<Arc<str>, HeldRow>) {
         let bases = written.values().filter_map(|(record, _)| {
             let row = rows.get(&record.mapped.key.text())?;
             Some(Entry { base: Base::Hash(self.version_of(&row.row)), ..record.entry() })
         });
-        let mut bases: HashMap<String, Entry> = bases.map(|entry| (entry.hq_name.clone(), entry)).collect();
+        let mut bases: HashMap<Arc<str>, Entry> = bases.map(|entry| (entry.hq_name.clone(), entry)).collect();
         for entry in &mut plan.entries {
             if let Some(base) = bases.remove(&entry.hq_name) {
                 *entry = base;
@@ -148,17 +149,17 @@ impl Work<'_> {
         plan.entries.extend(bases.into_values());
     }
 
-    fn mend_values(&self, plan: &mut Plan, held: &Held, written: &Written<'_>, rows: &HashMap<String, HeldRow>) {
+    fn mend_values(&self, plan: &mut Plan, held: &Held, written: &Written<'_>, rows: &HashMap<Arc<str>, HeldRow>) {
         let columns = self.job.mapping.columns();
         // Where nothing but what the database makes of a value has changed, the ledger holds all but that already.
-        let known: HashSet<String> = plan.entries.iter().map(|entry| entry.hq_name.clone()).collect();
+        let known: HashSet<Arc<str>> = plan.entries.iter().map(|entry| entry.hq_name.clone()).collect();
         let others = written.iter().filter(|(name, _)| !known.contains(**name)).map(|(_, (record, _))| record.entry());
         let mut others: Vec<Entry> = others.collect();
         for entry in plan.entries.iter_mut().chain(&mut others) {
             let Base::Values(values) = &mut entry.base else { continue };
             let before = held.entries.get(&entry.hq_name).map(|entry| &entry.base);
             let row = written
-                .get(entry.hq_name.as_str())
+                .get(entry.hq_name.as_ref())
                 .and_then(|(record, columns)| Some((rows.get(&record.mapped.key.text())?, columns.as_deref())));
             for at in self.job.mapping.synced() {
                 let Some(name) = columns.get(*at).map(|column| column.name.as_str()) else { continue };

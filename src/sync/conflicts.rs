@@ -98,20 +98,22 @@ impl Work<'_> {
             self.note(&mut log, ruling, facts);
         }
         let waiting: HashSet<&str> =
-            plan.waiting.iter().filter_map(|at| incoming.get(*at)).map(|r| r.hq_name.as_str()).collect();
+            plan.waiting.iter().filter_map(|at| incoming.get(*at)).map(|r| r.hq_name.as_ref()).collect();
         if self.open.is_empty() {
             return log;
         }
         let told = self.told();
-        let undecidable = plan.undecidable.iter().filter_map(|(at, _)| incoming.get(*at)).map(|r| r.hq_name.as_str());
+        let undecidable = plan.undecidable.iter().filter_map(|(at, _)| incoming.get(*at)).map(|r| r.hq_name.as_ref());
         let refused: HashSet<&str> =
-            undecidable.chain(plan.clashes.iter().map(|clash| clash.claimant.as_str())).collect();
-        for record in incoming.iter().filter(|record| !waiting.contains(record.hq_name.as_str())) {
-            if let Some(one) = self.open.get(&record.hq_name).filter(|_| !refused.contains(record.hq_name.as_str())) {
+            undecidable.chain(plan.clashes.iter().map(|clash| clash.claimant.as_ref())).collect();
+        for record in incoming.iter().filter(|record| !waiting.contains(record.hq_name.as_ref())) {
+            if let Some(one) =
+                self.open.get(record.hq_name.as_ref()).filter(|_| !refused.contains(record.hq_name.as_ref()))
+            {
                 let version = local_of(record, held).map_or(0, |local| local.version);
-                let side = Told::of(told.get(&record.hq_name), record.mapped.hash, version);
+                let side = Told::of(told.get(record.hq_name.as_ref()), record.mapped.hash, version);
                 let how = side.map_or(Resolution::Lapsed, Resolution::Taken);
-                log.closed.push((one.id, record.hq_name.clone(), how));
+                log.closed.push((one.id, record.hq_name.as_ref().to_owned(), how));
             }
         }
         log

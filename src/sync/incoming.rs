@@ -1,6 +1,7 @@
 //! A page's records through the mapping: the rows they make, and those that make none.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use super::Error;
 use super::run::Work;
@@ -9,7 +10,7 @@ use crate::conflict::Incoming;
 use crate::mapping::{Answers, ChildRows, Column, Wanted, children_hash};
 use crate::quarantine::Awaited;
 use crate::record::{Record, Stamp};
-use crate::row::{Cell, Row};
+use crate::row::{Cell, Key, Row};
 use crate::store::PageTx;
 
 /// The longest text of one column, in bytes: what is larger is a file that strayed into a field, and no database takes
@@ -53,7 +54,7 @@ struct Offence {
 impl Refusal {
     /// The refusal of a record that was mapped.
     pub(super) fn of(record: &Incoming, reason: String) -> Self {
-        Self { name: record.hq_name.clone(), modified: record.modified.clone(), reason, awaits: Vec::new() }
+        Self { name: record.hq_name.as_ref().to_owned(), modified: record.modified.clone(), reason, awaits: Vec::new() }
     }
 }
 
@@ -86,19 +87,19 @@ impl Work<'_> {
                 .iter_mut()
                 .map(|table| table.remove(record.name()).map_or(Ok(Vec::new()), in_order))
                 .collect();
-            let (name, modified) = (record.name().to_owned(), record.modified().clone());
+            let modified = record.modified().clone();
             match own.and_then(|mapped| Ok((mapped, children?))) {
                 Ok((mapped, children)) => judged.incoming.push(Incoming {
                     base: self.base_of(&mapped.row),
                     modified_at: self.job.rules.local_modified.as_ref().and_then(|_| self.in_utc(&modified)),
-                    hq_name: name,
+                    hq_name: name_of(*record, &mapped.key),
                     modified,
                     mapped,
                     children_hash: children_hash(&children),
                     children,
                 }),
                 Err(Offence { reason, awaits }) => {
-                    judged.refused.push(Refusal { name, modified, reason, awaits });
+                    judged.refused.push(Refusal { name: record.name().to_owned(), modified, reason, awaits });
                 }
             }
         }
@@ -159,6 +160,12 @@ impl Work<'_> {
         }
         Ok(tables)
     }
+}
+
+/// The record's name; the key's own text where that is the name, as it mostly is.
+fn name_of(record: Record<'_>, key: &Key) -> Arc<str> {
+    let text = key.text();
+    if *text == *record.name() { text } else { record.name().into() }
 }
 
 fn in_order(rows: Children) -> Result<ChildRows, Offence> {

@@ -2,6 +2,7 @@
 //! found by writing the page in ever smaller parts, and set aside.
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 
 use super::Error;
 use super::conflicts::Log;
@@ -87,8 +88,12 @@ impl Work<'_> {
                 Pains::None | Pains::InParts | Pains::Deferred => self.hold(tx, part, care, known).await?,
             };
             let mut plan = conflict::plan(part, &held, &self.terms(care));
-            let doubts: Vec<String> =
-                plan.clashes.iter().filter(|clash| !clash.is_certain).map(|clash| clash.holder.clone()).collect();
+            let doubts: Vec<String> = plan
+                .clashes
+                .iter()
+                .filter(|clash| !clash.is_certain)
+                .map(|clash| clash.holder.as_ref().to_owned())
+                .collect();
             if !doubts.is_empty() {
                 return Ok(Landing::Doubts(doubts));
             }
@@ -139,12 +144,12 @@ impl Work<'_> {
     async fn hold_unseen(&self, tx: &mut PageTx, incoming: &[Incoming], known: &Neighbours) -> Result<Held, Error> {
         let mut held =
             Held { dead: known.dead.clone(), alive: known.alive.clone(), told: self.told(), ..Held::default() };
-        let keys: Vec<String> = incoming.iter().map(|record| record.mapped.key.text()).collect();
+        let keys: Vec<Arc<str>> = incoming.iter().map(|record| record.mapped.key.text()).collect();
         let reading = || Error::store("reading the ledger");
         let has_own_keys = incoming.iter().zip(&keys).any(|(record, key)| record.hq_name != *key)
             || tx.has_own_keys(&self.job.name).await.map_err(reading())?;
         if has_own_keys {
-            let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+            let keys: Vec<&str> = keys.iter().map(AsRef::as_ref).collect();
             let owners = tx.entries(&self.job.name, &[], &keys).await.map_err(reading())?;
             held.owners = owners.into_iter().map(|entry| (entry.local_key, entry.hq_name)).collect();
         }
@@ -159,16 +164,16 @@ impl Work<'_> {
         known: &Neighbours,
     ) -> Result<Held, Error> {
         let reading = || Error::store("reading local rows");
-        let names: Vec<&str> = incoming.iter().map(|record| record.hq_name.as_str()).collect();
-        let keys: Vec<String> = incoming.iter().map(|record| record.mapped.key.text()).collect();
-        let key_texts: Vec<&str> = keys.iter().map(String::as_str).collect();
+        let names: Vec<&str> = incoming.iter().map(|record| record.hq_name.as_ref()).collect();
+        let keys: Vec<Arc<str>> = incoming.iter().map(|record| record.mapped.key.text()).collect();
+        let key_texts: Vec<&str> = keys.iter().map(AsRef::as_ref).collect();
         let entries =
             tx.entries(&self.job.name, &names, &key_texts).await.map_err(Error::store("reading the ledger"))?;
         let mut held =
             Held { dead: known.dead.clone(), alive: known.alive.clone(), told: self.told(), ..Held::default() };
         for entry in entries {
-            held.owners.insert(entry.local_key.clone(), entry.hq_name.clone());
-            held.entries.insert(entry.hq_name.clone(), entry);
+            held.owners.insert(Arc::clone(&entry.local_key), Arc::clone(&entry.hq_name));
+            held.entries.insert(Arc::clone(&entry.hq_name), entry);
         }
         let mut wanted: Vec<Key> = Vec::with_capacity(incoming.len());
         let mut former: Vec<Key> = Vec::new();
@@ -193,7 +198,7 @@ impl Work<'_> {
             let at = if held.rows.contains_key(from) { from.clone() } else { key.clone() };
             let Some(local) = held.rows.get_mut(&at) else { continue };
             if let Some(entry) = entry {
-                held.changes.insert(record.hq_name.clone(), self.changes(entry, record, local));
+                held.changes.insert(Arc::clone(&record.hq_name), self.changes(entry, record, local));
             }
             self.agree(local, &record.mapped.row);
         }
@@ -232,7 +237,7 @@ impl Work<'_> {
         let writing = || Error::store(format!("writing to table {}", self.job.table));
         let rows =
             |at: &[usize]| at.iter().filter_map(|at| incoming.get(*at)).map(|record| &record.mapped.row).collect();
-        let dropped: Vec<&str> = plan.dropped.iter().map(String::as_str).collect();
+        let dropped: Vec<&str> = plan.dropped.iter().map(AsRef::as_ref).collect();
         tx.drop_entries(&self.job.name, &dropped).await.map_err(Error::store("writing the ledger"))?;
         #[cfg(debug_assertions)]
         if breakage::is(Breakage::LedgerApart) {
@@ -287,7 +292,7 @@ impl Work<'_> {
         let modified =
             part.iter().find(|record| record.hq_name == clash.claimant).map(|record| record.modified.clone());
         Refusal {
-            name: clash.claimant.clone(),
+            name: clash.claimant.as_ref().to_owned(),
             modified: modified.unwrap_or_else(crate::record::Stamp::never),
             reason: self.clash_without_private(clash),
             awaits: Vec::new(),

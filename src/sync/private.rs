@@ -53,7 +53,7 @@ impl Work<'_> {
     /// A clash, told without a key that is private.
     pub(super) fn clash_without_private(&self, clash: &Clash) -> String {
         if self.job.mapping.has_private_key() {
-            return Clash { key: "(private)".to_owned(), ..clash.clone() }.to_string();
+            return Clash { key: "(private)".into(), ..clash.clone() }.to_string();
         }
         clash.to_string()
     }

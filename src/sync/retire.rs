@@ -108,8 +108,8 @@ impl Work<'_> {
         let mut fates = Fates::default();
         for entry in &entries {
             let row = self.key(&entry.local_key).and_then(|key| Some((rows.remove(&entry.local_key)?, key)));
-            let at = gone.iter().find(|gone| gone.name == entry.hq_name).and_then(|gone| gone.at.as_ref());
-            let side = told.get(&entry.hq_name);
+            let at = gone.iter().find(|gone| *gone.name == *entry.hq_name).and_then(|gone| gone.at.as_ref());
+            let side = told.get(entry.hq_name.as_ref());
             let (fate, how) = match row {
                 None => (Some(Side::Hq), Resolution::Lapsed),
                 Some((row, key)) => {
@@ -125,9 +125,9 @@ impl Work<'_> {
             };
             // Whoever has it: HQ's row is no more, or the row is the outlet's own from now on.
             if fate.is_some() {
-                fates.dropped.push(entry.hq_name.clone());
-                if let Some(open) = self.open.get(&entry.hq_name) {
-                    fates.log.closed.push((open.id, entry.hq_name.clone(), how));
+                fates.dropped.push(entry.hq_name.as_ref().to_owned());
+                if let Some(open) = self.open.get(entry.hq_name.as_ref()) {
+                    fates.log.closed.push((open.id, entry.hq_name.as_ref().to_owned(), how));
                 }
             }
         }

@@ -1,6 +1,7 @@
 //! What is done to rows, for who wants to be told: gathered where it is done, told once it is committed.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use indexmap::IndexMap;
 use serde_json::{Map, Value};
@@ -37,7 +38,7 @@ impl Work<'_> {
         if !self.engine.tells_changes {
             return Ok(Vec::new());
         }
-        let moves: HashMap<String, &str> = plan.rekeys.iter().map(|(from, to)| (to.text(), from.as_str())).collect();
+        let moves: HashMap<Arc<str>, &str> = plan.rekeys.iter().map(|(from, to)| (to.text(), from.as_ref())).collect();
         let inserts: HashSet<usize> = plan.inserts.iter().copied().collect();
         let replaced: HashSet<usize> = plan.children.iter().copied().collect();
         let updates: HashMap<usize, &Update> = plan.updates.iter().map(|update| (update.at, update)).collect();

@@ -94,8 +94,8 @@ impl Work<'_> {
         let parked = parked.map_err(Error::store("reading the quarantine"))?;
         let key = match (&found.entry, &found.hq) {
             _ if self.job.mapping.has_private_key() => None,
-            (Some(entry), _) => Some(entry.local_key.clone()),
-            (None, Some((_, Ok(mapped)))) => Some(mapped.key.text()),
+            (Some(entry), _) => Some(entry.local_key.as_ref().to_owned()),
+            (None, Some((_, Ok(mapped)))) => Some(mapped.key.text().as_ref().to_owned()),
             (None, Some((_, Err(_))) | None) => None,
         };
         Ok(Why {
@@ -121,7 +121,7 @@ impl Work<'_> {
             (record.modified().clone(), mapping.map(record, &answers).map_err(|reject| reject.to_string()))
         });
         let entries = tx.entries(&self.job.name, &[name], &[]).await.map_err(reading())?;
-        let entry = entries.into_iter().find(|entry| entry.hq_name == name);
+        let entry = entries.into_iter().find(|entry| *entry.hq_name == *name);
         let mapped = hq.as_ref().and_then(|(_, mapped)| mapped.as_ref().ok()).map(|mapped| mapped.key.clone());
         let taken = entry.as_ref().and_then(|entry| self.key(&entry.local_key));
         let keys: Vec<Key> = taken.into_iter().chain(mapped).collect();
@@ -239,7 +239,7 @@ impl Work<'_> {
 /// As much of an incoming record as telling what changed takes.
 fn incoming(mapped: &Mapped) -> Incoming {
     Incoming {
-        hq_name: String::new(),
+        hq_name: "".into(),
         modified: Stamp::never(),
         mapped: mapped.clone(),
         children: Vec::new(),

@@ -267,8 +267,8 @@ impl Work<'_> {
         let rows = self.engine.store.rows(&self.table, &keys).await;
         let mut rows = rows.map_err(Error::store(format!("looking into table {}", self.job.table)))?;
         for trace in traces {
-            let row = rows.remove(&trace.local_key).filter(|row| !row.is_marked);
-            let (Some(row), Some(entry)) = (row, entries.get(&trace.hq_name)) else {
+            let row = rows.remove(trace.local_key.as_str()).filter(|row| !row.is_marked);
+            let (Some(row), Some(entry)) = (row, entries.get(trace.hq_name.as_str())) else {
                 if self.makes_again() {
                     missing.rowless.push(trace.hq_name.clone());
                 }
