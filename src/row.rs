@@ -109,15 +109,12 @@ impl Cell {
     ///
     /// By hand where a page has it thousands of times: what is shown, hashed, compared and bound goes through here.
     pub fn append(&self, out: &mut Vec<u8>) {
-        let mut print = |value: fmt::Arguments<'_>| {
-            // Writing to a `Vec` cannot fail.
-            out.write_fmt(value).unwrap_or_default();
-        };
         match self {
             Self::Null => out.extend_from_slice(b"null"),
             Self::Text(text) | Self::Json(text) => out.extend_from_slice(text.as_bytes()),
-            Self::Int(number) => print(format_args!("{number}")),
-            Self::Float(number) => print(format_args!("{number}")),
+            Self::Int(number) => out.extend_from_slice(itoa::Buffer::new().format(*number).as_bytes()),
+            // Writing to a `Vec` cannot fail.
+            Self::Float(number) => write!(out, "{number}").unwrap_or_default(),
             Self::Decimal(number) => append_decimal(out, *number),
             Self::Bool(claim) => out.push(if *claim { b'1' } else { b'0' }),
             Self::Date(date) => append_date(out, *date),
@@ -177,24 +174,23 @@ impl fmt::Display for Cell {
 /// Appends a decimal as [`Decimal`] prints it: with all digits of its scale.
 pub(crate) fn append_decimal(out: &mut Vec<u8>, number: Decimal) {
     let scale = number.scale() as usize;
-    let Ok(mut left) = u64::try_from(number.mantissa().unsigned_abs()) else {
-        return out.write_fmt(format_args!("{number}")).unwrap_or_default();
-    };
     if number.is_sign_negative() {
         out.push(b'-');
     }
-    let start = out.len();
-    let mut digits = 0;
-    // From the last digit on, and turned round at the end.
-    while left > 0 || digits <= scale {
-        if digits == scale && scale > 0 {
-            out.push(b'.');
-        }
-        out.push(digit(left % 10));
-        (left, digits) = (left / 10, digits + 1);
-    }
-    if let Some(written) = out.get_mut(start..) {
-        written.reverse();
+    let mut buffer = itoa::Buffer::new();
+    let mantissa = number.mantissa().unsigned_abs();
+    // Few have more than 64 bits, and those take longer.
+    let digits = match u64::try_from(mantissa) {
+        Ok(small) => buffer.format(small),
+        Err(_) => buffer.format(mantissa),
+    };
+    let digits = digits.as_bytes();
+    let (whole, fraction) = digits.split_at(digits.len().saturating_sub(scale));
+    out.extend_from_slice(if whole.is_empty() { b"0" } else { whole });
+    if scale > 0 {
+        out.push(b'.');
+        out.extend(std::iter::repeat_n(b'0', scale - fraction.len()));
+        out.extend_from_slice(fraction);
     }
 }
 
@@ -202,11 +198,9 @@ pub(crate) fn append_decimal(out: &mut Vec<u8>, number: Decimal) {
 fn append_date(out: &mut Vec<u8>, date: NaiveDate) {
     match u32::try_from(date.year()) {
         Ok(year) if year <= 9_999 => {
-            append_digits(out, year, 1_000);
-            out.push(b'-');
-            append_digits(out, date.month(), 10);
-            out.push(b'-');
-            append_digits(out, date.day(), 10);
+            let ([a, b], [c, d]) = (two_digits(year / 100), two_digits(year));
+            let ([e, f], [g, h]) = (two_digits(date.month()), two_digits(date.day()));
+            out.extend_from_slice(&[a, b, c, d, b'-', e, f, b'-', g, h]);
         }
         Ok(_) | Err(_) => out.write_fmt(format_args!("{date}")).unwrap_or_default(),
     }
@@ -214,31 +208,20 @@ fn append_date(out: &mut Vec<u8>, date: NaiveDate) {
 
 /// `HH:MM:SS[.ffffff]`; chrono itself would print three, six or nine digits after the point.
 fn append_time(out: &mut Vec<u8>, time: NaiveTime) {
-    append_digits(out, time.hour(), 10);
-    out.push(b':');
-    append_digits(out, time.minute(), 10);
-    out.push(b':');
-    append_digits(out, time.second(), 10);
+    let ([a, b], [c, d], [e, f]) = (two_digits(time.hour()), two_digits(time.minute()), two_digits(time.second()));
+    out.extend_from_slice(&[a, b, b':', c, d, b':', e, f]);
     match time.nanosecond() % 1_000_000_000 / 1_000 {
         0 => {}
         micros => {
-            out.push(b'.');
-            append_digits(out, micros, 100_000);
+            let ([a, b], [c, d], [e, f]) = (two_digits(micros / 10_000), two_digits(micros / 100), two_digits(micros));
+            out.extend_from_slice(&[b'.', a, b, c, d, e, f]);
         }
     }
 }
 
-/// The digits of a number, the first of them worth `highest`.
-fn append_digits(out: &mut Vec<u8>, number: u32, highest: u32) {
-    let mut worth = highest;
-    while worth > 0 {
-        out.push(digit(u64::from(number / worth)));
-        worth /= 10;
-    }
-}
-
-fn digit(number: u64) -> u8 {
-    b"0123456789".get((number % 10) as usize).copied().unwrap_or(b'0')
+/// The last two digits of a number.
+fn two_digits(number: u32) -> [u8; 2] {
+    [number / 10, number].map(|number| (number % 10).try_into().map_or(b'0', |digit: u8| b'0' + digit))
 }
 
 /// Equal as the database would say: decimals by value, JSON by content, everything else exactly.

@@ -48,7 +48,7 @@ impl Incoming {
     pub fn entry(&self) -> Entry {
         Entry {
             hq_name: Arc::clone(&self.hq_name),
-            local_key: self.mapped.key.text(),
+            local_key: Arc::clone(&self.mapped.key_text),
             hq_modified: self.modified.clone(),
             row_hash: self.mapped.hash,
             children_hash: self.children_hash,
@@ -183,23 +183,23 @@ pub enum Care {
 #[must_use]
 pub fn plan(incoming: &[Incoming], held: &Held, terms: &Terms<'_>) -> Plan {
     let mut plan = Plan::default();
-    let mut claimed: HashMap<Arc<str>, &Arc<str>> = HashMap::with_capacity(incoming.len());
+    let mut claimed: HashMap<&str, &Arc<str>> = HashMap::with_capacity(incoming.len());
     for (at, record) in incoming.iter().enumerate() {
-        let key = record.mapped.key.text();
-        let claimant = || Arc::clone(&record.hq_name);
-        if let Some(holder) = claimed.get(&key).map(|holder| Arc::clone(holder)) {
-            plan.clashes.push(Clash { key, holder, claimant: claimant(), is_certain: true });
+        let key = &record.mapped.key_text;
+        let (clashing, claimant) = (|| Arc::clone(key), || Arc::clone(&record.hq_name));
+        if let Some(holder) = claimed.get(key.as_ref()).map(|holder| Arc::clone(holder)) {
+            plan.clashes.push(Clash { key: clashing(), holder, claimant: claimant(), is_certain: true });
             continue;
         }
-        if let Some(owner) = held.owners.get(&key).filter(|owner| **owner != record.hq_name) {
+        if let Some(owner) = held.owners.get(key).filter(|owner| **owner != record.hq_name) {
             if !held.dead.contains(owner.as_ref()) {
                 let (holder, is_certain) = (Arc::clone(owner), held.alive.contains(owner.as_ref()));
-                plan.clashes.push(Clash { key, holder, claimant: claimant(), is_certain });
+                plan.clashes.push(Clash { key: clashing(), holder, claimant: claimant(), is_certain });
                 continue;
             }
             plan.dropped.push(Arc::clone(owner));
         }
-        plan.decide(at, record, &key, held, terms);
+        plan.decide(at, record, key, held, terms);
         claimed.insert(key, &record.hq_name);
     }
     plan

@@ -11,17 +11,18 @@ fn columns() -> Vec<Column> {
 
 fn incoming(name: &str, id: i64, price: i64) -> Incoming {
     let row = vec![Cell::Int(id), Cell::Int(price), Cell::Int(0)];
-    let mapped = Mapped { row, key: Key(vec![Cell::Int(id)]), hash: price };
+    let key = Key(vec![Cell::Int(id)]);
+    let mapped = Mapped { row, key_text: key.text(), key, hash: price };
     let modified = Stamp::parse("2024-05-05 10:00:00").unwrap();
     let (children, children_hash, modified_at, base) = (Vec::new(), 0, None, Base::Hash(price));
-    Incoming { hq_name: name.to_owned(), modified, mapped, children, children_hash, modified_at, base }
+    Incoming { hq_name: name.into(), modified, mapped, children, children_hash, modified_at, base }
 }
 
 /// A ledger that took `price` for the record, under key `id`.
 fn entry(name: &str, id: i64, price: i64) -> Entry {
     let hq_modified = Stamp::parse("2024-05-04 10:00:00").unwrap();
-    let (local_key, base) = (id.to_string(), Base::Hash(price));
-    Entry { hq_name: name.to_owned(), local_key, hq_modified, row_hash: price, children_hash: 0, base }
+    let (local_key, base) = (id.to_string().into(), Base::Hash(price));
+    Entry { hq_name: name.into(), local_key, hq_modified, row_hash: price, children_hash: 0, base }
 }
 
 fn local(price: i64, shelf: i64) -> LocalRow {
@@ -33,7 +34,7 @@ fn held(entries: &[Entry], rows: &[(i64, LocalRow)]) -> Held {
     Held {
         entries: entries.iter().map(|entry| (entry.hq_name.clone(), entry.clone())).collect(),
         owners: entries.iter().map(|entry| (entry.local_key.clone(), entry.hq_name.clone())).collect(),
-        rows: rows.iter().map(|(id, row)| (id.to_string(), row.clone())).collect(),
+        rows: rows.iter().map(|(id, row)| (id.to_string().into(), row.clone())).collect(),
         children: None,
         dead: HashSet::new(),
         alive: HashSet::new(),
@@ -111,7 +112,7 @@ fn an_unchanged_record_of_a_new_stamp_costs_a_ledger_entry_and_no_row() {
 #[test]
 fn a_changed_key_moves_the_row() {
     let moved = plan(&[incoming("A", 2, 80)], &held(&[entry("A", 1, 80)], &[(1, local(80, 0))]), Care::News);
-    assert_eq!(moved.rekeys, [("1".to_owned(), Key(vec![Cell::Int(2)]))]);
+    assert_eq!(moved.rekeys, [("1".into(), Key(vec![Cell::Int(2)]))]);
     assert_eq!((moved.updates.len(), moved.entries.len()), (1, 1));
 }
 
@@ -121,13 +122,13 @@ fn two_records_of_one_key_clash_unless_the_holder_is_dead() {
     assert_eq!((together.inserts, together.clashes.len(), together.clashes[0].is_certain), (vec![0], 1, true));
     let mut held = held(&[entry("A", 1, 80)], &[(1, local(80, 0))]);
     let clash = plan(&[incoming("B", 1, 90)], &held, Care::News).clashes.remove(0);
-    assert_eq!((clash.holder.as_str(), clash.claimant.as_str(), clash.is_certain), ("A", "B", false));
+    assert_eq!((clash.holder.as_ref(), clash.claimant.as_ref(), clash.is_certain), ("A", "B", false));
     held.alive.insert("A".to_owned());
     assert!(plan(&[incoming("B", 1, 90)], &held, Care::News).clashes[0].is_certain);
     held.alive.clear();
     held.dead.insert("A".to_owned());
     let taken_over = plan(&[incoming("B", 1, 90)], &held, Care::News);
-    assert_eq!((taken_over.dropped, taken_over.updates.len()), (vec!["A".to_owned()], 1));
+    assert_eq!((taken_over.dropped, taken_over.updates.len()), (vec!["A".into()], 1));
 }
 
 #[test]
@@ -142,7 +143,7 @@ fn child_rows_are_replaced_when_they_or_their_parents_row_are_new() {
     assert_eq!((changed.children, changed.updates.len(), changed.unchanged), (vec![0], 0, 0));
     // Repair compares with the rows that are there.
     let mut found = held(std::slice::from_ref(&base), &[(1, local(80, 0))]);
-    found.children = Some(vec![HashMap::from([("1".to_owned(), child(1).remove(0))])]);
+    found.children = Some(vec![HashMap::from([("1".into(), child(1).remove(0))])]);
     assert_eq!(run(with(child(1), 7), &found, Care::Repair).unchanged, 1);
     found.children = Some(vec![HashMap::new()]);
     assert_eq!(run(with(child(1), 7), &found, Care::Repair).children, [0]);

@@ -26,6 +26,7 @@ pub use fingerprint::children_hash;
 pub use spec::{ChildSpec, FieldSpec, Literal, LookupSpec, Origin, Owner, Problem};
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use crate::record::{Fields, Page, Record};
 use crate::row::{Cell, Key, Row, Type};
@@ -70,6 +71,8 @@ pub struct Mapped {
     pub row: Row,
     /// The row's identity.
     pub key: Key,
+    /// The same as [`Key::text`].
+    pub key_text: Arc<str>,
     /// Fingerprint of the cells that HQ owns (xxh3 of their canonical texts, by column name); stable across versions
     /// and machines.
     pub hash: i64,
@@ -172,7 +175,7 @@ impl Mapping {
         let key = self.key_of(&row)?;
         let mut parts = Parts::with_capacity(64 * self.hashed.len());
         self.hashed.iter().filter_map(|at| row.get(*at)).for_each(|cell| parts.cell(cell));
-        Ok(Mapped { key, hash: parts.hash(), row })
+        Ok(Mapped { key_text: key.text(), key, hash: parts.hash(), row })
     }
 
     fn key_of(&self, row: &[Cell]) -> Result<Key, Reject> {

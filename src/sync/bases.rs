@@ -3,51 +3,21 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use chrono::{NaiveDateTime, TimeZone as _, Utc};
-use xxhash_rust::xxh3::xxh3_64;
-
 use super::Error;
 use super::run::Work;
 use crate::conflict::{Care, Changed, Changes, Held, Incoming, LocalRow, Plan, Rule};
-use crate::ledger::{Base, Entry, Spelt, Values};
-use crate::record::Stamp;
-use crate::row::{Cell, Key, Row};
+use crate::ledger::{Base, Entry, Values};
+use crate::row::{Key, Row};
 use crate::store::{HeldRow, PageTx};
 
 impl Work<'_> {
-    /// What the ledger is to keep of a row that takes HQ's version.
-    pub(super) fn base_of(&self, row: &Row) -> Base {
-        let mapping = &self.job.mapping;
-        if !self.job.rules.keeps_base {
-            return Base::Hash(self.version_of(row));
-        }
-        let mut values = Values::default();
-        for at in mapping.synced() {
-            if let (Some(column), Some(cell)) = (mapping.columns().get(*at), row.get(*at)) {
-                values.set(&column.name, self.spelt(*at, cell), None);
-            }
-        }
-        Base::Values(values)
-    }
-
     /// Fingerprint of a row's columns that HQ owns, as the database spells them.
     pub(super) fn version_of(&self, row: &Row) -> i64 {
-        self.table.version(self.engine.store.kind(), row, self.job.mapping.synced())
+        self.mapper().version_of(row)
     }
 
     pub(super) fn local_row(&self, held: HeldRow) -> LocalRow {
         LocalRow { version: self.version_of(&held.row), row: held.row, is_marked: held.is_marked, edited: held.edited }
-    }
-
-    /// A cell as the database spells it; a private one only by its fingerprint.
-    fn spelt(&self, at: usize, cell: &Cell) -> Spelt {
-        match self.table.spelling(self.engine.store.kind(), at, cell) {
-            None => Spelt::Null,
-            Some(text) if self.job.mapping.columns().get(at).is_some_and(|column| column.is_private) => {
-                Spelt::Hash(xxh3_64(text.as_bytes()).cast_signed())
-            }
-            Some(text) => Spelt::Text(text),
-        }
     }
 
     /// What both sides changed of a record since the ledger took it.
@@ -74,33 +44,18 @@ impl Work<'_> {
 
     /// The columns in which a row differs from the base.
     fn differing(&self, base: &Values, row: &Row, whose: Whose) -> Vec<usize> {
-        let columns = self.job.mapping.columns();
+        let (mapper, columns) = (self.mapper(), self.job.mapping.columns());
         let differs = |at: &usize| {
             let (Some(column), Some(cell)) = (columns.get(*at), row.get(*at)) else { return false };
             match (base.get(&column.name), whose) {
-                (Some(base), Whose::Hqs) => base.hq != self.spelt(*at, cell),
-                (Some(base), Whose::Ours) => *base.here() != self.spelt(*at, cell),
+                (Some(base), Whose::Hqs) => base.hq != mapper.spelt(*at, cell),
+                (Some(base), Whose::Ours) => *base.here() != mapper.spelt(*at, cell),
                 // A column that is newly mapped is filled from HQ, whatever default it was made with.
                 (None, Whose::Hqs) => true,
                 (None, Whose::Ours) => false,
             }
         };
         self.job.mapping.synced().iter().copied().filter(differs).collect()
-    }
-
-    /// A stamp of HQ's in UTC; `None` for a record that has none.
-    pub(super) fn in_utc(&self, stamp: &Stamp) -> Option<NaiveDateTime> {
-        if *stamp == Stamp::never() {
-            return None;
-        }
-        let wall = stamp.moment();
-        // In the repeated hour the later of the two, so that a tie is HQ's; in the skipped one as if it were there.
-        let moment = self.zone.tz.from_local_datetime(&wall).latest();
-        let moment = moment.or_else(|| {
-            let before = self.zone.tz.from_local_datetime(&(wall - chrono::Duration::hours(1))).latest()?;
-            Some(before + chrono::Duration::hours(1))
-        });
-        moment.map(|moment| moment.with_timezone(&Utc).naive_utc())
     }
 
     /// Notes in the entries what the columns that were written read now, as a database or a trigger may make something
@@ -137,7 +92,7 @@ impl Work<'_> {
 
     fn mend_fingerprints(&self, plan: &mut Plan, written: &Written<'_>, rows: &HashMap<Arc<str>, HeldRow>) {
         let bases = written.values().filter_map(|(record, _)| {
-            let row = rows.get(&record.mapped.key.text())?;
+            let row = rows.get(&record.mapped.key_text)?;
             Some(Entry { base: Base::Hash(self.version_of(&row.row)), ..record.entry() })
         });
         let mut bases: HashMap<Arc<str>, Entry> = bases.map(|entry| (entry.hq_name.clone(), entry)).collect();
@@ -160,14 +115,14 @@ impl Work<'_> {
             let before = held.entries.get(&entry.hq_name).map(|entry| &entry.base);
             let row = written
                 .get(entry.hq_name.as_ref())
-                .and_then(|(record, columns)| Some((rows.get(&record.mapped.key.text())?, columns.as_deref())));
+                .and_then(|(record, columns)| Some((rows.get(&record.mapped.key_text)?, columns.as_deref())));
             for at in self.job.mapping.synced() {
                 let Some(name) = columns.get(*at).map(|column| column.name.as_str()) else { continue };
                 let Some(hq) = values.get(name).map(|value| value.hq.clone()) else { continue };
                 let is_written = |columns: Option<&[usize]>| columns.is_none_or(|columns| columns.contains(at));
                 let here = match (row, before) {
                     (Some((row, columns)), _) if is_written(columns) => {
-                        row.row.get(*at).map(|cell| self.spelt(*at, cell))
+                        row.row.get(*at).map(|cell| self.mapper().spelt(*at, cell))
                     }
                     (_, Some(Base::Values(before))) => {
                         before.get(name).filter(|before| before.hq == hq).and_then(|before| before.here.clone())

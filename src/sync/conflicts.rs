@@ -84,7 +84,7 @@ impl Work<'_> {
         let mut log = Log::default();
         for (at, ruling) in &plan.rulings {
             let Some(record) = incoming.get(*at) else { continue };
-            let (key, local) = (record.mapped.key.text(), local_of(record, held));
+            let (key, local) = (record.mapped.key_text.as_ref(), local_of(record, held));
             let facts = Facts {
                 name: &record.hq_name,
                 local_key: &key,
@@ -257,7 +257,7 @@ impl Engine {
 fn local_of<'h>(record: &Incoming, held: &'h Held) -> Option<&'h LocalRow> {
     let entry = held.entries.get(&record.hq_name);
     let old = entry.and_then(|entry| held.rows.get(&entry.local_key));
-    old.or_else(|| held.rows.get(&record.mapped.key.text()))
+    old.or_else(|| held.rows.get(&record.mapped.key_text))
 }
 
 fn shown_base(spelt: &crate::ledger::Spelt, is_private: bool) -> Value {

@@ -7,10 +7,10 @@ use super::Error;
 use super::run::Work;
 use super::whole::Whole;
 use crate::conflict::Incoming;
-use crate::mapping::{Answers, ChildRows, Column, Wanted, children_hash};
+use crate::mapping::{Answers, ChildRows, Column, Wanted};
 use crate::quarantine::Awaited;
 use crate::record::{Record, Stamp};
-use crate::row::{Cell, Key, Row};
+use crate::row::{Cell, Row};
 use crate::store::PageTx;
 
 /// The longest text of one column, in bytes: what is larger is a file that strayed into a field, and no database takes
@@ -43,12 +43,12 @@ pub(super) struct Refusal {
 }
 
 /// The child rows of one parent so far, with their `idx`, or why the parent cannot be taken.
-type Children = Result<Vec<(i64, Row)>, Offence>;
+pub(super) type Children = Result<Vec<(i64, Row)>, Offence>;
 
 #[derive(Debug, Clone)]
-struct Offence {
-    reason: String,
-    awaits: Vec<Awaited>,
+pub(super) struct Offence {
+    pub(super) reason: String,
+    pub(super) awaits: Vec<Awaited>,
 }
 
 impl Refusal {
@@ -69,41 +69,7 @@ impl Work<'_> {
         let mapping = &self.job.mapping;
         let answers = self.answers(tx.as_deref_mut(), None, || mapping.wanted(&whole.page)).await?;
         let mut tables = self.children(tx, whole).await?;
-        let mut judged = Judged { incoming: Vec::with_capacity(records.len()), refused: Vec::new() };
-        for record in records {
-            let mapped = match mapping.map(*record, &answers) {
-                Ok(mapped) => oversized(&mapped.row, mapping.columns()).map_or(Ok(mapped), Err),
-                Err(reject) => Err(reject.0),
-            };
-            let own = mapped.map_err(|reason| {
-                let awaits = awaited(None, &mapping.wanted(&record.alone()), &answers, |lookup| {
-                    let of_lookup =
-                        (0..).zip(mapping.columns()).filter(|(at, _)| mapping.lookup_of(*at) == Some(lookup));
-                    of_lookup.into_iter().any(|(_, column)| column.is_private)
-                });
-                Offence { reason, awaits }
-            });
-            let children: Result<Vec<ChildRows>, Offence> = tables
-                .iter_mut()
-                .map(|table| table.remove(record.name()).map_or(Ok(Vec::new()), in_order))
-                .collect();
-            let modified = record.modified().clone();
-            match own.and_then(|mapped| Ok((mapped, children?))) {
-                Ok((mapped, children)) => judged.incoming.push(Incoming {
-                    base: self.base_of(&mapped.row),
-                    modified_at: self.job.rules.local_modified.as_ref().and_then(|_| self.in_utc(&modified)),
-                    hq_name: name_of(*record, &mapped.key),
-                    modified,
-                    mapped,
-                    children_hash: children_hash(&children),
-                    children,
-                }),
-                Err(Offence { reason, awaits }) => {
-                    judged.refused.push(Refusal { name: record.name().to_owned(), modified, reason, awaits });
-                }
-            }
-        }
-        Ok(judged)
+        Ok(self.mapper().judge(records, &answers, &mut tables))
     }
 
     async fn answers(
@@ -163,19 +129,18 @@ impl Work<'_> {
 }
 
 /// The record's name; the key's own text where that is the name, as it mostly is.
-fn name_of(record: Record<'_>, key: &Key) -> Arc<str> {
-    let text = key.text();
-    if *text == *record.name() { text } else { record.name().into() }
+pub(super) fn name_of(record: Record<'_>, key: &Arc<str>) -> Arc<str> {
+    if **key == *record.name() { Arc::clone(key) } else { record.name().into() }
 }
 
-fn in_order(rows: Children) -> Result<ChildRows, Offence> {
+pub(super) fn in_order(rows: Children) -> Result<ChildRows, Offence> {
     let mut rows = rows?;
     rows.sort_by_key(|(idx, _)| *idx);
     Ok(rows.into_iter().map(|(_, row)| row).collect())
 }
 
 /// What was looked up for one record and found nowhere; private values are not kept.
-fn awaited(
+pub(super) fn awaited(
     child: Option<usize>,
     wanted: &[Wanted],
     answers: &Answers,
@@ -190,7 +155,7 @@ fn awaited(
 }
 
 /// Says which column would get a text that is too large.
-fn oversized(row: &Row, columns: &[Column]) -> Option<String> {
+pub(super) fn oversized(row: &Row, columns: &[Column]) -> Option<String> {
     let (column, length) = row.iter().zip(columns).find_map(|(cell, column)| match cell {
         Cell::Text(text) | Cell::Json(text) => Some((column, text.len())).filter(|(_, length)| *length > MAX_VALUE),
         Cell::Null

@@ -18,15 +18,15 @@ use crate::row::{Key, Row, Type};
 use crate::run::Counts;
 use crate::store::{self, PageTx};
 
-/// What is done to find the records that the database refuses, as it costs all the others.
+/// How a page is written; each way costs more than the one before, and finds more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Pains {
-    /// Less than nothing: on a first load neither entries nor rows are expected, so none is looked for; one that is there
-    /// is found by its being refused.
+pub(super) enum Manner {
+    /// As a first load: neither entries nor rows are expected, so none is looked for; one that is there is found by its
+    /// being refused.
     Unseen,
-    /// Nothing: the page is written as one.
-    None,
-    /// It is written in ever smaller parts, each under a savepoint.
+    /// As one, with look-ups.
+    AsOne,
+    /// In ever smaller parts, each under a savepoint, until each record that the database refuses stands alone.
     InParts,
     /// And deferred constraints are looked at after each part.
     Deferred,
@@ -62,16 +62,16 @@ pub(super) enum Landing {
 }
 
 impl Work<'_> {
-    /// Writes the records. Only where it takes [`Pains`] can those that the database refuses be told apart.
+    /// Writes the records. Only [`Manner::InParts`] can those that the database refuses be told apart.
     pub(super) async fn land(
         &self,
         tx: &mut PageTx,
         incoming: &[Incoming],
-        (care, pains): (Care, Pains),
+        (care, manner): (Care, Manner),
         known: &Neighbours,
     ) -> Result<Landing, Error> {
-        let is_careful = pains > Pains::None;
-        if pains == Pains::Deferred {
+        let is_careful = manner > Manner::AsOne;
+        if manner == Manner::Deferred {
             tx.check_at_once(&self.table).await.map_err(Error::store("looking at deferred constraints"))?;
         }
         let mut counts = Counts::default();
@@ -83,9 +83,9 @@ impl Work<'_> {
             if part.is_empty() {
                 continue;
             }
-            let held = match pains {
-                Pains::Unseen => self.hold_unseen(tx, part, known).await?,
-                Pains::None | Pains::InParts | Pains::Deferred => self.hold(tx, part, care, known).await?,
+            let held = match manner {
+                Manner::Unseen => self.hold_unseen(tx, part, known).await?,
+                Manner::AsOne | Manner::InParts | Manner::Deferred => self.hold(tx, part, care, known).await?,
             };
             let mut plan = conflict::plan(part, &held, &self.terms(care));
             let doubts: Vec<String> = plan
@@ -101,8 +101,8 @@ impl Work<'_> {
             if is_careful {
                 tx.mark().await.map_err(Error::store("marking a place in the transaction"))?;
             }
-            let mut applied = self.apply(tx, part, &mut plan, &held, (care, pains)).await;
-            if pains == Pains::Deferred && applied.is_ok() {
+            let mut applied = self.apply(tx, part, &mut plan, &held, (care, manner)).await;
+            if manner == Manner::Deferred && applied.is_ok() {
                 let checked = tx.check_deferred(&self.table).await;
                 applied = checked.map_err(Error::store("looking at deferred constraints"));
             }
@@ -142,18 +142,20 @@ impl Work<'_> {
     /// What is held of records that are expected to be new: only who owns their keys, where keys are not names. A record
     /// or a row that is there all the same has a unique key of the ledger or the table against its being made again.
     async fn hold_unseen(&self, tx: &mut PageTx, incoming: &[Incoming], known: &Neighbours) -> Result<Held, Error> {
-        let mut held =
-            Held { dead: known.dead.clone(), alive: known.alive.clone(), told: self.told(), ..Held::default() };
-        let keys: Vec<Arc<str>> = incoming.iter().map(|record| record.mapped.key.text()).collect();
+        let mut held = self.nothing_held(known);
         let reading = || Error::store("reading the ledger");
-        let has_own_keys = incoming.iter().zip(&keys).any(|(record, key)| record.hq_name != *key)
+        let has_own_keys = incoming.iter().any(|record| record.hq_name != record.mapped.key_text)
             || tx.has_own_keys(&self.job.name).await.map_err(reading())?;
         if has_own_keys {
-            let keys: Vec<&str> = keys.iter().map(AsRef::as_ref).collect();
+            let keys: Vec<&str> = incoming.iter().map(|record| record.mapped.key_text.as_ref()).collect();
             let owners = tx.entries(&self.job.name, &[], &keys).await.map_err(reading())?;
             held.owners = owners.into_iter().map(|entry| (entry.local_key, entry.hq_name)).collect();
         }
         Ok(held)
+    }
+
+    fn nothing_held(&self, known: &Neighbours) -> Held {
+        Held { dead: known.dead.clone(), alive: known.alive.clone(), told: self.told(), ..Held::default() }
     }
 
     async fn hold(
@@ -165,12 +167,11 @@ impl Work<'_> {
     ) -> Result<Held, Error> {
         let reading = || Error::store("reading local rows");
         let names: Vec<&str> = incoming.iter().map(|record| record.hq_name.as_ref()).collect();
-        let keys: Vec<Arc<str>> = incoming.iter().map(|record| record.mapped.key.text()).collect();
-        let key_texts: Vec<&str> = keys.iter().map(AsRef::as_ref).collect();
+        let keys: Vec<&Arc<str>> = incoming.iter().map(|record| &record.mapped.key_text).collect();
+        let key_texts: Vec<&str> = keys.iter().map(|key| key.as_ref()).collect();
         let entries =
             tx.entries(&self.job.name, &names, &key_texts).await.map_err(Error::store("reading the ledger"))?;
-        let mut held =
-            Held { dead: known.dead.clone(), alive: known.alive.clone(), told: self.told(), ..Held::default() };
+        let mut held = self.nothing_held(known);
         for entry in entries {
             held.owners.insert(Arc::clone(&entry.local_key), Arc::clone(&entry.hq_name));
             held.entries.insert(Arc::clone(&entry.hq_name), entry);
@@ -181,12 +182,12 @@ impl Work<'_> {
             let entry = held.entries.get(&record.hq_name);
             let is_settled = entry.is_some_and(|entry| {
                 (entry.row_hash, entry.children_hash) == (record.mapped.hash, record.children_hash)
-                    && entry.local_key == *key
+                    && entry.local_key == **key
             });
             if care == Care::Repair || !is_settled {
                 wanted.push(record.mapped.key.clone());
             }
-            let moved_from = entry.filter(|entry| entry.local_key != *key && !keys.contains(&entry.local_key));
+            let moved_from = entry.filter(|entry| entry.local_key != **key && !keys.contains(&&entry.local_key));
             former.extend(moved_from.and_then(|entry| self.key(&entry.local_key)));
         }
         wanted.extend(former.iter().cloned());
@@ -194,8 +195,8 @@ impl Work<'_> {
         held.rows = rows.into_iter().map(|(key, row)| (key, self.local_row(row))).collect();
         for (record, key) in incoming.iter().zip(&keys) {
             let entry = held.entries.get(&record.hq_name);
-            let from = entry.map_or(key, |entry| &entry.local_key);
-            let at = if held.rows.contains_key(from) { from.clone() } else { key.clone() };
+            let from = entry.map_or(*key, |entry| &entry.local_key);
+            let at = Arc::clone(if held.rows.contains_key(from) { from } else { key });
             let Some(local) = held.rows.get_mut(&at) else { continue };
             if let Some(entry) = entry {
                 held.changes.insert(Arc::clone(&record.hq_name), self.changes(entry, record, local));
@@ -232,7 +233,7 @@ impl Work<'_> {
         incoming: &[Incoming],
         plan: &mut Plan,
         held: &Held,
-        (care, pains): (Care, Pains),
+        (care, manner): (Care, Manner),
     ) -> Result<(), Error> {
         let writing = || Error::store(format!("writing to table {}", self.job.table));
         let rows =
@@ -252,7 +253,8 @@ impl Work<'_> {
             tx.rekey(&self.table, &from, to).await.map_err(writing())?;
         }
         // In the order of the table's tree.
-        plan.inserts.sort_by_cached_key(|at| incoming.get(*at).map(|record| record.mapped.key.text()));
+        let key = |at: &usize| incoming.get(*at).map(|record| &record.mapped.key_text);
+        plan.inserts.sort_unstable_by(|a, b| key(a).cmp(&key(b)));
         let inserts: Vec<_> = rows(&plan.inserts);
         tx.insert(&self.table, &inserts).await.map_err(writing())?;
         // Most write all columns; those that leave some are put together by which.
@@ -273,9 +275,11 @@ impl Work<'_> {
         }
         self.mend_bases(tx, incoming, plan, held, care).await?;
         crash::point(Point::RowsWritten);
-        let written = match pains {
-            Pains::Unseen => tx.insert_entries(&self.job.name, &plan.entries).await,
-            Pains::None | Pains::InParts | Pains::Deferred => tx.upsert_entries(&self.job.name, &plan.entries).await,
+        let written = match manner {
+            Manner::Unseen => tx.insert_entries(&self.job.name, &plan.entries).await,
+            Manner::AsOne | Manner::InParts | Manner::Deferred => {
+                tx.upsert_entries(&self.job.name, &plan.entries).await
+            }
         };
         written.map_err(Error::store("writing the ledger"))
     }

@@ -39,6 +39,7 @@ mod incoming;
 mod instance;
 mod landing;
 mod lease;
+mod mapper;
 mod page;
 mod pass;
 mod poll;

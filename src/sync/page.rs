@@ -6,7 +6,9 @@
 use std::collections::{HashMap, HashSet};
 
 use super::conflicts::Log;
-use super::landing::{Landing, Neighbours, Pains};
+use super::incoming::Judged;
+use super::landing::{Landing, Manner, Neighbours};
+use super::mapper::once;
 use super::run::Work;
 use super::whole::Whole;
 use super::{Error, Event};
@@ -23,12 +25,20 @@ use crate::watermark::Progress;
 const REPEATS: u32 = 2;
 
 /// What comes with a page.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Step {
     /// The progress that is true once the page is committed.
     pub(super) progress: Progress,
     /// How closely unchanged records are looked at.
     pub(super) care: Care,
+    /// What the page's records make, where that is known already.
+    pub(super) judged: Option<Judged>,
+}
+
+impl Step {
+    pub(super) fn new(progress: Progress, care: Care) -> Self {
+        Self { progress, care, judged: None }
+    }
 }
 
 /// What one try at a transaction came to.
@@ -56,7 +66,7 @@ enum Attempt {
 
 impl Work<'_> {
     /// Applies whole records.
-    pub(super) async fn page(&mut self, page: Page, step: Step) -> Result<(), Error> {
+    pub(super) async fn page(&mut self, page: Page, mut step: Step) -> Result<(), Error> {
         let fetched = page.len() as u64;
         let news = if self.is_unseen(step.care) { None } else { Some(self.news_of(&page, step.care).await?) };
         let is_news = |name: &str| news.as_ref().is_none_or(|news| news.contains(name));
@@ -67,14 +77,13 @@ impl Work<'_> {
         for (at, whole) in wholes.iter().enumerate() {
             // Only the last part makes the page complete.
             let progress = if at == last { step.progress.clone() } else { self.progress.clone() };
-            let mut records: Vec<Record<'_>> = whole.records().filter(|record| is_news(record.name())).collect();
-            // A record that stands twice in one answer is one record.
-            let (listed, mut taken) = (records.len(), HashSet::with_capacity(records.len()));
-            records.retain(|record| taken.insert(record.name()));
+            let records = once(whole.records().filter(|record| is_news(record.name())));
             if news.is_none() {
-                self.counts.unchanged += (listed - records.len()) as u64;
+                self.counts.unchanged += (whole.records().count() - records.len()) as u64;
             }
-            let counts = self.commit(whole, &records, &progress, step.care).await?;
+            // It is of all records of the page as it came.
+            let judged = step.judged.take().filter(|_| news.is_none() && last == 0);
+            let counts = self.commit(whole, &records, &progress, (step.care, judged)).await?;
             self.counts.add(&counts);
             self.progress = progress;
         }
@@ -83,7 +92,7 @@ impl Work<'_> {
     }
 
     /// Whether none of a page's records is expected to be there: in a pass that began with an empty ledger, until one was.
-    fn is_unseen(&self, care: Care) -> bool {
+    pub(super) fn is_unseen(&self, care: Care) -> bool {
         let is_first_load = self.progress.pass.as_ref().is_some_and(|pass| !pass.is_repair);
         care == Care::News && is_first_load && !self.has_met_rows && self.open.is_empty()
     }
@@ -112,20 +121,21 @@ impl Work<'_> {
         whole: &Whole,
         records: &[Record<'_>],
         progress: &Progress,
-        care: Care,
+        (care, mut judged): (Care, Option<Judged>),
     ) -> Result<Counts, Error> {
         if breakage::is(Breakage::WatermarkFirst) && *progress != self.progress {
             self.progress = progress.clone();
             self.save_progress().await?;
         }
         let mut known = Neighbours::default();
-        let mut pains = if self.is_unseen(care) { Pains::Unseen } else { Pains::None };
+        let mut manner = if self.is_unseen(care) { Manner::Unseen } else { Manner::AsOne };
         let (mut was_unseen, mut repeated) = (false, 0);
         loop {
-            match Box::pin(self.try_commit(whole, records, progress, (care, pains), &known)).await {
+            let early = judged.take();
+            match Box::pin(self.try_commit(whole, records, progress, (care, manner), (&known, early))).await {
                 Ok(Attempt::Committed { counts, parked, freed, changes, log }) => {
                     // The table was filled by others before, most likely: their rows are looked for from now on.
-                    self.has_met_rows |= was_unseen && pains == Pains::None;
+                    self.has_met_rows |= was_unseen && manner == Manner::AsOne;
                     self.remember_log(log).await?;
                     self.tell_changes(changes);
                     for name in &freed {
@@ -143,12 +153,12 @@ impl Work<'_> {
                     known.alive.extend(alive);
                     known.dead.extend(dead);
                 }
-                Ok(Attempt::Refused) if pains == Pains::Unseen => {
+                Ok(Attempt::Refused) if manner == Manner::Unseen => {
                     tracing::debug!(job = self.job.name, "a record or its row is there already");
-                    (pains, was_unseen) = (Pains::None, true);
+                    (manner, was_unseen) = (Manner::AsOne, true);
                 }
-                Ok(Attempt::Refused) => pains = pains.max(Pains::InParts),
-                Ok(Attempt::RefusedAtLast) => pains = Pains::Deferred,
+                Ok(Attempt::Refused) => manner = manner.max(Manner::InParts),
+                Ok(Attempt::RefusedAtLast) => manner = Manner::Deferred,
                 Err(Error::Store { cause, .. }) if cause.is_passing() && repeated < REPEATS => {
                     tracing::debug!(job = self.job.name, %cause, "the page's transaction is repeated");
                     repeated += 1;
@@ -163,13 +173,16 @@ impl Work<'_> {
         whole: &Whole,
         records: &[Record<'_>],
         progress: &Progress,
-        (care, pains): (Care, Pains),
-        known: &Neighbours,
+        (care, manner): (Care, Manner),
+        (known, early): (&Neighbours, Option<Judged>),
     ) -> Result<Attempt, Error> {
         let step = Error::store;
         crash::point(Point::PageFetched);
         // What needs no other table is mapped before the lock is taken.
-        let early = if self.job.mapping.has_lookups() { None } else { Some(self.judge(None, whole, records).await?) };
+        let early = match early {
+            None if !self.job.mapping.has_lookups() => Some(self.judge(None, whole, records).await?),
+            early => early,
+        };
         let mut tx = self.engine.begin_held(&self.job.name).await?;
         let mut counts = Counts::default();
         let (mut incoming, mut refused) = (Vec::new(), Vec::new());
@@ -181,7 +194,7 @@ impl Work<'_> {
             };
             let judged = judged.map_err(|error| self.without_private(error, &[]))?;
             (incoming, refused) = (judged.incoming, judged.refused);
-            let landing = self.land(&mut tx, &incoming, (care, pains), known).await;
+            let landing = self.land(&mut tx, &incoming, (care, manner), known).await;
             match landing.map_err(|error| self.without_private(error, &incoming))? {
                 Landing::Landed { counts: landed, refused: more, changes: done, log: decided } => {
                     (counts, changes, log) = (landed, done, decided);
@@ -212,7 +225,7 @@ impl Work<'_> {
         crash::point(Point::PageWritten);
         // A check that the database puts off until now may quote a row.
         match tx.commit().await {
-            Err(store::Error::Refused { .. }) if pains < Pains::Deferred && !incoming.is_empty() => {
+            Err(store::Error::Refused { .. }) if manner < Manner::Deferred && !incoming.is_empty() => {
                 return Ok(Attempt::RefusedAtLast);
             }
             committed => {

@@ -5,6 +5,7 @@
 
 use super::Error;
 use super::ahead::{Next, ahead, meanwhile};
+use super::incoming::Judged;
 use super::page::Step;
 use super::poll::is_end;
 use super::run::{Work, unless_stopped};
@@ -20,7 +21,7 @@ impl Work<'_> {
         self.begin_pass(is_asked_for).await?;
         let care =
             if self.progress.pass.as_ref().is_some_and(|pass| pass.is_repair) { Care::Repair } else { Care::News };
-        let mut next = Box::pin(self.ahead(self.cursor())).await?;
+        let (mut next, mut judged) = (Box::pin(self.ahead(self.cursor())).await?, None);
         loop {
             self.go_on()?;
             let (cursor, fetched) = match next {
@@ -30,7 +31,7 @@ impl Work<'_> {
                     self.park_oversized(&[(mark.name.clone(), mark.modified.clone())]).await?;
                     self.progress = self.progress_at(&mark, &read);
                     self.save_progress().await?;
-                    next = Box::pin(self.ahead(Some(mark))).await?;
+                    (next, judged) = (Box::pin(self.ahead(Some(mark))).await?, None);
                     continue;
                 }
             };
@@ -38,13 +39,13 @@ impl Work<'_> {
                 unless_stopped(self.stop, self.confirm_end(cursor.as_ref())).await?;
                 break;
             };
-            let step = Step { progress: self.progress_at(&last, &fetched), care };
+            let step = Step { progress: self.progress_at(&last, &fetched), care, judged: judged.take() };
             self.note_the_future(&fetched);
             if is_end(&fetched) && self.has_reached_newest(&last) {
                 Box::pin(self.page(fetched.page, step)).await?;
                 break;
             }
-            next = self.apply_and_fetch(fetched, step, last).await?;
+            (next, judged) = self.apply_and_fetch(fetched, step, last).await?;
         }
         self.end_pass().await
     }
@@ -151,20 +152,33 @@ impl Work<'_> {
         Ok(Some(last))
     }
 
-    async fn apply_and_fetch(&mut self, fetched: Fetched, step: Step, last: Mark) -> Result<Next, Error> {
+    async fn apply_and_fetch(
+        &mut self,
+        fetched: Fetched,
+        step: Step,
+        last: Mark,
+    ) -> Result<(Next, Option<Judged>), Error> {
         let engine = self.engine;
         let (job, meter, size) = (self.job, self.meter, self.page_size);
-        let ahead = unless_stopped(self.stop, ahead(engine, job, meter, Some(last), size));
+        let (stop, mapper, is_unseen) = (self.stop, self.mapper(), self.is_unseen(step.care));
+        let ahead = async {
+            let (next, size) = unless_stopped(stop, ahead(engine, job, meter, Some(last), size)).await?;
+            let judged = match &next {
+                Next::Page(_, fetched) if is_unseen => mapper.alone(&fetched.page),
+                Next::Page(..) | Next::TooLarge(..) => None,
+            };
+            Ok::<_, Error>((next, judged, size))
+        };
         let written = fetched.page.len();
         let page = Box::pin(self.page(fetched.page, step));
         let (applied, ahead, was_waited_for) = meanwhile(page, Box::pin(ahead)).await;
         applied?;
-        let (next, mut size) = ahead?;
+        let (next, judged, mut size) = ahead?;
         if was_waited_for {
             size.was_waited_for(written);
         }
         self.page_size = size;
-        Ok(next)
+        Ok((next, judged))
     }
 
     async fn ahead(&mut self, cursor: Option<Mark>) -> Result<Next, Error> {

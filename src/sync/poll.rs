@@ -149,7 +149,7 @@ impl Work<'_> {
             let fate = self.fetch_news(rest).await?;
             let too_large = fate.too_large.into_iter().map(|name| (name, Stamp::never()));
             self.park_oversized(&too_large.collect::<Vec<_>>()).await?;
-            let step = Step { progress: self.progress.clone(), care: Care::Repair };
+            let step = Step::new(self.progress.clone(), Care::Repair);
             self.page(fate.page, step).await?;
             missing.extend(fate.missing);
             outside.extend(fate.outside);
@@ -303,7 +303,7 @@ impl Work<'_> {
         }
         // One that came back while the run went on is no leaver.
         came_back(leavers, &page);
-        self.page(page, Step { progress, care }).await?;
+        self.page(page, Step::new(progress, care)).await?;
         let too_large: HashSet<String> = too_large.into_iter().collect();
         let too_large =
             chunk.iter().filter(|news| too_large.contains(&news.mark.name)).map(News::known).collect::<Vec<_>>();

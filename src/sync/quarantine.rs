@@ -68,7 +68,7 @@ impl Work<'_> {
             let Fate { page, outside, missing, too_large, asked } = self.fetch_news(chunk).await?;
             rest = rest.get(asked..).unwrap_or_default();
             // The version that was refused may be the one that the ledger holds, where the mapping has changed since.
-            let step = Step { progress: self.progress.clone(), care: Care::Repair };
+            let step = Step::new(self.progress.clone(), Care::Repair);
             self.page(page, step).await?;
             let too_large: Vec<(String, Stamp)> = too_large.into_iter().map(|name| self.as_parked(name)).collect();
             self.park_oversized(&too_large).await?;

@@ -32,7 +32,7 @@ impl Work<'_> {
             let Fate { page, missing, too_large, outside, asked } = self.fetch_news(chunk).await?;
             rest = rest.get(asked..).unwrap_or_default();
             let came: Vec<String> = page.marks().iter().map(|mark| mark.name.clone()).collect();
-            self.page(page, Step { progress: self.progress.clone(), care: Care::News }).await?;
+            self.page(page, Step::new(self.progress.clone(), Care::News)).await?;
             self.lapse(|one| one.kind == Kind::HqDelete && came.contains(&one.name)).await?;
             let too_large: Vec<_> = too_large.into_iter().map(|name| (name, crate::record::Stamp::never())).collect();
             self.park_oversized(&too_large).await?;

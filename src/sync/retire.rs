@@ -152,7 +152,7 @@ impl Work<'_> {
         if edited.is_empty() || local.is_marked || self.job.deletes == Deletes::Keep {
             return Some(Side::Hq);
         }
-        let deleted = at.and_then(|at| self.in_utc(at));
+        let deleted = at.and_then(|at| self.mapper().in_utc(at));
         let ruling = self.terms(Care::News).judge_deleted(local, edited, deleted, told);
         let facts = Facts {
             name: &entry.hq_name,

@@ -30,7 +30,7 @@ pub(super) struct Work<'e> {
     pub(super) job: &'e Job,
     /// Its number in the run log.
     pub(super) run: i64,
-    pub(super) table: Table,
+    pub(super) table: Arc<Table>,
     pub(super) meter: &'e Meter,
     pub(super) stop: &'e CancellationToken,
     pub(super) started: DateTime<Utc>,
@@ -141,7 +141,7 @@ impl Engine {
     ) -> Result<(), Error> {
         let tombstones = tombstones.map_err(|shared| Error::Shared(Arc::clone(shared)))?;
         let table = self.store.prepare(job).await.map_err(Error::store(format!("table {}", job.table)))?;
-        let mut work = self.work(job, table, opened.records.clone().unwrap_or_default(), meter, stop);
+        let mut work = self.work(job, Arc::new(table), opened.records.clone().unwrap_or_default(), meter, stop);
         work.deletes.clone_from(&opened.deletes);
         work.run = run.id;
         work.has_confirmed_deletes = order.has_confirmed_deletes;
@@ -173,7 +173,7 @@ impl Engine {
     pub(super) fn work<'e>(
         &'e self,
         job: &'e Job,
-        table: Table,
+        table: Arc<Table>,
         progress: Progress,
         meter: &'e Meter,
         stop: &'e CancellationToken,

@@ -45,7 +45,7 @@ impl Work<'_> {
         let mut changes: Vec<Change> = Vec::with_capacity(inserts.len() + updates.len());
         let mut parents: Vec<Parent<'_>> = Vec::with_capacity(replaced.len());
         for (at, record) in incoming.iter().enumerate() {
-            let key = record.mapped.key.text();
+            let key = Arc::clone(&record.mapped.key_text);
             let from = moves.get(&key).copied();
             let local = held.rows.get(from.unwrap_or(&key));
             let is_marked = local.is_some_and(|local| local.is_marked);

@@ -79,7 +79,7 @@ impl Engine {
         let table = self.store.prepare(job).await.map_err(Error::store(format!("table {}", job.table)))?;
         let progress = self.store.progress(&job.name, Stream::Records).await;
         let progress = progress.map_err(Error::store("reading the watermark"))?.unwrap_or_default();
-        let mut work = self.work(job, table, progress, &meter, &stop);
+        let mut work = self.work(job, table.into(), progress, &meter, &stop);
         work.why(name).await
     }
 }
@@ -95,7 +95,7 @@ impl Work<'_> {
         let key = match (&found.entry, &found.hq) {
             _ if self.job.mapping.has_private_key() => None,
             (Some(entry), _) => Some(entry.local_key.as_ref().to_owned()),
-            (None, Some((_, Ok(mapped)))) => Some(mapped.key.text().as_ref().to_owned()),
+            (None, Some((_, Ok(mapped)))) => Some(mapped.key_text.as_ref().to_owned()),
             (None, Some((_, Err(_))) | None) => None,
         };
         Ok(Why {

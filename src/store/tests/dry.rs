@@ -27,7 +27,8 @@ fn item(code: &str, qty: i64) -> Row {
 async fn codes(store: &Store, table: &crate::store::Table, codes: &[&str]) -> Vec<String> {
     let mut tx = store.begin().await.unwrap();
     let keys: Vec<_> = codes.iter().map(|code| key(code)).collect();
-    let mut found: Vec<String> = tx.rows(table, &keys).await.unwrap().into_keys().collect();
+    let mut found: Vec<String> =
+        tx.rows(table, &keys).await.unwrap().into_keys().map(|key| key.as_ref().to_owned()).collect();
     tx.rollback().await.unwrap();
     found.sort();
     found

@@ -93,8 +93,8 @@ async fn progress_commits_with_its_page_or_not_at_all(world: &World) {
 
 fn entry(name: &str, key: &str) -> Entry {
     Entry {
-        hq_name: name.to_owned(),
-        local_key: key.to_owned(),
+        hq_name: name.into(),
+        local_key: key.into(),
         hq_modified: stamp("2024-05-05 10:00:00.000001"),
         row_hash: i64::MIN,
         children_hash: 7,
@@ -133,7 +133,7 @@ async fn entries_are_found_by_name_and_by_key(world: &World) {
     let mut tx = world.begin().await;
     tx.upsert_entries("items", &all).await.unwrap();
     tx.upsert_entries("others", &[entry("A", "b")]).await.unwrap();
-    let of = |found: Vec<Entry>| found.into_iter().map(|entry| entry.hq_name).collect::<Vec<_>>();
+    let of = |found: Vec<Entry>| found.into_iter().map(|entry| entry.hq_name.as_ref().to_owned()).collect::<Vec<_>>();
     assert_eq!(of(tx.entries("items", &["A", "C", "none"], &[]).await.unwrap()), ["A", "C"]);
     assert_eq!(of(tx.entries("items", &[], &["A", "b"]).await.unwrap()), ["A", "B"]);
     assert_eq!(of(tx.entries("items", &["b"], &["b"]).await.unwrap()), ["B", "b"]);

@@ -122,7 +122,7 @@ async fn many_rows_go_in_and_are_changed_at_once(world: &World) {
     assert_eq!(tx.rows(&table, &keys).await.unwrap().len(), 1234);
     tx.update(&table, &changed.iter().collect::<Vec<_>>(), None).await.unwrap();
     let held = tx.rows(&table, &keys).await.unwrap();
-    assert!(changed.iter().all(|row| held[&row[0].text().unwrap()].row == *row));
+    assert!(changed.iter().all(|row| held[row[0].text().unwrap().as_str()].row == *row));
     tx.delete(&table, &keys[1..]).await.unwrap();
     tx.commit().await.unwrap();
     assert_eq!(world.count("items").await, 1);

@@ -57,8 +57,8 @@ async fn pages_of_five_hundred_go_in_and_are_changed(world: &World) {
             let entries: Vec<Entry> = names
                 .iter()
                 .map(|name| Entry {
-                    hq_name: (*name).to_owned(),
-                    local_key: (*name).to_owned(),
+                    hq_name: (*name).into(),
+                    local_key: (*name).into(),
                     hq_modified: stamp("2024-05-05 10:00:00.000001"),
                     row_hash: round,
                     children_hash: 0,

@@ -113,10 +113,10 @@ async fn every_type_comes_back_exactly(world: &World) {
     let held = tx.rows(&table, &asked).await.unwrap();
     assert_eq!(held.len(), 5);
     for row in &rows {
-        let found = &held[&row[0].text().unwrap()].row;
+        let found = &held[row[0].text().unwrap().as_str()].row;
         assert_eq!(found, row);
         assert_eq!(found[11].text(), row[11].text(), "JSON keeps its text");
-        assert!(!held[&row[0].text().unwrap()].is_marked);
+        assert!(!held[row[0].text().unwrap().as_str()].is_marked);
     }
     // The same by way of an update, each row with its neighbour's values.
     let mut moved: Vec<Row> = rows.clone();
@@ -127,7 +127,7 @@ async fn every_type_comes_back_exactly(world: &World) {
     tx.update(&table, &moved.iter().collect::<Vec<_>>(), None).await.unwrap();
     let held = tx.rows(&table, &asked).await.unwrap();
     for row in &moved {
-        assert_eq!(&held[&row[0].text().unwrap()].row, row);
+        assert_eq!(&held[row[0].text().unwrap().as_str()].row, row);
     }
     tx.commit().await.unwrap();
 }

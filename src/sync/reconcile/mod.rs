@@ -154,7 +154,7 @@ impl Work<'_> {
             let stamp = |name: &str| stamps.get(name).map_or_else(Stamp::never, |stamp| (*stamp).clone());
             let too_large = fate.too_large.iter().map(|name| (name.clone(), stamp(name)));
             self.park_oversized(&too_large.collect::<Vec<_>>()).await?;
-            self.page(fate.page, Step { progress: self.progress.clone(), care }).await?;
+            self.page(fate.page, Step::new(self.progress.clone(), care)).await?;
             outside.extend(fate.outside);
             rest = rest.get(fate.asked..).unwrap_or_default();
         }

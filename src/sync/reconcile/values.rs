@@ -85,7 +85,7 @@ impl Work<'_> {
                     (Ok(mapped), Some(rows)) => {
                         mapped.hash == trace.row_hash
                             && children_hash(&rows) == trace.children_hash
-                            && *mapped.key.text() == *trace.local_key
+                            && *mapped.key_text == *trace.local_key
                     }
                     (Ok(_), None) | (Err(_), _) => false,
                 };
