@@ -31,6 +31,7 @@ pub use problem::{Problem, Problems};
 pub use substitute::Environment;
 pub use words::nearest;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono_tz::Tz;
@@ -52,7 +53,7 @@ pub struct Config {
     /// `[daemon]`.
     pub daemon: Daemon,
     /// `[[job]]`, in the order written.
-    pub jobs: Vec<Job>,
+    pub jobs: Vec<Arc<Job>>,
 }
 
 /// `[site]`: who this outlet is.

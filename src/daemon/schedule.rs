@@ -1,5 +1,6 @@
 //! When a job is due: cron in the site's zone, later by the site's share of `daemon.splay`. Arithmetic only.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -41,7 +42,7 @@ impl Schedule {
     #[must_use]
     pub fn all(config: &config::Config) -> Vec<Self> {
         let splay = splay(&config.site.name, config.daemon.splay);
-        let of = |job: &config::Job| Self::new(job.schedule.pattern.clone(), config.site.time_zone, splay);
+        let of = |job: &Arc<config::Job>| Self::new(job.schedule.pattern.clone(), config.site.time_zone, splay);
         config.jobs.iter().map(of).collect()
     }
 

@@ -30,6 +30,9 @@ const REGROWTH_BYTES: usize = 16 << 20;
 /// A page beyond its configured size takes so much of HQ's time at most: others are served there too.
 const HQ_TIME: Duration = Duration::from_secs(1);
 
+/// A page of so many records, or of a multiple of that, is written by the fewest statements.
+const STATEMENT: usize = 500;
+
 /// From one page to the next it grows to this many times at most, as what a page costs need not be in proportion.
 const STEP: usize = 8;
 
@@ -141,8 +144,8 @@ impl PageSize {
         let easily = page.patience / 6;
         let allowed = page.within(HQ_TIME, page.by_hq).min(page.within(easily, page.took)).min(self.most);
         let up_to = |times| allowed.min(CEILING * times).min(CEILING_BYTES * times / each).max(self.start);
-        let best = up_to(self.times);
-        self.beyond = if self.now >= best && self.shrunk == 0 { up_to(LONGER) } else { 0 };
+        let best = round(up_to(self.times), self.start);
+        self.beyond = if self.now >= best && self.shrunk == 0 { round(up_to(LONGER), self.start) } else { 0 };
         if best < self.now {
             self.good = 0;
             self.now = best;
@@ -164,6 +167,11 @@ impl PageSize {
             self.now = (self.now * 2).min(bound).max(self.now);
         }
     }
+}
+
+/// Down to whole statements of a database that takes so many rows at a time, not below where the size began.
+fn round(size: usize, start: usize) -> usize {
+    if size < STATEMENT { size } else { (size - size % STATEMENT).max(start) }
 }
 
 #[cfg(test)]

@@ -10,11 +10,13 @@ use crate::record::{Mark, Stamp};
 use crate::source::frappe::Fetched;
 use crate::source::{self, Meter, PageSize};
 
-/// Applies a page while the next one is fetched; says also whether the database had to wait for that.
-pub(super) async fn meanwhile<A, F>(
+/// Applies a page while the next one is fetched, and prepared for being applied; says also whether the database had to wait
+/// for its coming.
+pub(super) async fn meanwhile<A, F, P>(
     applying: impl Future<Output = A>,
     fetching: impl Future<Output = F>,
-) -> (A, F, bool) {
+    preparing: impl AsyncFnOnce(F) -> P,
+) -> (A, P, bool) {
     let is_applied = AtomicBool::new(false);
     let applying = async {
         let applied = applying.await;
@@ -23,11 +25,12 @@ pub(super) async fn meanwhile<A, F>(
     };
     let fetching = async {
         let fetched = fetching.await;
-        (fetched, is_applied.load(Ordering::Relaxed))
+        let was_waited_for = is_applied.load(Ordering::Relaxed);
+        (preparing(fetched).await, was_waited_for)
     };
     // What has come is taken first, or a page that lay ready would look late.
-    let ((fetched, was_waited_for), applied) = tokio::join!(biased; fetching, applying);
-    (applied, fetched, was_waited_for)
+    let ((prepared, was_waited_for), applied) = tokio::join!(biased; fetching, applying);
+    (applied, prepared, was_waited_for)
 }
 
 /// What comes next in a pass.

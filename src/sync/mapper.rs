@@ -17,29 +17,43 @@ use crate::row::{Cell, Row};
 use crate::store::Table;
 use crate::watermark::Zone;
 
+/// Fewer records are mapped where they are written.
+const WORTH_A_THREAD: usize = 500;
+
 /// What makes a job's rows: its mapping, how its table spells values, and the zone of HQ's stamps.
 #[derive(Debug, Clone)]
-pub(super) struct Mapper<'e> {
-    job: &'e Job,
+pub(super) struct Mapper {
+    job: Arc<Job>,
     table: Arc<Table>,
     kind: DatabaseKind,
     zone: Zone,
 }
 
-impl<'e> Work<'e> {
-    pub(super) fn mapper(&self) -> Mapper<'e> {
-        Mapper { job: self.job, table: Arc::clone(&self.table), kind: self.engine.store.kind(), zone: self.zone }
+impl Work<'_> {
+    pub(super) fn mapper(&self) -> Mapper {
+        Mapper {
+            job: Arc::clone(self.job),
+            table: Arc::clone(&self.table),
+            kind: self.engine.store.kind(),
+            zone: self.zone,
+        }
     }
 }
 
-impl Mapper<'_> {
-    /// The rows of a page's records, each record once; `None` where other tables or child rows have a part in them.
-    pub(super) fn alone(&self, page: &Page) -> Option<Judged> {
+impl Mapper {
+    /// The rows of a page's records, each record once, made by a thread that has nothing else to do; `None` where other
+    /// tables or child rows have a part in them.
+    pub(super) async fn aside(self, page: Page) -> (Page, Option<Judged>) {
         let mapping = &self.job.mapping;
-        if mapping.has_lookups() || !mapping.children().is_empty() {
-            return None;
+        if page.len() < WORTH_A_THREAD || mapping.has_lookups() || !mapping.children().is_empty() {
+            return (page, None);
         }
-        Some(self.judge(&once(page.records()), &Answers::default(), &mut []))
+        let page = Arc::new(page);
+        let theirs = Arc::clone(&page);
+        let judging = move || self.judge(&once(theirs.records()), &Answers::default(), &mut []);
+        // A thread that died has made no rows; they are made again, and what killed it shows.
+        let judged = tokio::task::spawn_blocking(judging).await.ok();
+        (Arc::unwrap_or_clone(page), judged)
     }
 
     /// The records' rows, with what other tables answered and the child rows that were mapped.

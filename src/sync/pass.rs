@@ -12,8 +12,8 @@ use super::run::{Work, unless_stopped};
 use crate::breakage::{self, Breakage};
 use crate::conflict::Care;
 use crate::record::{Mark, Stamp};
-use crate::source;
 use crate::source::frappe::Fetched;
+use crate::source::{self, PageSize};
 use crate::watermark::{Clocks, Pass, Progress, Watermark};
 
 impl Work<'_> {
@@ -161,19 +161,22 @@ impl Work<'_> {
         let engine = self.engine;
         let (job, meter, size) = (self.job, self.meter, self.page_size);
         let (stop, mapper, is_unseen) = (self.stop, self.mapper(), self.is_unseen(step.care));
-        let ahead = async {
-            let (next, size) = unless_stopped(stop, ahead(engine, job, meter, Some(last), size)).await?;
-            let judged = match &next {
-                Next::Page(_, fetched) if is_unseen => mapper.alone(&fetched.page),
-                Next::Page(..) | Next::TooLarge(..) => None,
-            };
-            Ok::<_, Error>((next, judged, size))
+        let fetching = unless_stopped(stop, ahead(engine, job, meter, Some(last), size));
+        // Where rows are expected, they are looked at first.
+        let preparing = async |came: Result<(Next, PageSize), Error>| {
+            Ok::<_, Error>(match came? {
+                (Next::Page(cursor, fetched), size) if is_unseen => {
+                    let (page, judged) = mapper.aside(fetched.page).await;
+                    (Next::Page(cursor, Fetched { page, ..fetched }), judged, size)
+                }
+                (next, size) => (next, None, size),
+            })
         };
         let written = fetched.page.len();
         let page = Box::pin(self.page(fetched.page, step));
-        let (applied, ahead, was_waited_for) = meanwhile(page, Box::pin(ahead)).await;
+        let (applied, came, was_waited_for) = meanwhile(page, Box::pin(fetching), preparing).await;
         applied?;
-        let (next, judged, mut size) = ahead?;
+        let (next, judged, mut size) = came?;
         if was_waited_for {
             size.was_waited_for(written);
         }

@@ -27,7 +27,7 @@ use crate::watermark::{Progress, Zone};
 #[derive(Debug)]
 pub(super) struct Work<'e> {
     pub(super) engine: &'e Engine,
-    pub(super) job: &'e Job,
+    pub(super) job: &'e Arc<Job>,
     /// Its number in the run log.
     pub(super) run: i64,
     pub(super) table: Arc<Table>,
@@ -73,7 +73,7 @@ pub(super) struct Work<'e> {
 impl Engine {
     pub(super) async fn run(
         &self,
-        job: &Job,
+        job: &Arc<Job>,
         order: &Order,
         waits_for: Option<String>,
         tombstones: Result<&Tombstones, &Arc<Error>>,
@@ -132,7 +132,7 @@ impl Engine {
 
     async fn execute(
         &self,
-        job: &Job,
+        job: &Arc<Job>,
         order: &Order,
         tombstones: Result<&Tombstones, &Arc<Error>>,
         (meter, stop): (&Meter, &CancellationToken),
@@ -172,7 +172,7 @@ impl Engine {
     /// Work on a job, before anything is known of what is parked and what waits.
     pub(super) fn work<'e>(
         &'e self,
-        job: &'e Job,
+        job: &'e Arc<Job>,
         table: Arc<Table>,
         progress: Progress,
         meter: &'e Meter,

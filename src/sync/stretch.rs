@@ -120,8 +120,8 @@ impl Work<'_> {
         };
         let (hq, job, meter, stop, mut size) = (&self.engine.hq, self.job, self.meter, self.stop, self.page_size);
         let asking = async { Ok(hq.stretch(job, bounds, &mut size, meter).await) };
-        let asking = Box::pin(unless_stopped(stop, asking));
-        let (applied, next, was_waited_for) = meanwhile(Box::pin(self.page(page, step)), asking).await;
+        let (asking, as_it_is) = (Box::pin(unless_stopped(stop, asking)), async |next| next);
+        let (applied, next, was_waited_for) = meanwhile(Box::pin(self.page(page, step)), asking, as_it_is).await;
         applied?;
         let next = next?;
         if was_waited_for {

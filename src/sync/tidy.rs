@@ -1,5 +1,6 @@
 //! Keeping the run log and the log of conflicts short, for a daemon that nobody looks after for years.
 
+use std::sync::Arc;
 use std::sync::{Mutex, PoisonError};
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -63,7 +64,7 @@ impl Engine {
         }
         let due = self.tidied.due(now);
         let keep = Keep { since: now - AGE, newest: NEWEST };
-        let is_due = |job: &&Job| match due {
+        let is_due = |job: &&Arc<Job>| match due {
             Due::None => false,
             Due::Some => runs.iter().any(|run| run.job == job.name && is_worth_it(run)),
             Due::All => true,

@@ -1,5 +1,7 @@
 //! Why a row is as it is: what HQ, the ledger and the table have of one record, and whose word counts. Reads only.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
@@ -74,7 +76,7 @@ impl Engine {
     ///
     /// # Errors
     /// HQ or the local database does not answer.
-    pub async fn why(&self, job: &Job, name: &str) -> Result<Why, Error> {
+    pub async fn why(&self, job: &Arc<Job>, name: &str) -> Result<Why, Error> {
         let (meter, stop) = (Meter::default(), CancellationToken::new());
         let table = self.store.prepare(job).await.map_err(Error::store(format!("table {}", job.table)))?;
         let progress = self.store.progress(&job.name, Stream::Records).await;

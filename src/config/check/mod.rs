@@ -11,6 +11,7 @@ mod rules;
 pub(super) mod tls;
 
 use std::path::Path as FilePath;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::findings::Findings;
@@ -36,7 +37,13 @@ pub(super) fn file(raw: Raw, folder: &FilePath, findings: &mut Findings<'_>) -> 
     let numbered = raw.job.into_iter().enumerate();
     let jobs: Vec<Option<super::Job>> =
         numbered.map(|(index, raw)| job::job(raw, index, &names, hq_zone, findings)).collect();
-    Some(Config { site: site?, hq: hq?, local: local?, daemon, jobs: jobs.into_iter().collect::<Option<_>>()? })
+    Some(Config {
+        site: site?,
+        hq: hq?,
+        local: local?,
+        daemon,
+        jobs: jobs.into_iter().map(|job| job.map(Arc::new)).collect::<Option<_>>()?,
+    })
 }
 
 fn site(raw: RawSite) -> Option<Site> {
