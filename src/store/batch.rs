@@ -5,7 +5,7 @@
 
 use crate::config::DatabaseKind;
 
-use super::bind::Bind;
+use super::bind::{Bind, Elements};
 use super::catalog::Stored;
 use super::connection::Connection;
 use super::error::Error;
@@ -72,12 +72,15 @@ impl<'a> Batch<'a> {
         let (kind, width) = (connection.kind(), self.width);
         let most_bytes = connection.piece();
         let mut left = self.len();
+        if left > 0 && rows_of_next(kind, width, left, most_bytes, &self.binds) == left {
+            return vec![(left, bound(kind, width, self.binds, Bind::column))];
+        }
         let mut binds = self.binds.into_iter();
         let mut pieces = Vec::new();
         while left > 0 {
             let rows = rows_of_next(kind, width, left, most_bytes, binds.as_slice());
             let piece: Vec<_> = binds.by_ref().take(rows * width).collect();
-            pieces.push((rows, bound(kind, width, piece)));
+            pieces.push((rows, bound(kind, width, piece, Bind::column)));
             left -= rows;
         }
         pieces
@@ -99,7 +102,7 @@ impl<'a> Batch<'a> {
                 let last: Vec<_> = piece.iter().skip((rows - 1) * width).cloned().collect();
                 piece.extend(last.iter().cycle().take((shape - rows) * width).cloned());
             }
-            pieces.push((shape, bound(kind, width, piece)));
+            pieces.push((shape, bound(kind, width, piece, |keys| Bind::Column(Elements::Texts, keys))));
             left -= rows;
         }
         pieces
@@ -126,7 +129,12 @@ fn rows_of_next(kind: DatabaseKind, width: usize, left: usize, most_bytes: usize
     }
 }
 
-fn bound(kind: DatabaseKind, width: usize, binds: Vec<Bind<'_>>) -> Vec<Bind<'_>> {
+fn bound<'a>(
+    kind: DatabaseKind,
+    width: usize,
+    binds: Vec<Bind<'a>>,
+    column: impl Fn(Vec<Bind<'a>>) -> Bind<'a>,
+) -> Vec<Bind<'a>> {
     match kind {
         DatabaseKind::Sqlite | DatabaseKind::Mysql => binds,
         DatabaseKind::Postgres => {
@@ -134,10 +142,10 @@ fn bound(kind: DatabaseKind, width: usize, binds: Vec<Bind<'_>>) -> Vec<Bind<'_>
             let mut columns: Vec<_> = (0..width).map(|_| Vec::with_capacity(rows)).collect();
             for (at, bind) in binds.into_iter().enumerate() {
                 if let Some(column) = columns.get_mut(at % width) {
-                    column.push(bind.into_text());
+                    column.push(bind);
                 }
             }
-            columns.into_iter().map(Bind::Texts).collect()
+            columns.into_iter().map(column).collect()
         }
     }
 }
@@ -167,9 +175,9 @@ pub(super) async fn insert_each<'a>(
         let mut pieces = batch.cut(connection).into_iter().peekable();
         while let Some((rows, binds)) = pieces.next() {
             let sql = match last.take() {
-                // PostgreSQL's statement is the same for any number of rows.
-                Some((shape, sql)) if shape == rows || sql.kind() == DatabaseKind::Postgres => sql,
-                Some(_) | None => insertion(connection, table, columns, rows, tail),
+                // PostgreSQL's has the types of the arrays in it.
+                Some((shape, sql)) if shape == rows && sql.kind() != DatabaseKind::Postgres => sql,
+                Some(_) | None => insertion(connection, table, columns, (rows, &binds), tail),
             };
             let written = connection.execute(sql.clone(), binds);
             last = Some((rows, sql));
@@ -190,7 +198,7 @@ fn insertion(
     connection: &Connection,
     table: &str,
     columns: &[(&str, &Stored)],
-    rows: usize,
+    (rows, binds): (usize, &[Bind<'_>]),
     tail: &'static str,
 ) -> Sql {
     let mut sql = connection.sql("INSERT INTO ");
@@ -201,7 +209,7 @@ fn insertion(
             sql.push("SELECT ").list(", ", columns.iter().enumerate(), |sql, (at, (_, stored))| {
                 sql.push("milkrun_page.c").count(at).push("::").type_name(&stored.type_name);
             });
-            sql.push(" FROM ").unnest(columns.len())
+            sql.push(" FROM ").unnest(binds.iter().map(Bind::array_type))
         }
     };
     sql.push(tail);
@@ -233,7 +241,7 @@ pub(super) fn among(sql: &mut Sql, columns: &[(&str, &Stored)], rows: usize) {
                     sql.push("::").type_name(&stored.type_name);
                 }
             });
-            sql.push(" FROM ").unnest(columns.len()).push(")");
+            sql.push(" FROM ").unnest(columns.iter().map(|_| "text[]")).push(")");
         }
         (DatabaseKind::Sqlite | DatabaseKind::Mysql, [(only, _)]) => {
             sql.name(only).push(" IN (").list(", ", 0..rows, |sql, _| {
@@ -256,7 +264,7 @@ pub(super) fn among(sql: &mut Sql, columns: &[(&str, &Stored)], rows: usize) {
 
 /// A text that is no value of the column (`abc` as a uuid) would break the transaction by its cast; such columns are
 /// compared as texts. The values for the others are checked by [`super::bind::canonical`].
-fn is_cast_safe(stored: &Stored) -> bool {
+pub(super) fn is_cast_safe(stored: &Stored) -> bool {
     use super::catalog::Kind;
     !matches!(stored.kind, Kind::Other | Kind::Json)
 }

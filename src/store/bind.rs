@@ -20,8 +20,18 @@ pub(super) enum Bind<'a> {
     Text(Option<Cow<'a, str>>),
     /// A text that a cell holds: SQLite's own thread takes part in it instead of a copy.
     Shared(Arc<str>),
-    /// A column of texts, for `UNNEST`.
-    Texts(Vec<Option<Cow<'a, str>>>),
+    /// A cell that is printed where the statement is put together, for a server; and what is written after it.
+    Printed(&'a Cell, &'static str),
+    /// A column of values, for `UNNEST`.
+    Column(Elements, Vec<Bind<'a>>),
+}
+
+/// What an array of PostgreSQL's is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Elements {
+    Texts,
+    Ints,
+    Floats,
 }
 
 impl<'a> Bind<'a> {
@@ -47,7 +57,7 @@ impl<'a> Bind<'a> {
     /// As [`Bind::cell`], for many cells: what has to be printed for SQLite is so in `scratch`.
     pub(super) fn printed(kind: DatabaseKind, cell: &'a Cell, stored: &Stored, scratch: &mut Vec<u8>) -> Self {
         match kind {
-            DatabaseKind::Postgres => Self::Text(postgres_text(cell, stored)),
+            DatabaseKind::Postgres => for_postgres(cell, stored),
             DatabaseKind::Sqlite | DatabaseKind::Mysql => match cell {
                 Cell::Null => Self::Text(None),
                 Cell::Int(number) => Self::Int(Some(*number)),
@@ -69,7 +79,7 @@ impl<'a> Bind<'a> {
                     Self::Shared(str::from_utf8(scratch).unwrap_or_default().into())
                 }
                 Cell::Float(_) | Cell::Decimal(_) | Cell::Date(_) | Cell::Datetime(_) | Cell::Time(_) => {
-                    Self::owned(cell.print())
+                    Self::Printed(cell, "")
                 }
             },
         }
@@ -82,7 +92,37 @@ impl<'a> Bind<'a> {
             Self::Float(number) => Some(Cow::Owned(number.to_string())),
             Self::Text(text) => text,
             Self::Shared(text) => Some(Cow::Owned(text.as_ref().to_owned())),
-            Self::Texts(texts) => texts.into_iter().next().flatten(),
+            Self::Printed(cell, tail) => Some(Cow::Owned(cell.print() + tail)),
+            Self::Column(_, values) => values.into_iter().next().and_then(Self::into_text),
+        }
+    }
+
+    /// Values as one array, of their own type where that is one for all.
+    pub(super) fn column(values: Vec<Self>) -> Self {
+        let is_all = |is_such: fn(&Self) -> bool| {
+            values.iter().any(is_such) && values.iter().all(|value| is_such(value) || *value == Self::Text(None))
+        };
+        let elements = if is_all(|value| matches!(value, Self::Int(_))) {
+            Elements::Ints
+        } else if is_all(|value| matches!(value, Self::Float(_))) {
+            Elements::Floats
+        } else {
+            Elements::Texts
+        };
+        Self::Column(elements, values)
+    }
+
+    /// PostgreSQL's name of the array's type.
+    pub(super) fn array_type(&self) -> &'static str {
+        match self {
+            Self::Column(Elements::Ints, _) => "int8[]",
+            Self::Column(Elements::Floats, _) => "float8[]",
+            Self::Column(Elements::Texts, _)
+            | Self::Int(_)
+            | Self::Float(_)
+            | Self::Text(_)
+            | Self::Shared(_)
+            | Self::Printed(..) => "text[]",
         }
     }
 
@@ -92,18 +132,20 @@ impl<'a> Bind<'a> {
             Self::Int(_) | Self::Float(_) => 8,
             Self::Text(text) => text.as_ref().map_or(1, |text| text.len()) + 4,
             Self::Shared(text) => text.len() + 4,
-            Self::Texts(texts) => texts.iter().map(|text| text.as_ref().map_or(1, |text| text.len()) + 4).sum(),
+            // A float of many digits is printed with all of its zeros.
+            Self::Printed(Cell::Float(number), _) if !(1e-9..1e15).contains(&number.abs()) => 340,
+            Self::Printed(..) => 36,
+            Self::Column(_, values) => values.iter().map(Self::size).sum(),
         }
     }
 
     /// PostgreSQL's texts cannot hold the character U+0000; found before the statement breaks the transaction.
     pub(super) fn check_nul(&self) -> Result<(), Error> {
-        let has_nul = |text: &Option<Cow<'_, str>>| text.as_ref().is_some_and(|text| text.contains('\0'));
         let is_refused = match self {
-            Self::Int(_) | Self::Float(_) => false,
-            Self::Text(text) => has_nul(text),
+            Self::Int(_) | Self::Float(_) | Self::Printed(..) => false,
+            Self::Text(text) => text.as_ref().is_some_and(|text| text.contains('\0')),
             Self::Shared(text) => text.contains('\0'),
-            Self::Texts(texts) => texts.iter().any(has_nul),
+            Self::Column(_, values) => return values.iter().try_for_each(Self::check_nul),
         };
         if is_refused {
             let reason = "a text holds the character U+0000, which PostgreSQL cannot store".to_owned();
@@ -113,19 +155,23 @@ impl<'a> Bind<'a> {
     }
 }
 
-fn postgres_text<'a>(cell: &'a Cell, stored: &Stored) -> Option<Cow<'a, str>> {
+/// Whole numbers and floats go as what they are into columns of just that; all else is a text that the column's type reads.
+fn for_postgres<'a>(cell: &'a Cell, stored: &Stored) -> Bind<'a> {
     match cell {
-        Cell::Null => None,
-        Cell::Text(text) | Cell::Json(text) => Some(Cow::Borrowed(text)),
+        Cell::Null => Bind::Text(None),
+        Cell::Text(text) | Cell::Json(text) => Bind::text(text),
+        Cell::Int(number) if stored.kind == Kind::Int => Bind::Int(Some(*number)),
+        // Into a `real` by way of a double it would be rounded twice.
+        Cell::Float(number) if stored.full_type == "double precision" => Bind::Float(*number),
         // The session's zone is UTC already; a pooler in between may have lost that.
-        Cell::Datetime(_) if stored.kind == Kind::Datetime => Some(Cow::Owned(format!("{cell}+00"))),
+        Cell::Datetime(_) if stored.kind == Kind::Datetime => Bind::Printed(cell, "+00"),
         Cell::Int(_)
         | Cell::Float(_)
         | Cell::Decimal(_)
         | Cell::Bool(_)
         | Cell::Date(_)
         | Cell::Datetime(_)
-        | Cell::Time(_) => Some(Cow::Owned(cell.print())),
+        | Cell::Time(_) => Bind::Printed(cell, ""),
     }
 }
 

@@ -6,25 +6,22 @@
 
 use std::time::Duration;
 
-use sqlx::pool::PoolConnection;
-use sqlx::{MySql, MySqlPool, PgPool, Postgres};
+use sqlx::{MySql, Postgres};
 use tokio::sync::OwnedMutexGuard;
+use tokio::time::Instant;
 use tokio::time::error::Elapsed;
-use tokio::time::{Instant, timeout};
 
 use crate::config::DatabaseKind;
 
 use super::bind::Bind;
+use super::driver::{ANSWER_TIMEOUT, Driver};
 use super::dry::{Dry, Lent};
 use super::error::Error;
-use super::handles::{Handle, Handles};
+use super::handles::Handles;
 use super::line::Line;
+use super::loan::Lender;
 use super::sql::Sql;
 use super::turns::Turns;
-use super::{mysql, postgres, sqlite};
-
-/// A server that has not answered a statement by now is gone, or its line is. Longer than any lock is waited for.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Bytes of one statement: a quarter of MariaDB's default `max_allowed_packet`.
 const BYTES: usize = 4 << 20;
@@ -51,14 +48,14 @@ pub(super) enum Pools {
     /// PostgreSQL.
     Postgres {
         /// The connections.
-        pool: PgPool,
+        pool: Lender<Postgres>,
         /// Bytes of values that one statement of a batch best takes.
         piece: usize,
     },
     /// MariaDB or MySQL.
     Mysql {
         /// The connections.
-        pool: MySqlPool,
+        pool: Lender<MySql>,
         /// `max_allowed_packet`: what one statement may take; more would cost the connection.
         packet: usize,
     },
@@ -94,8 +91,8 @@ impl Pools {
     pub(super) async fn driver(&self) -> Result<Driver, Error> {
         Ok(match self {
             Self::Sqlite { handles, .. } => Driver::Sqlite(handles.writer().await?),
-            Self::Postgres { pool, .. } => Driver::Postgres(pool.acquire().await?),
-            Self::Mysql { pool, .. } => Driver::Mysql(pool.acquire().await?),
+            Self::Postgres { pool, .. } => Driver::Postgres(pool.lend().await?),
+            Self::Mysql { pool, .. } => Driver::Mysql(pool.lend().await?),
             Self::Dry(_) => return Err(Error::Unavailable(sqlx::Error::PoolClosed)),
         })
     }
@@ -153,50 +150,6 @@ pub(super) struct Room {
 impl Room {
     /// SQLite's, which takes what fits into memory.
     pub(super) const SQLITE: Self = Self { most: usize::MAX, piece: BYTES };
-}
-
-/// A connection of one of the databases' own kinds.
-#[derive(Debug)]
-pub(super) enum Driver {
-    Sqlite(Handle),
-    Postgres(PoolConnection<Postgres>),
-    Mysql(PoolConnection<MySql>),
-}
-
-impl Driver {
-    /// Which database it is.
-    pub(super) fn kind(&self) -> DatabaseKind {
-        match self {
-            Self::Sqlite(_) => DatabaseKind::Sqlite,
-            Self::Postgres(_) => DatabaseKind::Postgres,
-            Self::Mysql(_) => DatabaseKind::Mysql,
-        }
-    }
-
-    async fn execute(&mut self, sql: Sql, binds: Vec<Bind<'_>>) -> Result<Result<u64, Error>, Elapsed> {
-        match self {
-            Self::Sqlite(handle) => Ok(sqlite::execute(handle, sql, binds).await),
-            Self::Postgres(connection) => timeout(ANSWER_TIMEOUT, postgres::execute(connection, sql, binds)).await,
-            Self::Mysql(connection) => timeout(ANSWER_TIMEOUT, mysql::execute(connection, sql, binds)).await,
-        }
-    }
-
-    async fn fetch(&mut self, sql: Sql, binds: Vec<Bind<'_>>) -> Result<Result<Vec<Line>, Error>, Elapsed> {
-        match self {
-            Self::Sqlite(handle) => Ok(sqlite::fetch(handle, sql, binds).await),
-            Self::Postgres(connection) => timeout(ANSWER_TIMEOUT, postgres::fetch(connection, sql, binds)).await,
-            Self::Mysql(connection) => timeout(ANSWER_TIMEOUT, mysql::fetch(connection, sql, binds)).await,
-        }
-    }
-
-    /// Has the connection closed, not given back, when it is dropped.
-    pub(super) fn close_on_drop(&mut self) {
-        match self {
-            Self::Sqlite(handle) => handle.close_on_drop(),
-            Self::Postgres(connection) => connection.close_on_drop(),
-            Self::Mysql(connection) => connection.close_on_drop(),
-        }
-    }
 }
 
 /// Where the connection is from.
@@ -303,6 +256,8 @@ impl Connection {
             Err(Error::Unavailable(std::io::Error::new(std::io::ErrorKind::TimedOut, what).into()))
         });
         self.has_failed |= done.is_err();
+        let is_doubtful = self.has_failed;
+        self.driver().doubt(is_doubtful);
         done
     }
 
@@ -349,6 +304,18 @@ impl Connection {
         for check in lent.checks_at_commit() {
             self.execute(check, Vec::new()).await?;
         }
+        self.is_open = false;
+        Ok(())
+    }
+
+    /// Commits; PostgreSQL writes it to its disk within a moment, or with the next ordinary commit.
+    pub(super) async fn commit_soon(&mut self) -> Result<(), Error> {
+        if self.is_within() || self.kind() != DatabaseKind::Postgres {
+            return self.commit().await;
+        }
+        // One message for both.
+        let done = self.driver().run("SET LOCAL synchronous_commit = off; COMMIT").await;
+        self.answered(done)?;
         self.is_open = false;
         Ok(())
     }

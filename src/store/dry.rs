@@ -16,7 +16,8 @@ use tokio::time::timeout;
 use crate::config::{DatabaseKind, Local};
 
 use super::bind::Bind;
-use super::connection::{Connection, Driver, Pools, Room};
+use super::connection::{Connection, Pools, Room};
+use super::driver::Driver;
 use super::error::Error;
 use super::sql::{Sql, TypeName};
 use super::{copy, migrate, mysql, postgres};
@@ -224,8 +225,8 @@ impl Lent {
         let sql = sqlx::raw_sql(statement);
         match &mut self.driver {
             Driver::Sqlite(handle) => handle.get()?.execute(sql).await.map(|_done| ()),
-            Driver::Postgres(connection) => connection.execute(sql).await.map(|_done| ()),
-            Driver::Mysql(connection) => connection.execute(sql).await.map(|_done| ()),
+            Driver::Postgres(loan) => loan.get()?.execute(sql).await.map(|_done| ()),
+            Driver::Mysql(loan) => loan.get()?.execute(sql).await.map(|_done| ()),
         }
         .map_err(Error::from)
     }

@@ -14,8 +14,12 @@ use super::catalog::Stored;
 use super::connection::Connection;
 use super::error::Error;
 use super::line::Line;
+use super::seek::Seek;
 use super::tombstones::{self, ABSENT};
 use super::tx::PageTx;
+
+/// The ledger's table.
+const LEDGER: &str = "milkrun_ledger";
 
 /// What an entry is read from.
 const ENTRY: [&str; 7] = ["hq_name", "local_key", "hq_modified", "row_hash", "children_hash", "local_hash", "base"];
@@ -133,16 +137,21 @@ impl PageTx {
 
     async fn write_entries(&mut self, job: &str, entries: &[Entry], tail: &'static str) -> Result<(), Error> {
         let (text, int) = (Stored::text(), Stored::int());
-        let columns = [
+        let mut columns = vec![
             ("job", &text),
             ("hq_name", &text),
-            ("local_key", &text),
             ("hq_modified", &text),
             ("row_hash", &int),
             ("children_hash", &int),
-            ("local_hash", &int),
-            ("base", &text),
         ];
+        // What no entry has is null by being left out.
+        let has_own_key = |entry: &Entry| entry.local_key != entry.hq_name;
+        let has_own_keys = entries.iter().any(has_own_key);
+        let has_hashes = entries.iter().any(|entry| matches!(entry.base, Base::Hash(_)));
+        let has_values = entries.iter().any(|entry| matches!(entry.base, Base::Values(_)));
+        columns.extend(has_own_keys.then_some(("local_key", &text)));
+        columns.extend(has_hashes.then_some(("local_hash", &int)));
+        columns.extend(has_values.then_some(("base", &text)));
         // In the order of the ledger's tree.
         let mut entries: Vec<&Entry> = entries.iter().collect();
         entries.sort_unstable_by(|a, b| a.hq_name.cmp(&b.hq_name));
@@ -150,24 +159,26 @@ impl PageTx {
         let batches = entries.chunks(batch::piece(self.connection.kind())).map(|entries| {
             let mut batch = Batch::of_rows(columns.len(), entries.len());
             for entry in entries {
-                let has_own_key = entry.local_key != entry.hq_name;
                 batch.extend([
                     Bind::Shared(Arc::clone(&job)),
                     Bind::Shared(Arc::clone(&entry.hq_name)),
-                    if has_own_key { Bind::Shared(Arc::clone(&entry.local_key)) } else { Bind::Text(None) },
                     Bind::Shared(entry.hq_modified.shared()),
                     Bind::Int(Some(entry.row_hash)),
                     Bind::Int(Some(entry.children_hash)),
                 ]);
-                batch.extend(match &entry.base {
-                    Base::Unknown => [Bind::Int(None), Bind::Text(None)],
-                    Base::Hash(hash) => [Bind::Int(Some(*hash)), Bind::Text(None)],
-                    Base::Values(values) => [Bind::Int(None), Bind::owned(values.text())],
-                });
+                let (hash, values) = match &entry.base {
+                    Base::Unknown => (None, None),
+                    Base::Hash(hash) => (Some(*hash), None),
+                    Base::Values(values) => (None, Some(values.text().into())),
+                };
+                let own_key = || has_own_key(entry).then(|| entry.local_key.as_ref().into());
+                batch.extend(has_own_keys.then(|| Bind::Text(own_key())));
+                batch.extend(has_hashes.then_some(Bind::Int(hash)));
+                batch.extend(has_values.then_some(Bind::Text(values)));
             }
             batch
         });
-        batch::insert_each(&mut self.connection, "milkrun_ledger", &columns, batches, tail).await
+        batch::insert_each(&mut self.connection, LEDGER, &columns, batches, tail).await
     }
 
     /// Whether a record of the job has a local key other than its name.
@@ -222,46 +233,31 @@ async fn among_names(
     select: &[&'static str],
     names: &[&str],
 ) -> Result<Vec<Line>, Error> {
-    let text = Stored::text();
-    let mut lines = Vec::new();
-    for (rows, mut binds) in lists(connection.kind(), names) {
-        let mut sql = connection.sql("SELECT ");
-        sql.reads(select.iter().copied()).push(" FROM milkrun_ledger WHERE job = ? AND ");
-        among(&mut sql, &[(column, &text)], rows);
-        binds.insert(0, Bind::text(job));
-        lines.extend(connection.fetch(sql, binds).await?);
-    }
-    Ok(lines)
+    let seek = Seek { table: LEDGER, fixed: &[("job", job)], key: &[(column, &Stored::text())], index: None, lock: "" };
+    found(connection, &seek, select, names).await
 }
 
 /// Lines of the ledger whose own local key is among `keys`.
 ///
-/// SQLite and PostgreSQL, which have no statistics of a table that is being filled, would go by the primary key's first
-/// column and read all of the job for each page; so SQLite is told the index, and PostgreSQL asked key by key.
+/// SQLite has no statistics of a table that is being filled, and would go by the primary key's first column and read all of
+/// the job for each page.
 async fn of_own_keys(connection: &mut Connection, job: &str, keys: &[&str]) -> Result<Vec<Line>, Error> {
-    let text = Stored::text();
+    let key = &[("local_key", &Stored::text())];
+    let seek = Seek { table: LEDGER, fixed: &[("job", job)], key, index: Some("milkrun_ledger_local_key"), lock: "" };
+    found(connection, &seek, &ENTRY, keys).await
+}
+
+async fn found(
+    connection: &mut Connection,
+    seek: &Seek<'_>,
+    select: &[&'static str],
+    keys: &[&str],
+) -> Result<Vec<Line>, Error> {
     let mut lines = Vec::new();
-    for (rows, mut binds) in lists(connection.kind(), keys) {
+    for (rows, binds) in lists(connection.kind(), keys) {
         let mut sql = connection.sql("SELECT ");
-        sql.reads(ENTRY);
-        match connection.kind() {
-            DatabaseKind::Sqlite => {
-                sql.push(" FROM milkrun_ledger INDEXED BY milkrun_ledger_local_key WHERE job = ? AND ");
-                among(&mut sql, &[("local_key", &text)], rows);
-            }
-            DatabaseKind::Mysql => {
-                sql.push(" FROM milkrun_ledger WHERE job = ? AND ");
-                among(&mut sql, &[("local_key", &text)], rows);
-            }
-            DatabaseKind::Postgres => {
-                sql.push(
-                    " FROM unnest(?::text[]) AS asked(key) CROSS JOIN LATERAL (SELECT * FROM milkrun_ledger \
-                     WHERE job = ? AND local_key = asked.key OFFSET 0) AS milkrun_ledger",
-                );
-            }
-        }
-        let at = if connection.kind() == DatabaseKind::Postgres { binds.len() } else { 0 };
-        binds.insert(at, Bind::text(job));
+        sql.reads(select.iter().copied());
+        let binds = seek.finish(&mut sql, rows, binds);
         lines.extend(connection.fetch(sql, binds).await?);
     }
     Ok(lines)

@@ -8,7 +8,8 @@ use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
 use crate::config::DatabaseKind;
 use crate::crash::{self, Point};
 
-use super::connection::{Connection, Driver, Pools};
+use super::connection::{Connection, Pools};
+use super::driver::Driver;
 use super::error::Error;
 
 const APPLIED: &str = "milkrun_migrations";
@@ -31,28 +32,28 @@ pub(super) async fn run(pools: &Pools) -> Result<(), Error> {
             tx.commit().await?;
         }
         Pools::Postgres { pool, .. } => {
-            let mut connection = pool.acquire().await?;
+            let mut loan = pool.lend().await?;
             // Its lock is the session's: after an error it goes with the connection.
-            connection.close_on_drop();
-            one_by_one(&migrator, &mut *connection).await?;
+            loan.close_on_drop();
+            one_by_one(&migrator, loan.get()?).await?;
         }
         Pools::Mysql { pool, .. } => {
             // sqlx asks for its lock with a negative timeout, which MariaDB takes for none. Closed with the connection,
             // ours is given back in any case.
             migrator.set_locking(false);
-            let mut connection = pool.acquire().await?;
-            connection.close_on_drop();
+            let mut loan = pool.lend().await?;
+            loan.close_on_drop();
             let locked: Option<i64> = sqlx::query_scalar("SELECT GET_LOCK(MD5(CONCAT('milkrun ', DATABASE())), 60)")
-                .fetch_one(&mut *connection)
+                .fetch_one(loan.get()?)
                 .await?;
             if locked != Some(1) {
                 return Err(Error::Unavailable(sqlx::Error::PoolTimedOut));
             }
             // sqlx would refuse for ever to go on after one that was cut off; ours can be run again.
             if has_begun(&mut pools.writer().await?).await? {
-                sqlx::query("DELETE FROM milkrun_migrations WHERE NOT success").execute(&mut *connection).await?;
+                sqlx::query("DELETE FROM milkrun_migrations WHERE NOT success").execute(loan.get()?).await?;
             }
-            one_by_one(&migrator, &mut *connection).await?;
+            one_by_one(&migrator, loan.get()?).await?;
         }
     }
     Ok(())
@@ -89,13 +90,11 @@ pub(super) async fn rehearse(connection: &mut Connection) -> Result<(), Error> {
         let text = migration.sql.as_str();
         match connection.driver() {
             Driver::Sqlite(handle) => handle.get()?.execute(sqlx::raw_sql(AssertSqlSafe(text))).await.map(|_done| ()),
-            Driver::Postgres(connection) => {
-                connection.execute(sqlx::raw_sql(AssertSqlSafe(text))).await.map(|_done| ())
-            }
-            Driver::Mysql(connection) => {
+            Driver::Postgres(loan) => loan.get()?.execute(sqlx::raw_sql(AssertSqlSafe(text))).await.map(|_done| ()),
+            Driver::Mysql(loan) => {
                 let text = text.replace("CREATE TABLE", "CREATE TEMPORARY TABLE");
                 let text = text.replace("DROP TABLE", "DROP TEMPORARY TABLE");
-                connection.execute(sqlx::raw_sql(AssertSqlSafe(text))).await.map(|_done| ())
+                loan.get()?.execute(sqlx::raw_sql(AssertSqlSafe(text))).await.map(|_done| ())
             }
         }?;
     }

@@ -18,6 +18,7 @@ mod copy;
 mod counts;
 mod create;
 mod declared;
+mod driver;
 mod dry;
 mod error;
 mod frame;
@@ -26,6 +27,7 @@ mod instance;
 mod lease;
 mod ledger;
 mod line;
+mod loan;
 mod lookups;
 mod migrate;
 mod mysql;
@@ -35,6 +37,7 @@ mod quarantine;
 mod reconciles;
 mod rows;
 mod runs;
+mod seek;
 mod spelling;
 mod sql;
 mod sqlite;
@@ -63,7 +66,8 @@ pub use watermarks::Stream;
 
 use crate::config::{DatabaseKind, Job, Local};
 
-use connection::{Driver, Pools};
+use connection::Pools;
+use driver::Driver;
 use table::Wish;
 
 /// The outlet's database; clones share its connections.

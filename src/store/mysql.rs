@@ -4,15 +4,19 @@ use std::time::Duration;
 
 use secrecy::ExposeSecret as _;
 use sqlx::Connection as _;
-use sqlx::mysql::{MySqlArguments, MySqlConnectOptions, MySqlConnection, MySqlPoolOptions, MySqlRow};
-use sqlx::{Arguments as _, ConnectOptions as _, Row as _};
+use sqlx::encode::IsNull;
+use sqlx::error::BoxDynError;
+use sqlx::mysql::{MySqlArguments, MySqlConnectOptions, MySqlConnection, MySqlPoolOptions, MySqlRow, MySqlTypeInfo};
+use sqlx::{Arguments as _, ConnectOptions as _, Encode, Executor as _, MySql, Row as _};
 
 use crate::config::Secret;
+use crate::row::Cell;
 
 use super::bind::Bind;
 use super::connection::{IDLE_TIMEOUT, PING_TIMEOUT, Pools};
 use super::error::Error;
 use super::line::Line;
+use super::loan::Lender;
 use super::sql::Sql;
 
 /// Connections at most: some jobs at once and the status page.
@@ -50,24 +54,19 @@ pub(super) async fn open(url: &Secret) -> Result<Pools, Error> {
         })
         .after_connect(|connection, _| {
             Box::pin(async move {
-                let session = [
-                    "SET SESSION sql_mode = 'STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION,\
-                     NO_ZERO_DATE,NO_ZERO_IN_DATE'",
-                    "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
-                    // Waiting for a table that is being altered has a limit of a day. A process of ours that stands
-                    // still in the middle of a page must not keep its locks for longer than its lease; only MariaDB
-                    // knows how.
-                    "SET SESSION lock_wait_timeout = 60 /*M!100300 , SESSION idle_transaction_timeout = 60 */",
-                ];
-                for statement in session {
-                    sqlx::query(statement).execute(&mut *connection).await?;
-                }
+                // Waiting for a table that is being altered has a limit of a day. A process of ours that stands still in the
+                // middle of a page must not keep its locks for longer than its lease; only MariaDB knows how.
+                let session = "SET SESSION sql_mode = 'STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,\
+                     NO_ENGINE_SUBSTITUTION,NO_ZERO_DATE,NO_ZERO_IN_DATE'; \
+                     SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED; \
+                     SET SESSION lock_wait_timeout = 60 /*M!100300 , SESSION idle_transaction_timeout = 60 */";
+                connection.execute(sqlx::raw_sql(session)).await?;
                 Ok(())
             })
         })
         .connect_with(options)
         .await?;
-    Ok(Pools::Mysql { pool, packet: usize::try_from(packet).unwrap_or(usize::MAX) })
+    Ok(Pools::Mysql { pool: Lender::new(pool), packet: usize::try_from(packet).unwrap_or(usize::MAX) })
 }
 
 pub(super) async fn execute(connection: &mut MySqlConnection, sql: Sql, binds: Vec<Bind<'_>>) -> Result<u64, Error> {
@@ -86,17 +85,49 @@ pub(super) async fn fetch(
 
 fn arguments(binds: &[Bind<'_>]) -> Result<MySqlArguments, Error> {
     let mut arguments = MySqlArguments::default();
+    arguments.reserve(binds.len(), binds.len() * 12);
     for bind in binds {
         match bind {
             Bind::Int(number) => arguments.add(*number),
             Bind::Float(number) => arguments.add(*number),
             Bind::Text(text) => arguments.add(text.as_deref()),
             Bind::Shared(text) => arguments.add(text.as_ref()),
-            Bind::Texts(texts) => texts.iter().try_for_each(|text| arguments.add(text.as_deref())),
+            Bind::Printed(cell, tail) => arguments.add(Printed(cell, tail)),
+            // Not for MariaDB.
+            Bind::Column(..) => arguments.add(bind.clone().into_text()),
         }
         .map_err(sqlx::Error::Encode)?;
     }
     Ok(arguments)
+}
+
+/// A cell and what follows it, as one text.
+struct Printed<'a>(&'a Cell, &'static str);
+
+impl sqlx::Type<MySql> for Printed<'_> {
+    fn type_info() -> MySqlTypeInfo {
+        <str as sqlx::Type<MySql>>::type_info()
+    }
+}
+
+impl Encode<'_, MySql> for Printed<'_> {
+    fn encode_by_ref(&self, buf: &mut Vec<u8>) -> Result<IsNull, BoxDynError> {
+        let start = buf.len();
+        // A text's length stands before it, in one byte if it is below 251, as it is but for the strangest floats.
+        buf.push(0);
+        self.0.append(buf);
+        buf.extend_from_slice(self.1.as_bytes());
+        match (u8::try_from(buf.len() - start - 1), buf.get_mut(start)) {
+            (Ok(length @ 0..=250), Some(before)) => {
+                *before = length;
+                Ok(IsNull::No)
+            }
+            (Ok(_) | Err(_), _) => {
+                buf.truncate(start);
+                <&str as Encode<MySql>>::encode(&(self.0.print() + self.1), buf)
+            }
+        }
+    }
 }
 
 fn line(row: &MySqlRow) -> Result<Line, Error> {

@@ -4,15 +4,20 @@ use std::time::Duration;
 
 use secrecy::ExposeSecret as _;
 use sqlx::Connection as _;
-use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgPoolOptions, PgRow, PgSslMode};
-use sqlx::{Arguments as _, ConnectOptions as _, Row as _};
+use sqlx::encode::IsNull;
+use sqlx::error::BoxDynError;
+use sqlx::postgres::{
+    PgArgumentBuffer, PgArguments, PgConnectOptions, PgConnection, PgPoolOptions, PgRow, PgSslMode, PgTypeInfo,
+};
+use sqlx::{Arguments as _, ConnectOptions as _, Encode, Postgres, Row as _};
 
 use crate::config::Secret;
 
-use super::bind::Bind;
+use super::bind::{Bind, Elements};
 use super::connection::{IDLE_TIMEOUT, PING_TIMEOUT, Pools};
 use super::error::Error;
 use super::line::Line;
+use super::loan::Lender;
 use super::sql::Sql;
 
 /// Connections at most: some jobs at once and the status page.
@@ -73,7 +78,7 @@ pub(super) async fn open(url: &Secret) -> Result<Pools, Error> {
         })
         .connect_with(options)
         .await?;
-    Ok(Pools::Postgres { pool, piece })
+    Ok(Pools::Postgres { pool: Lender::new(pool), piece })
 }
 
 /// The pool would try for its whole patience and then say only that it timed out.
@@ -108,11 +113,79 @@ fn arguments(binds: &[Bind<'_>]) -> Result<PgArguments, Error> {
             Bind::Float(number) => arguments.add(*number),
             Bind::Text(text) => arguments.add(text.as_deref()),
             Bind::Shared(text) => arguments.add(text.as_ref()),
-            Bind::Texts(texts) => arguments.add(texts.iter().map(Option::as_deref).collect::<Vec<_>>()),
+            Bind::Printed(cell, tail) => arguments.add(cell.print() + tail),
+            Bind::Column(elements, values) => arguments.add(Array(*elements, values)),
         }
         .map_err(sqlx::Error::Encode)?;
     }
     Ok(arguments)
+}
+
+/// A column of values as an array in the binary form (`array_recv` in PostgreSQL's `arrayfuncs.c`), each written straight
+/// into the message.
+struct Array<'a>(Elements, &'a [Bind<'a>]);
+
+impl sqlx::Type<Postgres> for Array<'_> {
+    fn type_info() -> PgTypeInfo {
+        <Vec<String> as sqlx::Type<Postgres>>::type_info()
+    }
+}
+
+impl Encode<'_, Postgres> for Array<'_> {
+    fn produces(&self) -> Option<PgTypeInfo> {
+        Some(match self.0 {
+            Elements::Texts => <Vec<String> as sqlx::Type<Postgres>>::type_info(),
+            Elements::Ints => <Vec<i64> as sqlx::Type<Postgres>>::type_info(),
+            Elements::Floats => <Vec<f64> as sqlx::Type<Postgres>>::type_info(),
+        })
+    }
+
+    fn encode_by_ref(&self, buf: &mut PgArgumentBuffer) -> Result<IsNull, BoxDynError> {
+        let Self(elements, values) = self;
+        // Fixed by `pg_type.dat`.
+        let ty: u32 = match elements {
+            Elements::Texts => 25,
+            Elements::Ints => 20,
+            Elements::Floats => 701,
+        };
+        let (dimensions, flags, lower_bound) = (1_i32, 0_i32, 1_i32);
+        buf.extend_from_slice(&dimensions.to_be_bytes());
+        buf.extend_from_slice(&flags.to_be_bytes());
+        buf.extend_from_slice(&ty.to_be_bytes());
+        buf.extend_from_slice(&i32::try_from(values.len())?.to_be_bytes());
+        buf.extend_from_slice(&lower_bound.to_be_bytes());
+        values.iter().try_for_each(|value| element(buf, *elements, value))?;
+        Ok(IsNull::No)
+    }
+}
+
+fn element(buf: &mut Vec<u8>, elements: Elements, value: &Bind<'_>) -> Result<(), BoxDynError> {
+    let mut put = |bytes: &[u8]| -> Result<(), BoxDynError> {
+        buf.extend_from_slice(&i32::try_from(bytes.len())?.to_be_bytes());
+        buf.extend_from_slice(bytes);
+        Ok(())
+    };
+    match (elements, value) {
+        (_, Bind::Text(None) | Bind::Int(None)) => buf.extend_from_slice(&(-1_i32).to_be_bytes()),
+        (Elements::Ints, Bind::Int(Some(number))) => put(&number.to_be_bytes())?,
+        (Elements::Floats, Bind::Float(number)) => put(&number.to_be_bytes())?,
+        (_, Bind::Text(Some(text))) => put(text.as_bytes())?,
+        (_, Bind::Shared(text)) => put(text.as_bytes())?,
+        (_, Bind::Printed(cell, tail)) => {
+            let start = buf.len();
+            buf.extend_from_slice(&[0; 4]);
+            cell.append(buf);
+            buf.extend_from_slice(tail.as_bytes());
+            let length = i32::try_from(buf.len() - start - 4)?.to_be_bytes();
+            if let Some(before) = buf.get_mut(start..start + 4) {
+                before.copy_from_slice(&length);
+            }
+        }
+        (_, Bind::Int(Some(_)) | Bind::Float(_) | Bind::Column(..)) => {
+            put(value.clone().into_text().unwrap_or_default().as_bytes())?;
+        }
+    }
+    Ok(())
 }
 
 fn line(row: &PgRow) -> Result<Line, Error> {

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use crate::row::Key;
 
 use super::Store;
-use super::batch::among;
 use super::error::Error;
 use super::rows::Asked;
+use super::seek::Seek;
 use super::table::{DELETED_AT, Table, TableColumn, row_of};
 
 impl Store {
@@ -20,17 +20,18 @@ impl Store {
         let mut connection = self.pools.reader().await?;
         let (named, columns) = (table.named_key(), table.key_columns().cloned().collect::<Vec<TableColumn>>());
         let asked = Asked::new(connection.kind(), table.key_columns().collect(), keys);
+        let seek = Seek { table: &table.name, fixed: &[], key: &named, index: None, lock: "" };
         let mut found = HashSet::with_capacity(keys.len());
         for (rows, binds) in asked.binds(connection.kind()) {
             let mut sql = connection.sql("SELECT ");
             sql.reads(columns.iter().map(|column| column.name.as_str()));
-            sql.push(" FROM ").name(&table.name).push(" WHERE ");
-            among(&mut sql, &named, rows);
             if table.deleted_at.is_some() {
-                sql.push(" AND ").name(DELETED_AT).push(" IS NULL");
+                sql.push(", ").read(DELETED_AT);
             }
-            for line in connection.fetch(sql, binds).await? {
-                found.extend(asked.texts_of(&Key(row_of(&columns, &line, 0))).iter().cloned());
+            let binds = seek.finish(&mut sql, rows, binds);
+            let lines = connection.fetch(sql, binds).await?;
+            for line in lines.iter().filter(|line| line.text(columns.len()).is_none()) {
+                found.extend(asked.texts_of(&Key(row_of(&columns, line, 0))).iter().cloned());
             }
         }
         Ok(found)

@@ -15,6 +15,7 @@ use super::bind::{Bind, canonical};
 use super::connection::Connection;
 use super::declared;
 use super::error::Error;
+use super::seek::Seek;
 use super::sql::Sql;
 use super::table::{DELETED_AT, Table, TableColumn, row_of};
 use super::tx::PageTx;
@@ -168,6 +169,7 @@ async fn rows(
 ) -> Result<HashMap<Arc<str>, HeldRow>, Error> {
     let named = table.named_key();
     let asked = Asked::new(connection.kind(), table.key_columns().collect(), keys);
+    let seek = Seek { table: &table.name, fixed: &[], key: &named, index: None, lock };
     let mut found = HashMap::with_capacity(keys.len());
     for (rows, binds) in asked.binds(connection.kind()) {
         let mut sql = connection.sql("SELECT ");
@@ -178,9 +180,7 @@ async fn rows(
         if let Some(name) = &table.local_modified {
             sql.push(", ").read(name);
         }
-        sql.push(" FROM ").name(&table.name).push(" WHERE ");
-        among(&mut sql, &named, rows);
-        sql.push(lock);
+        let binds = seek.finish(&mut sql, rows, binds);
         for line in connection.fetch(sql, binds).await? {
             let row = row_of(&table.columns, &line, 0);
             let width = table.columns.len();

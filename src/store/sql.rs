@@ -130,18 +130,28 @@ impl Sql {
 
     /// Adds `(?, …), (?, …)`.
     pub(super) fn tuples(&mut self, rows: usize, width: usize) -> &mut Self {
-        self.list(", ", 0..rows, |sql, _| {
-            sql.push("(").list(", ", 0..width, |sql, _| {
-                sql.push("?");
-            });
-            sql.push(")");
-        })
+        match self.kind {
+            DatabaseKind::Sqlite | DatabaseKind::Mysql => {
+                // A page has thousands of them.
+                let row = format!("({})", vec!["?"; width].join(", "));
+                self.text.reserve(rows * (row.len() + 2));
+                self.list(", ", 0..rows, |sql, _| sql.text.push_str(&row))
+            }
+            DatabaseKind::Postgres => self.list(", ", 0..rows, |sql, _| {
+                sql.push("(").list(", ", 0..width, |sql, _| {
+                    sql.push("?");
+                });
+                sql.push(")");
+            }),
+        }
     }
 
-    /// Adds `UNNEST(?::text[], …) AS milkrun_page(c0, …)`: rows bound as one array for each column.
-    pub(super) fn unnest(&mut self, width: usize) -> &mut Self {
-        self.push("UNNEST(").list(", ", 0..width, |sql, _| {
-            sql.push("?::text[]");
+    /// Adds `UNNEST(?::text[], …) AS milkrun_page(c0, …)`: rows bound as one array of each of `types`.
+    pub(super) fn unnest(&mut self, types: impl Iterator<Item = &'static str>) -> &mut Self {
+        let mut width = 0;
+        self.push("UNNEST(").list(", ", types, |sql, ty| {
+            sql.push("?::").push(ty);
+            width += 1;
         });
         self.push(") AS milkrun_page(").list(", ", 0..width, |sql, at| {
             sql.push("c").count(at);

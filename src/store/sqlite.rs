@@ -164,7 +164,8 @@ fn arguments(binds: Vec<Bind<'_>>) -> Result<SqliteArguments, Error> {
             Bind::Text(Some(text)) => arguments.add(Arc::<str>::from(text)),
             Bind::Shared(text) => arguments.add(text),
             Bind::Text(None) => arguments.add(None::<i64>),
-            Bind::Texts(texts) => texts.into_iter().try_for_each(|text| arguments.add(text.map(String::from))),
+            // Not for SQLite.
+            Bind::Printed(..) | Bind::Column(..) => arguments.add(bind.into_text().map(String::from)),
         }
         .map_err(sqlx::Error::Encode)?;
     }

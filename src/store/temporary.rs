@@ -6,7 +6,8 @@ use sqlx::{Executor as _, Row as _};
 use crate::config::DatabaseKind;
 
 use super::catalog::{Catalog, Found, found};
-use super::connection::{Connection, Driver};
+use super::connection::Connection;
+use super::driver::Driver;
 use super::error::Error;
 use super::line::Line;
 use super::sql::Sql;
@@ -17,10 +18,10 @@ const NO_SUCH_TABLE: u16 = 1146;
 /// What the database knows of a temporary table; `None` where there is none of that name.
 pub(super) async fn read(connection: &mut Connection, table: &str) -> Result<Option<Catalog>, Error> {
     let kind = DatabaseKind::Mysql;
-    let Driver::Mysql(connection) = connection.driver() else { return Ok(None) };
+    let Driver::Mysql(loan) = connection.driver() else { return Ok(None) };
     let mut sql = Sql::new(kind, "SHOW COLUMNS FROM ");
     sql.name(table);
-    let lines = match connection.fetch_all(sqlx::raw_sql(sql.into_safe())).await {
+    let lines = match loan.get()?.fetch_all(sqlx::raw_sql(sql.into_safe())).await {
         Ok(lines) => lines,
         Err(sqlx::Error::Database(error))
             if error
@@ -44,7 +45,7 @@ pub(super) async fn read(connection: &mut Connection, table: &str) -> Result<Opt
     let mut sql = Sql::new(kind, "SHOW INDEX FROM ");
     sql.name(table).push(" WHERE Non_unique = 0");
     let mut unique: Vec<(Option<String>, Vec<String>)> = Vec::new();
-    for line in connection.fetch_all(sqlx::raw_sql(sql.into_safe())).await? {
+    for line in loan.get()?.fetch_all(sqlx::raw_sql(sql.into_safe())).await? {
         let (index, column) = (text(&line, "Key_name")?, text(&line, "Column_name")?.unwrap_or_default());
         match unique.last_mut() {
             Some((last, columns)) if *last == index => columns.push(column),

@@ -8,13 +8,14 @@ use crate::config::DatabaseKind;
 use crate::record::Stamp;
 
 use super::Store;
-use super::batch::{self, Batch, among};
+use super::batch::{self, Batch};
 use super::bind::Bind;
 use super::catalog::Stored;
 use super::connection::Connection;
 use super::error::Error;
 use super::ledger::lists;
 use super::line::{moment_text, stamp_text};
+use super::seek::Seek;
 use super::tx::PageTx;
 
 /// The record was looked at in this version and does not belong here: outside the filters, or gone.
@@ -117,12 +118,12 @@ pub(super) async fn noted(
 ) -> Result<HashMap<String, Stamp>, Error> {
     let text = Stored::text();
     let mut found = HashMap::new();
-    for (rows, mut binds) in lists(connection.kind(), names) {
+    let (fixed, key) = ([("job", job), ("kind", kind)], [("hq_name", &text)]);
+    let seek = Seek { table: "milkrun_tombstones", fixed: &fixed, key: &key, index: None, lock: "" };
+    for (rows, binds) in lists(connection.kind(), names) {
         let mut sql = connection.sql("SELECT ");
         sql.reads(["hq_name", "hq_modified"]);
-        sql.push(" FROM milkrun_tombstones WHERE job = ? AND kind = ? AND ");
-        among(&mut sql, &[("hq_name", &text)], rows);
-        binds.splice(0..0, [Bind::text(job), Bind::text(kind)]);
+        let binds = seek.finish(&mut sql, rows, binds);
         for mut line in connection.fetch(sql, binds).await? {
             if let Some(stamp) = line.stamp(1, "milkrun_tombstones.hq_modified")? {
                 found.insert(line.take(0).unwrap_or_default(), stamp);

@@ -149,6 +149,15 @@ impl PageTx {
         self.connection.commit().await
     }
 
+    /// As [`PageTx::commit`], where what a crash of the server may lose is read again in any case. PostgreSQL then does not
+    /// wait for its disk; whoever next commits in the ordinary way, as the end of a run does, has it wait for this, too.
+    ///
+    /// # Errors
+    /// As [`PageTx::commit`].
+    pub async fn commit_soon(mut self) -> Result<(), Error> {
+        if self.connection.has_failed() { self.commit().await } else { self.connection.commit_soon().await }
+    }
+
     /// Rolls back, and keeps the connection for others.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 use crate::config::DatabaseKind;
 
 use super::batch::{self, Batch};
+use super::bind::Bind;
 use super::connection::Connection;
 use super::error::Error;
 use super::sql::Sql;
@@ -48,7 +49,7 @@ impl Changes<'_> {
             }
             sql.push(" FROM ");
             if kind == DatabaseKind::Postgres {
-                sql.unnest(width);
+                sql.unnest(binds.iter().map(Bind::array_type));
             } else {
                 sql.push("(VALUES ").tuples(rows, width).push(") AS milkrun_page");
             }

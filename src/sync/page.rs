@@ -224,7 +224,7 @@ impl Work<'_> {
         self.save_counts(&mut tx, &counts).await?;
         crash::point(Point::PageWritten);
         // A check that the database puts off until now may quote a row.
-        match tx.commit().await {
+        match tx.commit_soon().await {
             Err(store::Error::Refused { .. }) if manner < Manner::Deferred && !incoming.is_empty() => {
                 return Ok(Attempt::RefusedAtLast);
             }

@@ -1,7 +1,7 @@
 //! The floor on PostgreSQL: a page's columns as arrays, unnested by one prepared statement a table.
 
 use anyhow::Result;
-use sqlx::postgres::PgConnection;
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, Row as _};
 
 use super::columns::Columns;
@@ -12,7 +12,12 @@ use crate::http::Client;
 use crate::item::{self, Barcode, Cursor};
 
 pub(super) async fn run(task: &Task) -> Result<Done> {
-    let mut database = PgConnection::connect(&task.url).await?;
+    let mut options: PgConnectOptions = task.url.parse()?;
+    // As milkrun does where `sslmode` leaves it the choice: on the machine itself TLS protects nothing.
+    if matches!(options.get_host(), "localhost" | "127.0.0.1" | "::1") {
+        options = options.ssl_mode(PgSslMode::Disable);
+    }
+    let mut database = PgConnection::connect_with(&options).await?;
     create(&mut database, task).await?;
     let mut client = Client::connect(&task.hq, task.is_compressed)?;
     let mut done = Done::default();

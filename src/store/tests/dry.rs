@@ -2,7 +2,7 @@
 
 use crate::config::DatabaseKind;
 use crate::row::{Cell, Row, Type};
-use crate::store::connection::Driver;
+use crate::store::driver::Driver;
 use crate::store::{Error, Store};
 
 use super::on_every_database;
@@ -90,8 +90,8 @@ async fn a_transaction_that_is_lost_ends_the_dry_run_and_nothing_is_written_afte
     use sqlx::Executor as _;
     match tx.connection.driver() {
         Driver::Sqlite(_) => {}
-        Driver::Postgres(connection) => drop(connection.execute(lost).await.unwrap()),
-        Driver::Mysql(connection) => drop(connection.execute(lost).await.unwrap()),
+        Driver::Postgres(loan) => drop(loan.get().unwrap().execute(lost).await.unwrap()),
+        Driver::Mysql(loan) => drop(loan.get().unwrap().execute(lost).await.unwrap()),
     }
     let unnoticed = tx.insert(&table, &[&item("a", 1)]).await;
     drop(tx);
