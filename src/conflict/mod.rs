@@ -133,6 +133,8 @@ pub struct Plan {
     pub children: Vec<usize>,
     /// Ledger entries to write.
     pub entries: Vec<Entry>,
+    /// Ledger entries of which only the stamp is to be written.
+    pub restamped: Vec<Entry>,
     /// Ledger entries to drop, because another record took over their row.
     pub dropped: Vec<Arc<str>>,
     /// Records whose row already had the values.
@@ -274,8 +276,11 @@ impl Plan {
             entry.base = base.base.clone();
         }
         let is_stale = breakage::is(Breakage::StaleBase) && self.rulings.iter().any(|(of, _)| *of == at);
-        if !is_stale && !base.is_some_and(|base| is_known(base, &entry)) {
-            self.entries.push(entry);
+        match base.filter(|base| is_alike(base, &entry)) {
+            _ if is_stale => {}
+            None => self.entries.push(entry),
+            Some(base) if base.hq_modified.as_str() != entry.hq_modified.as_str() => self.restamped.push(entry),
+            Some(_) => {}
         }
     }
 
@@ -356,15 +361,14 @@ fn sides<'s>(record: &'s Incoming, local: &'s LocalRow, changes: &'s Changes) ->
     }
 }
 
-/// Whether the ledger says already what it is to say.
-fn is_known(have: &Entry, want: &Entry) -> bool {
+/// Whether the ledger says already what it is to say, but for the stamp.
+fn is_alike(have: &Entry, want: &Entry) -> bool {
     let is_same_base = match (&have.base, &want.base) {
         // What a column reads here is found out only where it is written.
         (Base::Values(have), Base::Values(want)) => have.is_of(want),
         (have, want) => have == want,
     };
     is_same_base
-        && have.hq_modified.as_str() == want.hq_modified.as_str()
         && (&have.local_key, have.row_hash, have.children_hash) == (&want.local_key, want.row_hash, want.children_hash)
 }
 

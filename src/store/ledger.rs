@@ -1,6 +1,6 @@
 //! The ledger: what was last taken from HQ for each record.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crate::config::DatabaseKind;
@@ -17,6 +17,9 @@ use super::line::Line;
 use super::seek::Seek;
 use super::tombstones::{self, ABSENT};
 use super::tx::PageTx;
+
+/// So many entries of one new stamp are written by that, not each by itself.
+const ALIKE: usize = 20;
 
 /// The ledger's table.
 const LEDGER: &str = "milkrun_ledger";
@@ -85,25 +88,23 @@ impl PageTx {
     /// # Errors
     /// The database's trouble.
     pub async fn entries(&mut self, job: &str, names: &[&str], key_texts: &[&str]) -> Result<Vec<Entry>, Error> {
-        let mut found = HashMap::with_capacity(names.len());
         // An entry without `local_key` has the key that its name is, so keys are asked for as names, too.
-        let (names, key_texts) = (set(names), set(key_texts));
-        let mut either: Vec<_> = names.union(&key_texts).copied().collect();
-        either.sort_unstable();
+        let (names, key_texts) = (sorted(names.to_vec()), sorted(key_texts.to_vec()));
+        let either = sorted([names.as_slice(), key_texts.as_slice()].concat());
         let mut lines = among_names(&mut self.connection, job, "hq_name", &ENTRY, &either).await?;
         if self.has_own_keys(job).await? {
-            let mut keys: Vec<_> = key_texts.iter().copied().collect();
-            keys.sort_unstable();
-            lines.extend(of_own_keys(&mut self.connection, job, &keys).await?);
+            lines.extend(of_own_keys(&mut self.connection, job, &key_texts).await?);
         }
+        let mut found = Vec::with_capacity(lines.len());
         for line in lines {
             let entry = entry(&line)?;
-            if names.contains(entry.hq_name.as_ref()) || key_texts.contains(entry.local_key.as_ref()) {
-                found.insert(Arc::clone(&entry.hq_name), entry);
+            let is_among = |asked: &[&str], text: &Arc<str>| asked.binary_search(&text.as_ref()).is_ok();
+            if is_among(&names, &entry.hq_name) || is_among(&key_texts, &entry.local_key) {
+                found.push(entry);
             }
         }
-        let mut found: Vec<_> = found.into_values().collect();
-        found.sort_by(|a, b| a.hq_name.cmp(&b.hq_name));
+        found.sort_unstable_by(|a, b| a.hq_name.cmp(&b.hq_name));
+        found.dedup_by(|a, b| a.hq_name == b.hq_name);
         Ok(found)
     }
 
@@ -133,6 +134,32 @@ impl PageTx {
     /// [`Error::Refused`] where it has one.
     pub async fn insert_entries(&mut self, job: &str, entries: &[Entry]) -> Result<(), Error> {
         self.write_entries(job, entries, "").await
+    }
+
+    /// Writes the stamps of entries of which nothing else has changed, as after a bulk update at HQ.
+    ///
+    /// # Errors
+    /// The database's trouble.
+    pub async fn restamp_entries(&mut self, job: &str, entries: &[Entry]) -> Result<(), Error> {
+        let mut by_stamp: BTreeMap<&str, Vec<&Entry>> = BTreeMap::new();
+        for entry in entries {
+            by_stamp.entry(entry.hq_modified.as_str()).or_default().push(entry);
+        }
+        let mut few = Vec::new();
+        for (stamp, alike) in by_stamp {
+            if alike.len() < ALIKE {
+                few.extend(alike.into_iter().cloned());
+                continue;
+            }
+            let names = sorted(alike.iter().map(|entry| entry.hq_name.as_ref()).collect());
+            for (rows, mut binds) in lists(self.connection.kind(), &names) {
+                let mut sql = self.connection.sql("UPDATE milkrun_ledger SET hq_modified = ? WHERE job = ? AND ");
+                among(&mut sql, &[("hq_name", &Stored::text())], rows);
+                binds.splice(0..0, [Bind::text(stamp), Bind::text(job)]);
+                self.connection.execute(sql, binds).await?;
+            }
+        }
+        self.upsert_entries(job, &few).await
     }
 
     async fn write_entries(&mut self, job: &str, entries: &[Entry], tail: &'static str) -> Result<(), Error> {
@@ -256,9 +283,20 @@ async fn found(
     let mut lines = Vec::new();
     for (rows, binds) in lists(connection.kind(), keys) {
         let mut sql = connection.sql("SELECT ");
-        sql.reads(select.iter().copied());
+        match connection.kind() {
+            DatabaseKind::Sqlite => sql.packed(select.iter().copied()),
+            DatabaseKind::Postgres | DatabaseKind::Mysql => sql.reads(select.iter().copied()),
+        };
         let binds = seek.finish(&mut sql, rows, binds);
-        lines.extend(connection.fetch(sql, binds).await?);
+        let found = connection.fetch(sql, binds).await?;
+        match connection.kind() {
+            DatabaseKind::Sqlite => {
+                for line in found {
+                    lines.extend(line.unpacked()?);
+                }
+            }
+            DatabaseKind::Postgres | DatabaseKind::Mysql => lines.extend(found),
+        }
     }
     Ok(lines)
 }
@@ -270,8 +308,11 @@ pub(super) fn lists<'a>(kind: DatabaseKind, names: &[&'a str]) -> Vec<(usize, Ve
     batch.cut_lists(kind)
 }
 
-fn set<'a>(texts: &[&'a str]) -> std::collections::HashSet<&'a str> {
-    texts.iter().copied().collect()
+/// Each once, in order.
+fn sorted(mut texts: Vec<&str>) -> Vec<&str> {
+    texts.sort_unstable();
+    texts.dedup();
+    texts
 }
 
 fn entry(line: &Line) -> Result<Entry, Error> {

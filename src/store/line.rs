@@ -1,6 +1,9 @@
 //! One row as it was read from the database: texts and nulls.
 
+use std::fmt;
+
 use chrono::{DateTime, NaiveDateTime, Utc};
+use serde::{Deserialize, Deserializer, de};
 
 use crate::record::{Mark, Stamp};
 
@@ -10,10 +13,49 @@ use super::error::Error;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Line(pub(super) Vec<Option<String>>);
 
+/// A value of a packed row.
+struct Unpacked(String);
+
+impl<'de> Deserialize<'de> for Unpacked {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Value;
+        impl de::Visitor<'_> for Value {
+            type Value = Unpacked;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text or a whole number")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Unpacked, E> {
+                Ok(Unpacked(text.to_owned()))
+            }
+
+            fn visit_i64<E: de::Error>(self, number: i64) -> Result<Unpacked, E> {
+                Ok(Unpacked(number.to_string()))
+            }
+
+            fn visit_u64<E: de::Error>(self, number: u64) -> Result<Unpacked, E> {
+                Ok(Unpacked(number.to_string()))
+            }
+        }
+        deserializer.deserialize_any(Value)
+    }
+}
+
 impl Line {
     /// The value at `at`; `None` for null.
     pub(super) fn text(&self, at: usize) -> Option<&str> {
         self.0.get(at).and_then(Option::as_deref)
+    }
+
+    /// The rows that [`super::sql::Sql::packed`] made one value of.
+    pub(super) fn unpacked(&self) -> Result<Vec<Self>, Error> {
+        let packed = self.text(0).unwrap_or("[]");
+        let lines: Vec<Vec<Option<Unpacked>>> = serde_json::from_str(packed)
+            .map_err(|error| Error::Damaged(format!("what SQLite made of several rows cannot be read: {error}")))?;
+        let line =
+            |line: Vec<Option<Unpacked>>| Self(line.into_iter().map(|value| value.map(|value| value.0)).collect());
+        Ok(lines.into_iter().map(line).collect())
     }
 
     /// Moves the value at `at` out.

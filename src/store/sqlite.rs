@@ -34,6 +34,9 @@ const ANALYSED: u32 = 400;
 /// Statements kept prepared on each connection: a few shapes for each table of each job.
 pub(super) const PREPARED: usize = 256;
 
+/// Rows that the connection's thread reads ahead of who takes them.
+const ROWS: usize = 256;
+
 /// How often a first connection is tried: while another process turns a new file to WAL, SQLite says "locked" at once.
 const FIRST_TRIES: u32 = 50;
 
@@ -66,6 +69,7 @@ pub(super) async fn open(url: &Secret) -> Result<Pools, Error> {
         .foreign_keys(true)
         .busy_timeout(BUSY_TIMEOUT)
         .statement_cache_capacity(PREPARED)
+        .row_buffer_size(ROWS)
         .pragma("temp_store", "MEMORY")
         .pragma("wal_autocheckpoint", CHECKPOINT)
         .pragma("journal_size_limit", WAL_SIZE)

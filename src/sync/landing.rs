@@ -275,6 +275,8 @@ impl Work<'_> {
         }
         self.mend_bases(tx, incoming, plan, held, care).await?;
         crash::point(Point::RowsWritten);
+        let restamped = tx.restamp_entries(&self.job.name, &plan.restamped).await;
+        restamped.map_err(Error::store("writing the ledger"))?;
         let written = match manner {
             Manner::Unseen => tx.insert_entries(&self.job.name, &plan.entries).await,
             Manner::AsOne | Manner::InParts | Manner::Deferred => {

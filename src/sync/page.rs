@@ -33,11 +33,18 @@ pub(super) struct Step {
     pub(super) care: Care,
     /// What the page's records make, where that is known already.
     pub(super) judged: Option<Judged>,
+    /// The ledger has been asked which records are news, and the page is of those.
+    pub(super) is_of_news: bool,
 }
 
 impl Step {
     pub(super) fn new(progress: Progress, care: Care) -> Self {
-        Self { progress, care, judged: None }
+        Self { progress, care, judged: None, is_of_news: false }
+    }
+
+    /// As [`Step::new`], for a page of news.
+    pub(super) fn of_news(progress: Progress, care: Care) -> Self {
+        Self { is_of_news: true, ..Self::new(progress, care) }
     }
 }
 
@@ -68,7 +75,8 @@ impl Work<'_> {
     /// Applies whole records.
     pub(super) async fn page(&mut self, page: Page, mut step: Step) -> Result<(), Error> {
         let fetched = page.len() as u64;
-        let news = if self.is_unseen(step.care) { None } else { Some(self.news_of(&page, step.care).await?) };
+        let is_looked_for = !step.is_of_news && !self.is_unseen(step.care);
+        let news = if is_looked_for { Some(self.news_of(&page, step.care).await?) } else { None };
         let is_news = |name: &str| news.as_ref().is_none_or(|news| news.contains(name));
         let passed_over = news.as_ref().map_or(0, |news| fetched - news.len() as u64);
         self.counts.add(&Counts { fetched, unchanged: passed_over, ..Counts::default() });

@@ -39,7 +39,8 @@ impl Work<'_> {
                 unless_stopped(self.stop, self.confirm_end(cursor.as_ref())).await?;
                 break;
             };
-            let step = Step { progress: self.progress_at(&last, &fetched), care, judged: judged.take() };
+            let step =
+                Step { progress: self.progress_at(&last, &fetched), care, judged: judged.take(), is_of_news: false };
             self.note_the_future(&fetched);
             if is_end(&fetched) && self.has_reached_newest(&last) {
                 Box::pin(self.page(fetched.page, step)).await?;

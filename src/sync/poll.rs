@@ -303,7 +303,7 @@ impl Work<'_> {
         }
         // One that came back while the run went on is no leaver.
         came_back(leavers, &page);
-        self.page(page, Step::new(progress, care)).await?;
+        self.page(page, Step::of_news(progress, care)).await?;
         let too_large: HashSet<String> = too_large.into_iter().collect();
         let too_large =
             chunk.iter().filter(|news| too_large.contains(&news.mark.name)).map(News::known).collect::<Vec<_>>();

@@ -113,7 +113,7 @@ impl Work<'_> {
         let page = fetched.page.only(&wanted);
         // One that came back while the run went on is no leaver.
         came_back(leavers, &page);
-        let step = Step::new(progress, care);
+        let step = Step::of_news(progress, care);
         let Some(bounds) = following else {
             self.page(page, step).await?;
             return Ok(None);
