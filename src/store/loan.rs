@@ -8,14 +8,18 @@ use std::sync::{Arc, Mutex as Lock, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use sqlx::pool::PoolConnection;
-use sqlx::{Database, Pool};
+use sqlx::{Connection as _, Database, Pool};
 use tokio::runtime;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 
+use super::connection::PING_TIMEOUT;
 use super::error::Error;
 
-/// How long a connection waits. Nobody asks whether it still lives, so not for long.
+/// How long a connection waits.
 const LINGER: Duration = Duration::from_millis(200);
+
+/// One that waited for no longer than this, as between two pages, is taken to live.
+const FRESH: Duration = Duration::from_millis(1);
 
 /// Who lends the connections to one server; clones share them.
 #[derive(Debug)]
@@ -27,7 +31,7 @@ pub(super) struct Lender<DB: Database> {
 /// What waits.
 #[derive(Debug)]
 struct Spare<DB: Database> {
-    /// The connection, and until when.
+    /// The connection, and since when.
     waiting: Option<(PoolConnection<DB>, Instant)>,
     /// A task sees to it.
     is_watched: bool,
@@ -62,7 +66,15 @@ impl<DB: Database> Lender<DB> {
     pub(super) async fn lend(&self) -> Result<Loan<DB>, Error> {
         let waiting = held(&self.spare).waiting.take();
         let connection = match waiting {
-            Some((connection, _)) => connection,
+            Some((connection, since)) if since.elapsed() <= FRESH => connection,
+            Some((mut connection, _)) => match timeout(PING_TIMEOUT, connection.ping()).await {
+                Ok(Ok(())) => connection,
+                Ok(Err(_)) | Err(_) => {
+                    connection.close_on_drop();
+                    drop(connection);
+                    self.pool.acquire().await?
+                }
+            },
             None => self.pool.acquire().await?,
         };
         Ok(Loan { connection: Some(connection), lender: self.clone(), is_doubtful: false, is_to_close: false })
@@ -81,7 +93,7 @@ impl<DB: Database> Lender<DB> {
         if spare.waiting.is_some() || self.pool.is_closed() {
             return;
         }
-        spare.waiting = Some((connection, Instant::now() + LINGER));
+        spare.waiting = Some((connection, Instant::now()));
         if !spare.is_watched {
             spare.is_watched = true;
             runtime.spawn(watch(Arc::clone(&self.spare)));
@@ -128,13 +140,13 @@ async fn watch<DB: Database>(spare: Arc<Lock<Spare<DB>>>) {
     loop {
         let until = {
             let mut spare = held(&spare);
-            let until = spare.waiting.as_ref().map(|(_, until)| *until);
+            let until = spare.waiting.as_ref().map(|(_, since)| *since + LINGER);
             spare.is_watched = until.is_some();
             until
         };
         let Some(until) = until else { return };
         sleep_until(until).await;
-        let tired = held(&spare).waiting.take_if(|(_, until)| *until <= Instant::now());
+        let tired = held(&spare).waiting.take_if(|(_, since)| since.elapsed() >= LINGER);
         drop(tired);
     }
 }

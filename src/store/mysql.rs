@@ -70,7 +70,12 @@ pub(super) async fn open(url: &Secret) -> Result<Pools, Error> {
 }
 
 pub(super) async fn execute(connection: &mut MySqlConnection, sql: Sql, binds: Vec<Bind<'_>>) -> Result<u64, Error> {
-    let done = sqlx::query_with(sql.into_safe(), arguments(&binds)?).execute(connection).await?;
+    // Without values there is nothing to prepare.
+    let done = if binds.is_empty() {
+        connection.execute(sqlx::raw_sql(sql.into_safe())).await?
+    } else {
+        sqlx::query_with(sql.into_safe(), arguments(&binds)?).execute(connection).await?
+    };
     Ok(done.rows_affected())
 }
 

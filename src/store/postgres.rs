@@ -9,7 +9,7 @@ use sqlx::error::BoxDynError;
 use sqlx::postgres::{
     PgArgumentBuffer, PgArguments, PgConnectOptions, PgConnection, PgPoolOptions, PgRow, PgSslMode, PgTypeInfo,
 };
-use sqlx::{Arguments as _, ConnectOptions as _, Encode, Postgres, Row as _};
+use sqlx::{Arguments as _, ConnectOptions as _, Encode, Executor as _, Postgres, Row as _};
 
 use crate::config::Secret;
 
@@ -64,15 +64,14 @@ pub(super) async fn open(url: &Secret) -> Result<Pools, Error> {
                 // open transaction: the page is given up and tried again. A process of ours that stands still in the
                 // middle of a page must not keep its locks for longer than its lease. A plan kept from when a table was empty would
                 // read all of it for every page of a first load.
-                sqlx::query(
+                let session = sqlx::raw_sql(
                     "SELECT set_config('TimeZone', 'UTC', false), set_config('DateStyle', 'ISO, YMD', false), \
                      set_config('IntervalStyle', 'postgres', false), set_config('lock_timeout', '60s', false), \
                      set_config('idle_in_transaction_session_timeout', '60s', false), \
                      set_config('plan_cache_mode', 'force_custom_plan', false), \
                      set_config('default_transaction_isolation', 'read committed', false)",
-                )
-                .execute(connection)
-                .await?;
+                );
+                connection.execute(session).await?;
                 Ok(())
             })
         })
@@ -95,7 +94,12 @@ fn in_clear(options: &PgConnectOptions) -> Option<PgConnectOptions> {
 }
 
 pub(super) async fn execute(connection: &mut PgConnection, sql: Sql, binds: Vec<Bind<'_>>) -> Result<u64, Error> {
-    let done = sqlx::query_with(sql.into_safe(), arguments(&binds)?).execute(connection).await?;
+    // Without values there is nothing to prepare.
+    let done = if binds.is_empty() {
+        connection.execute(sqlx::raw_sql(sql.into_safe())).await?
+    } else {
+        sqlx::query_with(sql.into_safe(), arguments(&binds)?).execute(connection).await?
+    };
     Ok(done.rows_affected())
 }
 
