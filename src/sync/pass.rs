@@ -4,7 +4,7 @@
 //! was. The next page is fetched while one is applied.
 
 use super::Error;
-use super::ahead::{Next, ahead, meanwhile};
+use super::ahead::{Ahead, Next, meanwhile};
 use super::page::Step;
 use super::poll::is_end;
 use super::run::{Work, unless_stopped};
@@ -20,7 +20,8 @@ impl Work<'_> {
         self.begin_pass(is_asked_for).await?;
         let care =
             if self.progress.pass.as_ref().is_some_and(|pass| pass.is_repair) { Care::Repair } else { Care::News };
-        let mut next = Box::pin(self.ahead(self.cursor())).await?;
+        let mut ahead = Ahead::new(self.engine, self.job, self.meter);
+        let mut next = Box::pin(self.next(&mut ahead, self.cursor())).await?;
         loop {
             self.go_on()?;
             let (cursor, fetched) = match next {
@@ -30,7 +31,7 @@ impl Work<'_> {
                     self.park_oversized(&[(mark.name.clone(), mark.modified.clone())]).await?;
                     self.progress = self.progress_at(&mark, &read);
                     self.save_progress().await?;
-                    next = Box::pin(self.ahead(Some(mark))).await?;
+                    next = Box::pin(self.next(&mut ahead, Some(mark))).await?;
                     continue;
                 }
             };
@@ -44,7 +45,7 @@ impl Work<'_> {
                 Box::pin(self.page(fetched.page, step)).await?;
                 break;
             }
-            next = self.apply_and_fetch(fetched, step, last).await?;
+            next = self.apply_and_fetch(fetched, step, (&mut ahead, last)).await?;
         }
         self.end_pass().await
     }
@@ -151,15 +152,19 @@ impl Work<'_> {
         Ok(Some(last))
     }
 
-    async fn apply_and_fetch(&mut self, fetched: Fetched, step: Step, last: Mark) -> Result<Next, Error> {
-        let engine = self.engine;
-        let (job, meter, size) = (self.job, self.meter, self.page_size);
-        let ahead = unless_stopped(self.stop, ahead(engine, job, meter, Some(last), size));
+    /// Applies a page and fetches the one after its last mark.
+    async fn apply_and_fetch(
+        &mut self,
+        fetched: Fetched,
+        step: Step,
+        (ahead, last): (&mut Ahead<'_>, Mark),
+    ) -> Result<Next, Error> {
+        let fetching = unless_stopped(self.stop, ahead.next(Some(last), self.page_size));
         let written = fetched.page.len();
         let page = Box::pin(self.page(fetched.page, step));
-        let (applied, ahead, was_waited_for) = meanwhile(page, Box::pin(ahead)).await;
+        let (applied, came, was_waited_for) = meanwhile(page, Box::pin(fetching)).await;
         applied?;
-        let (next, mut size) = ahead?;
+        let (next, mut size) = came?;
         if was_waited_for {
             size.was_waited_for(written);
         }
@@ -167,9 +172,8 @@ impl Work<'_> {
         Ok(next)
     }
 
-    async fn ahead(&mut self, cursor: Option<Mark>) -> Result<Next, Error> {
-        let ahead = ahead(self.engine, self.job, self.meter, cursor, self.page_size);
-        let (next, size) = unless_stopped(self.stop, ahead).await?;
+    async fn next(&mut self, ahead: &mut Ahead<'_>, cursor: Option<Mark>) -> Result<Next, Error> {
+        let (next, size) = unless_stopped(self.stop, ahead.next(cursor, self.page_size)).await?;
         self.page_size = size;
         Ok(next)
     }
