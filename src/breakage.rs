@@ -25,11 +25,13 @@ pub enum Breakage {
     AbsenceIsDelete,
     /// The base stays where it was after a conflict was decided.
     StaleBase,
+    /// A page that was asked for by its place is taken without proof.
+    UnprovenPlace,
 }
 
 impl Breakage {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::StrictKeyset,
         Self::OffsetPaging,
         Self::WatermarkFirst,
@@ -40,6 +42,7 @@ impl Breakage {
         Self::ClientOrder,
         Self::AbsenceIsDelete,
         Self::StaleBase,
+        Self::UnprovenPlace,
     ];
 
     /// The name that `MILKRUN_BREAK` takes.
@@ -56,6 +59,7 @@ impl Breakage {
             Self::ClientOrder => "client_order",
             Self::AbsenceIsDelete => "absence_is_delete",
             Self::StaleBase => "stale_base",
+            Self::UnprovenPlace => "unproven_place",
         }
     }
 }

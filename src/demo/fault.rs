@@ -68,6 +68,10 @@ pub enum Fault {
     DropField(String),
     /// Every row of the page comes twice.
     DoubleRows,
+    /// A list begins at its beginning, whatever `limit_start` says.
+    IgnoreStart,
+    /// A list holds so many rows at most, whatever is asked for.
+    CutList(usize),
 }
 
 /// Which request a fault is for; everything left open fits every request.
@@ -76,6 +80,7 @@ pub struct When {
     method: Option<String>,
     doctype: Option<String>,
     path: Option<String>,
+    query: Option<String>,
     skip: usize,
 }
 
@@ -95,6 +100,11 @@ impl When {
         Self { path: Some(part.to_owned()), ..Self::default() }
     }
 
+    /// A request with this key in its query.
+    pub fn query(key: &str) -> Self {
+        Self { query: Some(key.to_owned()), ..Self::default() }
+    }
+
     /// Only requests by this HTTP method.
     pub fn method(mut self, method: &str) -> Self {
         self.method = Some(method.to_owned());
@@ -107,8 +117,10 @@ impl When {
         self
     }
 
-    fn fits(&self, method: &str, path: &str, doctype: Option<&str>) -> bool {
-        self.method.as_deref().is_none_or(|wanted| wanted == method)
+    fn fits(&self, (method, path, query): Asked<'_>, doctype: Option<&str>) -> bool {
+        let has = |wanted: &str| query.iter().any(|(key, _)| key == wanted);
+        self.query.as_deref().is_none_or(has)
+            && self.method.as_deref().is_none_or(|wanted| wanted == method)
             && self.path.as_deref().is_none_or(|part| path.contains(part))
             && self.doctype.as_deref().is_none_or(|wanted| Some(wanted) == doctype)
     }
@@ -166,6 +178,9 @@ impl Hold {
     }
 }
 
+/// A request's method, path and query.
+pub(super) type Asked<'r> = (&'r str, &'r str, &'r [(String, String)]);
+
 /// The faults still to come, in order.
 #[derive(Debug, Default)]
 pub(super) struct Queue(VecDeque<Scripted>);
@@ -191,10 +206,10 @@ impl Queue {
     }
 
     /// The fault meant for a request, if any. Faults meant for a later one count it.
-    pub(super) fn take(&mut self, method: &str, path: &str, doctype: Option<&str>) -> Option<Fault> {
+    pub(super) fn take(&mut self, asked: Asked<'_>, doctype: Option<&str>) -> Option<Fault> {
         let mut found = None;
         for (place, scripted) in self.0.iter_mut().enumerate() {
-            if scripted.when.fits(method, path, doctype) {
+            if scripted.when.fits(asked, doctype) {
                 if scripted.when.skip == 0 {
                     found = Some((place, scripted.is_lasting, scripted.fault.clone()));
                     break;
@@ -219,7 +234,8 @@ mod tests {
         let mut queue = Queue::default();
         queue.push(When::doctype("Item").nth(2), Fault::CutBody, false);
         queue.push(When::any(), Fault::Refuse, false);
-        let mut take = |doctype| queue.take("GET", "/api/resource/x", Some(doctype)).map(|fault| format!("{fault:?}"));
+        let asked = ("GET", "/api/resource/x", &[][..]);
+        let mut take = |doctype| queue.take(asked, Some(doctype)).map(|fault| format!("{fault:?}"));
         assert_eq!(take("UOM").as_deref(), Some("Refuse"));
         assert_eq!(take("Item"), None);
         assert_eq!(take("Item").as_deref(), Some("CutBody"));

@@ -194,6 +194,16 @@ impl Page {
         self
     }
 
+    /// All records but the first.
+    #[must_use]
+    pub fn without_first(mut self) -> Self {
+        if !self.marks.is_empty() {
+            self.marks.remove(0);
+            self.cells.drain(..self.fields.names().len().min(self.cells.len()));
+        }
+        self
+    }
+
     /// The length of the answers that the records stand in.
     #[must_use]
     pub fn bytes(&self) -> usize {
@@ -381,5 +391,8 @@ mod tests {
         let joined = one.joined(&two).only(&["a", "B"]);
         let values: Vec<(&str, &str)> = joined.records().map(|record| (record.name(), record.raw(2))).collect();
         assert_eq!(values, [("a", "2"), ("B", "3")]);
+        let rest = joined.without_first();
+        assert_eq!(rest.records().map(|record| (record.name(), record.raw(2))).collect::<Vec<_>>(), [("B", "3")]);
+        assert!(rest.without_first().without_first().is_empty());
     }
 }

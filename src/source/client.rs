@@ -17,6 +17,7 @@ use super::exchange::{self, Patience};
 use super::gate::{Gate, Limits, Turn, Why};
 use super::page_size::PageSize;
 use super::scrub::Secrets;
+use super::way::Way;
 use super::{answer, headers, tls};
 use crate::clock::Clock;
 use crate::config::{Auth, Hq, Tls};
@@ -68,8 +69,10 @@ pub struct Answer {
     /// From the request to the last byte.
     pub took: Duration,
     /// How much of that HQ took, by its own word; or else what passed before the first byte beyond what passes before the
-    /// first byte of any answer.
-    pub by_hq: Duration,
+    /// first byte of any answer, unless another answer was on the line.
+    pub by_hq: Option<Duration>,
+    /// How much of it lay between the first byte and the last.
+    pub on_line: Duration,
 }
 
 /// The connection to one HQ, shared by all jobs.
@@ -88,8 +91,7 @@ pub struct Client {
     // The gate's moments count from here.
     began: Instant,
     gate: Mutex<Gate>,
-    // The least that passed before the first byte of an answer: the way there and back. In microseconds.
-    quickest: AtomicU64,
+    way: Way,
     // What HQ last said when it was found to be down.
     last: Mutex<String>,
 }
@@ -119,7 +121,7 @@ impl Client {
             clock,
             began: Instant::now(),
             gate: Mutex::new(Gate::new(Limits::of(hq, site))),
-            quickest: AtomicU64::new(u64::MAX),
+            way: Way::default(),
             last: Mutex::default(),
         })
     }
@@ -213,6 +215,35 @@ impl Client {
         }
     }
 
+    /// Sends a request that can be done without, once, and only where HQ welcomes any: an error is no more than no answer.
+    pub async fn ask_aside<T>(
+        &self,
+        request: &Request,
+        read: impl FnOnce(Answer) -> Result<T, Error>,
+        meter: &Meter,
+    ) -> Option<T> {
+        loop {
+            let wait = self.with_gate(|gate, now| gate.aside(now))?;
+            if wait.is_zero() {
+                break;
+            }
+            tokio::time::sleep(wait).await;
+        }
+        match Box::pin(self.attempt(request, meter)).await.and_then(read) {
+            Ok(value) => Some(value),
+            Err(error) => {
+                tracing::debug!(what = request.what, %error, "what was asked for ahead did not come");
+                None
+            }
+        }
+    }
+
+    /// How long a request and an answer of no length take, as far as it is known.
+    #[must_use]
+    pub fn way(&self) -> Option<Duration> {
+        self.way.length()
+    }
+
     /// Waits for leave to send; whether the request is the probe of an HQ that was found to be down.
     async fn turn(&self) -> Result<bool, Error> {
         loop {
@@ -270,6 +301,7 @@ impl Client {
         let is_tls = self.url.starts_with("https:");
         let response = exchange::begin(builder, self.patience, is_tls).await?;
         let until_first = began.elapsed();
+        let (by_hq, coming) = self.way.first_byte(Instant::now(), until_first);
         let status = response.status().as_u16();
         let headers: HeaderMap = self.secrets.out_of_headers(response.headers());
         let now = self.clock.now();
@@ -279,22 +311,16 @@ impl Client {
             meter.bytes.fetch_add(bytes, Ordering::Relaxed);
         };
         let body = exchange::finish(response, self.patience, began, count).await;
+        drop(coming);
         let body = body.map(|body| self.secrets.out_of_body(status, body));
         if let Some(said) = body.as_ref().ok().and_then(|body| tls::page_of_refusal(status, body)) {
             return Err(Error::ClientCertificate { cause: said.into() });
         }
         // Of an error the status counts, whether or not its body arrived.
         let body = answer::judge(&request.what, status, &headers, body, is_tls, now)?;
-        let by_hq = self.beyond_the_way(until_first);
-        let by_hq = notice.budget.and_then(|budget| budget.used).unwrap_or(by_hq);
-        Ok(Answer { body, date: headers::date(&headers), took: began.elapsed(), by_hq })
-    }
-
-    /// What is HQ's of the time before a first byte.
-    fn beyond_the_way(&self, until_first: Duration) -> Duration {
-        let micros = u64::try_from(until_first.as_micros()).unwrap_or(u64::MAX);
-        let quickest = self.quickest.fetch_min(micros, Ordering::Relaxed);
-        Duration::from_micros(micros.saturating_sub(quickest))
+        let by_hq = notice.budget.and_then(|budget| budget.used).or(by_hq);
+        let took = began.elapsed();
+        Ok(Answer { body, date: headers::date(&headers), took, by_hq, on_line: took.saturating_sub(until_first) })
     }
 
     fn with_gate<T>(&self, act: impl FnOnce(&mut Gate, Duration) -> T) -> T {

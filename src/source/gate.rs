@@ -18,6 +18,9 @@ use crate::config::Hq;
 /// Of HQ's budget so much is left to others; below it the outlet waits for the next window.
 const RESERVE: f64 = 0.1;
 
+/// With less than so much of HQ's budget left, or of this outlet's share, nothing is asked for that can be done without.
+const PLENTY: f64 = 0.5;
+
 /// After a wait that all outlets were told of they come back within this time, or half the wait where that is shorter.
 const SPREAD: Duration = Duration::from_secs(60);
 
@@ -144,6 +147,8 @@ pub struct Gate {
     hold: Option<Hold>,
     window_end: Duration,
     own_use: Duration,
+    /// There is little left of the budget, by the last answer.
+    is_tight: bool,
     outage: Option<Outage>,
 }
 
@@ -157,6 +162,7 @@ impl Gate {
             hold: None,
             window_end: Duration::ZERO,
             own_use: Duration::ZERO,
+            is_tight: false,
             outage: None,
         }
     }
@@ -186,6 +192,17 @@ impl Gate {
             None => false,
         };
         Turn::Go { is_probe }
+    }
+
+    /// Asks for leave to send a request that can be done without: how long it has to wait, or `None` where HQ is down, has
+    /// asked for no request now, or has little left of its budget.
+    pub fn aside(&mut self, now: Duration) -> Option<Duration> {
+        let is_held = self.hold.is_some_and(|hold| now < hold.until);
+        if is_held || self.is_tight || self.outage.is_some() {
+            None
+        } else {
+            Some(self.pace.go(now).err().unwrap_or_default())
+        }
     }
 
     /// Takes in what an answer says, whatever its status.
@@ -237,9 +254,11 @@ impl Gate {
         }
         self.own_use = self.own_use.saturating_add(budget.used.unwrap_or_default());
         let remaining = budget.remaining.saturating_sub(budget.used.unwrap_or_default());
+        let share = budget.limit.mul_f64(self.limits.budget_share.clamp(0.0, 1.0));
+        self.is_tight = remaining < budget.limit.mul_f64(PLENTY) || self.own_use > share.mul_f64(1.0 - PLENTY);
         if remaining < budget.limit.mul_f64(RESERVE) {
             self.hold(now, budget.reset, Why::Budget, jitter);
-        } else if self.own_use >= budget.limit.mul_f64(self.limits.budget_share.clamp(0.0, 1.0)) {
+        } else if self.own_use >= share {
             self.hold(now, budget.reset, Why::Share, jitter);
         }
     }
@@ -340,6 +359,22 @@ mod tests {
         assert_eq!(gate.turn(secs(0), 0.0), GO);
         gate.noted(secs(0), &answer(10, 100, 30), 0.0);
         assert_eq!(gate.turn(secs(0), 0.0), Turn::Wait(Duration::from_millis(36_750)));
+    }
+
+    #[test]
+    fn what_can_be_done_without_keeps_the_pace_and_asks_for_nothing_that_hq_does_not_welcome() {
+        let mut gate = Gate::new(Limits { max_requests_per_second: Some(2), ..gate().limits });
+        assert_eq!([0, 0, 0].map(|now| gate.aside(secs(now))), [Some(secs(0)), Some(secs(0)), Some(secs(1))]);
+        gate.noted(secs(5), &Notice { retry_after: Some(secs(60)), budget: None }, 0.0);
+        assert_eq!((gate.aside(secs(6)), gate.aside(secs(200))), (None, Some(secs(0))));
+        // 2 of the 5 s that are its share, and more than half; and as soon as others have used up half of all.
+        let told = [(99, 2_000), (97, 1_000), (49, 10)].map(|(remaining, used)| {
+            gate.noted(secs(210), &answer(remaining, used, 50), 0.0);
+            gate.aside(secs(220)).is_some()
+        });
+        assert_eq!(told, [true, false, false]);
+        gate.found_down(secs(300), false, None, 0.0);
+        assert_eq!(gate.aside(secs(400)), None, "the probe is one that matters");
     }
 
     #[test]

@@ -8,12 +8,15 @@ mod exchange;
 pub mod frappe;
 pub mod gate;
 mod headers;
+mod lead;
 mod pace;
 mod page_size;
 mod scrub;
 mod tls;
+mod way;
 
 pub use body::MAX_BODY;
 pub use client::{Answer, Client, Meter, Request};
 pub use error::{Error, Stage};
+pub use lead::Lead;
 pub use page_size::{Came, PageSize};

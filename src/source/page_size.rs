@@ -53,6 +53,8 @@ pub struct PageSize {
     beyond: usize,
     good: u32,
     shrunk: u32,
+    /// What HQ took for a record, when that was last to be told.
+    hq_each: Duration,
 }
 
 /// What became of a page that was asked for.
@@ -66,13 +68,22 @@ pub struct Came {
     pub bytes: usize,
     /// From the request to the last byte.
     pub took: Duration,
-    /// How much of that HQ took.
-    pub by_hq: Duration,
+    /// How much of that HQ took; `None` where there is no telling, as another answer was on the line.
+    pub by_hq: Option<Duration>,
+    /// How much of it lay between the first byte and the last.
+    pub on_line: Duration,
     /// How long HQ may stay silent, `hq.timeout`.
     pub patience: Duration,
 }
 
 impl Came {
+    /// A page of so many records that came in no time.
+    #[cfg(test)]
+    pub(super) fn of(asked: usize) -> Self {
+        let zero = Duration::ZERO;
+        Self { asked, rows: asked, bytes: 0, took: zero, by_hq: Some(zero), on_line: zero, patience: zero }
+    }
+
     /// So many records would have taken `limit` where these took `took`.
     fn within(&self, limit: Duration, took: Duration) -> usize {
         let (rows, limit, took) = (self.rows as u128, limit.as_micros(), took.as_micros().max(1));
@@ -87,7 +98,7 @@ impl PageSize {
         let start = start.max(1);
         let growth = if start < FEW { 1 } else { GROWTH };
         let most = start.saturating_mul(growth);
-        Self { now: start, start, least: 1, most, times: 1, beyond: 0, good: 0, shrunk: 0 }
+        Self { now: start, start, least: 1, most, times: 1, beyond: 0, good: 0, shrunk: 0, hq_each: Duration::ZERO }
     }
 
     /// Starts at `most` and never goes beyond it, nor below `least`.
@@ -135,15 +146,24 @@ impl PageSize {
         }
     }
 
+    /// How long HQ takes over so many records, by what it last took.
+    #[must_use]
+    pub fn by_hq(&self, records: usize) -> Duration {
+        self.hq_each.saturating_mul(u32::try_from(records).unwrap_or(u32::MAX))
+    }
+
     /// Takes in how a page came; only one that was asked for in full tells something.
     pub fn came(&mut self, page: &Came) {
+        if let (Some(by_hq), Some(rows)) = (page.by_hq, u32::try_from(page.rows).ok().filter(|rows| *rows > 0)) {
+            self.hq_each = by_hq / rows;
+        }
         if page.asked < self.now || page.rows == 0 {
             return;
         }
         let each = (page.bytes / page.rows).max(1);
         // Twice the time must still be far from the patience.
         let easily = page.patience / 6;
-        let allowed = page.within(HQ_TIME, page.by_hq).min(page.within(easily, page.took)).min(self.most);
+        let allowed = page.within(HQ_TIME, self.by_hq(page.rows)).min(page.within(easily, page.took)).min(self.most);
         let up_to = |times| allowed.min(CEILING * times).min(CEILING_BYTES * times / each).max(self.start);
         let best = round(up_to(self.times), self.start);
         self.beyond = if self.now >= best && self.shrunk == 0 { round(up_to(LONGER), self.start) } else { 0 };
@@ -183,7 +203,7 @@ mod tests {
     const PATIENCE: Duration = Duration::from_secs(30);
 
     fn page(asked: usize, bytes_each: usize, took: Duration, by_hq: Duration) -> Came {
-        Came { asked, rows: asked, bytes: asked * bytes_each, took, by_hq, patience: PATIENCE }
+        Came { bytes: asked * bytes_each, took, by_hq: Some(by_hq), patience: PATIENCE, ..Came::of(asked) }
     }
 
     /// The sizes asked for of an HQ and a line that need `fixed` a request, and so many microseconds a record.
@@ -239,6 +259,15 @@ mod tests {
         };
         assert_eq!((0..6).map(next).collect::<Vec<_>>(), [4_000, 5_000, 5_000, 10_000, 10_000, 10_000]);
         assert_eq!(sizes(&mut size, 1, 800, 300, (10, 0)), [1_300], "a megabyte");
+    }
+
+    #[test]
+    fn where_hqs_time_is_not_told_it_is_what_it_was() {
+        let mut size = PageSize::new(500);
+        sizes(&mut size, 3, 100, 5, (250, 0));
+        let page = page(4_000, 100, Duration::from_secs(3), Duration::ZERO);
+        size.came(&Came { by_hq: None, ..page });
+        assert_eq!((size.get(), size.by_hq(4_000)), (4_000, Duration::from_secs(1)));
     }
 
     #[test]

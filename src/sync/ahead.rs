@@ -1,14 +1,18 @@
 //! The next page of a pass, fetched while one is applied.
 //!
-//! Its request goes out as soon as the page before is decoded, so that HQ and the line work while the database does.
+//! Its request goes out as soon as the page before is decoded, so that HQ and the line work while the database does. On a
+//! long way it goes before that (`second.rs`).
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use tokio::time::Instant;
+
+use super::second::{Given, Second, beside};
 use super::{Engine, Error};
 use crate::config::Job;
 use crate::record::{Mark, Stamp};
 use crate::source::frappe::Fetched;
-use crate::source::{self, Meter, PageSize};
+use crate::source::{self, Lead, Meter, PageSize};
 
 /// Applies a page while the next one is fetched, and prepared for being applied; says also whether the database had to wait
 /// for its coming.
@@ -42,50 +46,121 @@ pub(super) enum Next {
     TooLarge(Mark, Fetched),
 }
 
-/// The page after `cursor`; an empty one at the end. Records without a stamp come first.
-pub(super) async fn ahead(
-    engine: &Engine,
-    job: &Job,
-    meter: &Meter,
-    mut cursor: Option<Mark>,
-    mut size: PageSize,
-) -> Result<(Next, PageSize), Error> {
-    loop {
-        let unstamped = match &cursor {
-            None => Some(""),
-            Some(mark) if mark.modified == Stamp::never() && !mark.name.is_empty() => Some(mark.name.as_str()),
-            Some(_) => None,
+/// The pages of a pass, one after the other.
+#[derive(Debug)]
+pub(super) struct Ahead<'e> {
+    engine: &'e Engine,
+    job: &'e Job,
+    meter: &'e Meter,
+    lead: Lead,
+    /// The page that was given last.
+    given: Option<Given>,
+    /// The page after the one that is being waited for, or after the one that was given last.
+    second: Option<Second<'e>>,
+}
+
+impl<'e> Ahead<'e> {
+    pub(super) fn new(engine: &'e Engine, job: &'e Job, meter: &'e Meter) -> Self {
+        Self { engine, job, meter, lead: engine.lead, given: None, second: None }
+    }
+
+    /// For who asks for each page once he knows what he wants of it.
+    pub(super) fn in_turn_only(engine: &'e Engine, job: &'e Job, meter: &'e Meter) -> Self {
+        Self { lead: Lead::never(), ..Self::new(engine, job, meter) }
+    }
+
+    /// The page after `cursor`; an empty one at the end. Records without a stamp come first.
+    pub(super) async fn next(&mut self, cursor: Option<Mark>, mut size: PageSize) -> Result<(Next, PageSize), Error> {
+        let given = self.given.take();
+        if let (Some(second), Some(from)) = (self.second.take(), &cursor) {
+            if given.is_some_and(|given| second.follows(&given, from)) {
+                if let Some(fetched) = self.proved(second, from, &size).await {
+                    size.came(&fetched.came);
+                    return Ok((self.page(cursor, fetched), size));
+                }
+                self.second = None;
+            }
+            self.lead.missed();
+        }
+        Box::pin(self.in_turn(cursor, size)).await
+    }
+
+    /// What was asked for ahead, if it is the page after `from`, and not an empty one.
+    async fn proved(&mut self, mut second: Second<'e>, from: &Mark, size: &PageSize) -> Option<Fetched> {
+        // If it lies ready, the database is what is waited for.
+        if !second.has_come() {
+            let apart = self.lead.apart(second.limit, size.by_hq(second.limit), self.engine.hq.way());
+            self.second = apart.map(|apart| self.ask(from, second.limit, second.at + apart, size));
+        }
+        beside(second.coming(), self.second.as_mut()).await;
+        second.take()?.after(from).filter(|fetched| !fetched.page.is_empty())
+    }
+
+    /// Asks for the page after the `of` records that follow `from`, at that moment.
+    fn ask(&self, from: &Mark, of: usize, at: Instant, size: &PageSize) -> Second<'e> {
+        let (hq, job, meter, limit) = (&self.engine.hq, self.job, self.meter, size.get());
+        let asked_from = from.clone();
+        let asking = async move {
+            tokio::time::sleep_until(at).await;
+            hq.beyond(job, &asked_from, of, limit, meter).await
         };
-        let fetched = match unstamped {
-            Some(name) => engine.hq.unstamped(job, name, &mut size, meter).await,
-            None => engine.hq.page(job, cursor.as_ref(), &mut size, meter).await,
-        };
-        match fetched {
-            // Records without a stamp are rare, and no reason to do without all the others.
-            Err(error @ source::Error::Refused { .. }) if unstamped.is_some() => {
-                tracing::warn!(job = job.name, %error, "HQ does not list records without `modified`; they are left out");
-                cursor = Some(Mark { modified: Stamp::never(), name: String::new() });
-            }
-            // A server that does not know `is not set` sends other records; they come in their own order.
-            Ok(fetched)
-                if unstamped.is_some()
-                    && (fetched.page.is_empty()
-                        || fetched.page.marks().iter().any(|mark| mark.modified != Stamp::never())) =>
-            {
-                cursor = Some(Mark { modified: Stamp::never(), name: String::new() });
-            }
-            // The page has been made smaller until the record stood alone; the others are read on from its mark.
-            Err(error @ source::Error::TooLarge { .. }) if unstamped.is_none() && size.get() == 1 => {
-                let read = engine.hq.mark_after(job, cursor.as_ref(), meter).await;
-                let read = read.map_err(Error::source("reading a page"))?;
-                return match read.page.marks().first().cloned() {
-                    Some(mark) => Ok((Next::TooLarge(mark, read), size)),
-                    None => Err(Error::source("reading a page")(error)),
-                };
-            }
-            fetched => {
-                let fetched = fetched.map_err(Error::source("reading a page"))?;
-                return Ok((Next::Page(cursor, fetched), size));
+        Second::new(from.clone(), of, limit, at, Box::pin(asking))
+    }
+
+    fn page(&mut self, cursor: Option<Mark>, fetched: Fetched) -> Next {
+        self.lead.came(&fetched.came);
+        self.given = cursor.as_ref().and_then(|from| Given::of(from, &fetched));
+        Next::Page(cursor, fetched)
+    }
+
+    /// The page after `cursor`, asked for now.
+    async fn in_turn(&mut self, mut cursor: Option<Mark>, mut size: PageSize) -> Result<(Next, PageSize), Error> {
+        let (engine, job, meter) = (self.engine, self.job, self.meter);
+        loop {
+            let unstamped = match &cursor {
+                None => Some(""),
+                Some(mark) if mark.modified == Stamp::never() && !mark.name.is_empty() => Some(mark.name.as_str()),
+                Some(_) => None,
+            };
+            let fetched = match (unstamped, &cursor) {
+                (Some(name), _) => engine.hq.unstamped(job, name, &mut size, meter).await,
+                (None, Some(from)) => {
+                    let of = size.get();
+                    let apart = self.lead.apart(of, size.by_hq(of), engine.hq.way());
+                    self.second = apart.map(|apart| self.ask(from, of, Instant::now() + apart, &size));
+                    let asking = Box::pin(engine.hq.page(job, Some(from), &mut size, meter));
+                    beside(asking, self.second.as_mut()).await
+                }
+                (None, None) => engine.hq.page(job, None, &mut size, meter).await,
+            };
+            match fetched {
+                // Records without a stamp are rare, and no reason to do without all the others.
+                Err(error @ source::Error::Refused { .. }) if unstamped.is_some() => {
+                    tracing::warn!(job = job.name, %error, "HQ does not list records without `modified`; they are left out");
+                    cursor = Some(Mark { modified: Stamp::never(), name: String::new() });
+                }
+                // A server that does not know `is not set` sends other records; they come in their own order.
+                Ok(fetched)
+                    if unstamped.is_some()
+                        && (fetched.page.is_empty()
+                            || fetched.page.marks().iter().any(|mark| mark.modified != Stamp::never())) =>
+                {
+                    cursor = Some(Mark { modified: Stamp::never(), name: String::new() });
+                }
+                // The page has been made smaller until the record stood alone; the others are read on from its mark.
+                Err(error @ source::Error::TooLarge { .. }) if unstamped.is_none() && size.get() == 1 => {
+                    self.second = None;
+                    let read = engine.hq.mark_after(job, cursor.as_ref(), meter).await;
+                    let read = read.map_err(Error::source("reading a page"))?;
+                    return match read.page.marks().first().cloned() {
+                        Some(mark) => Ok((Next::TooLarge(mark, read), size)),
+                        None => Err(Error::source("reading a page")(error)),
+                    };
+                }
+                fetched => {
+                    let fetched = fetched.map_err(Error::source("reading a page"))?;
+                    return Ok((self.page(cursor, fetched), size));
+                }
             }
         }
     }

@@ -10,6 +10,7 @@
 //! | `frame.rs` | what opens a run and what closes it: lease, run log, what is kept at the end |
 //! | `pass.rs` | reading a whole DocType: the first load, a full re-read |
 //! | `ahead.rs` | the next page of a pass, fetched while one is applied |
+//! | `second.rs` | the page after that, where the way to HQ is long |
 //! | `poll.rs` | what changed since the watermark |
 //! | `stretch.rs` | a list that is mostly news, read in order instead of by name |
 //! | `whole.rs` | records with their child rows, read so that they belong together |
@@ -53,6 +54,7 @@ mod rewind;
 mod round;
 mod run;
 mod said;
+mod second;
 mod stretch;
 mod telling;
 mod tidy;
@@ -75,6 +77,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::record::Stamp;
 use crate::run::{Counts, Run};
+use crate::source::Lead;
 use crate::source::frappe::Frappe;
 use crate::store::Store;
 
@@ -142,6 +145,8 @@ pub struct Engine {
     tidied: tidy::Tidied,
     /// Whether every change of a row is told.
     tells_changes: bool,
+    /// When a pass asks for two pages at once.
+    lead: Lead,
     /// What looks after the database; nothing in tests and demos.
     guard: Option<instance::Guard>,
 }
@@ -178,6 +183,12 @@ impl Engine {
         Self { tells_changes: true, ..self }
     }
 
+    /// Has every pass ask for two pages at once, whatever the way to HQ.
+    #[must_use]
+    pub fn always_asking_ahead(self) -> Self {
+        Self { lead: Lead::always(), ..self }
+    }
+
     fn on(store: Store, config: Arc<Config>, clock: Clock, watcher: Watcher) -> Result<Self, Error> {
         let hq = Frappe::new(&config.hq, &config.site.name, clock.clone()).map_err(Error::source("setting up HQ"))?;
         let holder = lease::Holder::this_process();
@@ -197,6 +208,7 @@ impl Engine {
             said,
             tidied,
             tells_changes,
+            lead: Lead::default(),
             guard: None,
         })
     }

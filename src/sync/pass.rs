@@ -4,7 +4,7 @@
 //! was. The next page is fetched while one is applied.
 
 use super::Error;
-use super::ahead::{Next, ahead, meanwhile};
+use super::ahead::{Ahead, Next, meanwhile};
 use super::incoming::Judged;
 use super::page::Step;
 use super::poll::is_end;
@@ -21,7 +21,8 @@ impl Work<'_> {
         self.begin_pass(is_asked_for).await?;
         let care =
             if self.progress.pass.as_ref().is_some_and(|pass| pass.is_repair) { Care::Repair } else { Care::News };
-        let (mut next, mut judged) = (Box::pin(self.ahead(self.cursor())).await?, None);
+        let mut ahead = Ahead::new(self.engine, self.job, self.meter);
+        let (mut next, mut judged) = (Box::pin(self.next(&mut ahead, self.cursor())).await?, None);
         loop {
             self.go_on()?;
             let (cursor, fetched) = match next {
@@ -31,7 +32,7 @@ impl Work<'_> {
                     self.park_oversized(&[(mark.name.clone(), mark.modified.clone())]).await?;
                     self.progress = self.progress_at(&mark, &read);
                     self.save_progress().await?;
-                    (next, judged) = (Box::pin(self.ahead(Some(mark))).await?, None);
+                    (next, judged) = (Box::pin(self.next(&mut ahead, Some(mark))).await?, None);
                     continue;
                 }
             };
@@ -46,7 +47,7 @@ impl Work<'_> {
                 Box::pin(self.page(fetched.page, step)).await?;
                 break;
             }
-            (next, judged) = self.apply_and_fetch(fetched, step, last).await?;
+            (next, judged) = self.apply_and_fetch(fetched, step, (&mut ahead, last)).await?;
         }
         self.end_pass().await
     }
@@ -153,16 +154,15 @@ impl Work<'_> {
         Ok(Some(last))
     }
 
+    /// Applies a page and fetches the one after its last mark.
     async fn apply_and_fetch(
         &mut self,
         fetched: Fetched,
         step: Step,
-        last: Mark,
+        (ahead, last): (&mut Ahead<'_>, Mark),
     ) -> Result<(Next, Option<Judged>), Error> {
-        let engine = self.engine;
-        let (job, meter, size) = (self.job, self.meter, self.page_size);
-        let (stop, mapper, is_unseen) = (self.stop, self.mapper(), self.is_unseen(step.care));
-        let fetching = unless_stopped(stop, ahead(engine, job, meter, Some(last), size));
+        let (mapper, is_unseen) = (self.mapper(), self.is_unseen(step.care));
+        let fetching = unless_stopped(self.stop, ahead.next(Some(last), self.page_size));
         // Where rows are expected, they are looked at first.
         let preparing = async |came: Result<(Next, PageSize), Error>| {
             Ok::<_, Error>(match came? {
@@ -185,9 +185,8 @@ impl Work<'_> {
         Ok((next, judged))
     }
 
-    async fn ahead(&mut self, cursor: Option<Mark>) -> Result<Next, Error> {
-        let ahead = ahead(self.engine, self.job, self.meter, cursor, self.page_size);
-        let (next, size) = unless_stopped(self.stop, ahead).await?;
+    async fn next(&mut self, ahead: &mut Ahead<'_>, cursor: Option<Mark>) -> Result<Next, Error> {
+        let (next, size) = unless_stopped(self.stop, ahead.next(cursor, self.page_size)).await?;
         self.page_size = size;
         Ok(next)
     }

@@ -386,9 +386,10 @@ fn absent_from<'n>(page: &Page, names: &[&'n str]) -> Vec<&'n str> {
     names.iter().filter(|name| !came.contains(**name)).copied().collect()
 }
 
-/// Whether HQ's list ends with this answer: it is shorter than asked for.
+/// Whether HQ's list ends with this answer: it is shorter than asked for. One that was asked for ahead does not tell: HQ may
+/// have read it before the page before it, and what was saved in between stands in neither.
 pub(super) fn is_end(fetched: &Fetched) -> bool {
-    fetched.page.len() < fetched.asked && !may_be_cut(fetched.page.len())
+    !fetched.is_ahead && fetched.page.len() < fetched.asked && !may_be_cut(fetched.page.len())
 }
 
 /// Whether a list may have been cut by a server or proxy with a page limit of its own: such limits are round numbers.

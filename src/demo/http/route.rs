@@ -24,6 +24,9 @@ pub(super) struct Twist {
     pub(super) is_repeated: bool,
     pub(super) is_doubled: bool,
     pub(super) dropped_field: Option<String>,
+    pub(super) ignores_start: bool,
+    /// Rows of a list at most.
+    pub(super) most: Option<usize>,
 }
 
 /// Answers a request.
@@ -230,6 +233,12 @@ fn rows(site: &Site, user: &User, doctype: &str, args: &Args, call: Call, twist:
         }
         if twist.is_empty {
             query.limit = Some(0);
+        }
+        if twist.ignores_start {
+            query.start = 0;
+        }
+        if let Some(most) = twist.most {
+            query.limit = Some(query.limit.map_or(most, |limit| limit.min(most)));
         }
         list::page(&records, records.table(doctype)?, user, &query, twist.is_doubled)
     };

@@ -108,7 +108,8 @@ async fn handle(State(site): State<Site>, ConnectInfo(cut): ConnectInfo<Cut>, re
     };
     let incoming = Incoming::new(&parts.method, &parts.uri, parts.headers, body.to_vec());
     let doctype = incoming.doctype();
-    let fault = site.front().faults.take(&incoming.method, &incoming.path, doctype.as_deref());
+    let asked = (incoming.method.as_str(), incoming.path.as_str(), incoming.query.as_slice());
+    let fault = site.front().faults.take(asked, doctype.as_deref());
     let transport = site.front().transport;
     let line = site.front().line;
 
@@ -175,6 +176,8 @@ async fn handle(State(site): State<Site>, ConnectInfo(cut): ConnectInfo<Cut>, re
         Some(Fault::RepeatPage) => twist.is_repeated = true,
         Some(Fault::DropField(field)) => twist.dropped_field = Some(field),
         Some(Fault::DoubleRows) => twist.is_doubled = true,
+        Some(Fault::IgnoreStart) => twist.ignores_start = true,
+        Some(Fault::CutList(rows)) => twist.most = Some(rows),
     }
     let mut answer = instead.unwrap_or_else(|| route::answer(&site, &incoming, &twist));
     if let Some(content_type) = content_type {

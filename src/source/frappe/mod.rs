@@ -1,8 +1,9 @@
 //! A Frappe/ERPNext HQ: what milkrun asks of it, one method a question.
 //!
 //! Every list names its order, as Frappe has none by itself (recording 101), and goes by keyset, never by offset
-//! (recordings 301-304).
+//! (recordings 301-304): what is asked for ahead by its place has to prove itself (`beyond.rs`).
 
+mod beyond;
 #[cfg(debug_assertions)]
 mod broken;
 mod compare;
@@ -15,6 +16,7 @@ pub use stretch::Bounds;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
@@ -46,6 +48,10 @@ pub struct Fetched {
     pub asked: usize,
     /// When the answer came.
     pub read: Clocks,
+    /// How it came.
+    pub came: Came,
+    /// Whether it was asked for before the page before it had come.
+    pub is_ahead: bool,
 }
 
 /// A field as HQ describes it.
@@ -359,25 +365,39 @@ impl Frappe {
         size: &mut PageSize,
         meter: &Meter,
     ) -> Result<Fetched, Error> {
-        let in_order = |page: &Page| {
-            let stamps = || page.marks().iter().map(|mark| &mark.modified);
-            if stamps().is_sorted() && from.zip(stamps().next()).is_none_or(|(from, first)| *first >= from.modified) {
-                return Ok(());
-            }
-            let from = from.map_or_else(|| "the beginning".to_owned(), |from| from.modified.to_string());
-            Err(BadPage::Shape(format!("the list after {from} is not in the order asked for")).into())
-        };
         let query = query.after(stamp, from);
         // A query of its own limit is bounded by that too.
         let limited = |size| if query.limit == 0 { size } else { query.limit.min(size) };
         let asking = |size| (Query { limit: limited(size), ..query.clone() }, limited(size));
-        self.ask(&asking, fields, &in_order, size, meter).await
+        self.ask(&asking, fields, &|page| in_order(page, from), size, meter).await
     }
 
     /// The moment of an answer. Without a `Date` HQ's clock is taken to agree with the outlet's.
     fn read(&self, date: Option<DateTime<Utc>>) -> Clocks {
         let outlet = self.clock.now();
         Clocks { outlet, hq: date.unwrap_or(outlet) }
+    }
+
+    /// The page of an answer, if it passes `check`.
+    fn fetched(
+        &self,
+        answer: Answer,
+        asked: usize,
+        fields: &Fields,
+        check: &impl Fn(&Page) -> Result<(), Error>,
+    ) -> Result<Fetched, Error> {
+        let page = decode::page(&answer.body, fields)?;
+        check(&page)?;
+        let Answer { took, by_hq, on_line, .. } = answer;
+        let patience = self.client.patience();
+        let came = Came { asked, rows: page.len(), bytes: answer.body.len(), took, by_hq, on_line, patience };
+        Ok(Fetched { page, asked, read: self.read(answer.date), came, is_ahead: false })
+    }
+
+    /// How long a request and an answer of no length take, as far as it is known.
+    #[must_use]
+    pub fn way(&self) -> Option<Duration> {
+        self.client.way()
     }
 
     async fn ask_once(&self, query: Query<'_>, fields: &Fields, meter: &Meter) -> Result<Fetched, Error> {
@@ -396,18 +416,10 @@ impl Frappe {
         size: &mut PageSize,
         meter: &Meter,
     ) -> Result<Fetched, Error> {
-        let patience = self.client.patience();
-        let read = |answer: Answer, size| {
-            let page = decode::page(&answer.body, fields)?;
-            check(&page)?;
-            let (_, asked) = query(size);
-            let Answer { took, by_hq, .. } = answer;
-            let came = Came { asked, rows: page.len(), bytes: answer.body.len(), took, by_hq, patience };
-            Ok((Fetched { page, asked, read: self.read(answer.date) }, came))
-        };
+        let read = |answer: Answer, size| self.fetched(answer, query(size).1, fields, check);
         match self.client.ask(size, |size| query(size).0.request(), read, meter).await {
-            Ok((fetched, came)) => {
-                size.came(&came);
+            Ok(fetched) => {
+                size.came(&fetched.came);
                 Ok(fetched)
             }
             // Arrays do not say which field is missing; objects do.
@@ -420,6 +432,16 @@ impl Frappe {
             Err(error) => Err(error),
         }
     }
+}
+
+/// Whether a page after `from` is in the order asked for.
+fn in_order(page: &Page, from: Option<&Mark>) -> Result<(), Error> {
+    let stamps = || page.marks().iter().map(|mark| &mark.modified);
+    if stamps().is_sorted() && from.zip(stamps().next()).is_none_or(|(from, first)| *first >= from.modified) {
+        return Ok(());
+    }
+    let from = from.map_or_else(|| "the beginning".to_owned(), |from| from.modified.to_string());
+    Err(BadPage::Shape(format!("the list after {from} is not in the order asked for")).into())
 }
 
 fn in_any_order(_page: &Page) -> Result<(), Error> {
@@ -438,6 +460,7 @@ fn list<'a>(doctype: &'a str, fields: &'a [String]) -> Query<'a> {
         filters: Vec::<Value>::new(),
         or_filters: Vec::new(),
         order_by: BY_STAMP,
+        start: 0,
         limit: 0,
         is_compact: true,
         is_with: false,

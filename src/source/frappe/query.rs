@@ -22,6 +22,8 @@ pub(super) struct Query<'a> {
     pub(super) filters: Vec<Value>,
     pub(super) or_filters: Vec<Value>,
     pub(super) order_by: &'a str,
+    /// So many records of the list are passed over (recordings 103, 522).
+    pub(super) start: usize,
     /// Records at most; 0 for all (recording 108).
     pub(super) limit: usize,
     /// Rows as arrays, half the bytes (recording 111).
@@ -68,6 +70,9 @@ impl Query<'_> {
             if let Some(parent) = self.parent {
                 object.insert("parent".to_owned(), parent.into());
             }
+            if self.start > 0 {
+                object.insert("limit_start".to_owned(), self.start.into());
+            }
             if self.is_compact {
                 object.insert("as_dict".to_owned(), false.into());
             }
@@ -88,6 +93,9 @@ impl Query<'_> {
             }
         }
         path.push_str(&format!("&order_by={}&limit_page_length={}", encode(self.order_by), self.limit));
+        if self.start > 0 {
+            path.push_str(&format!("&limit_start={}", self.start));
+        }
         if self.is_compact {
             path.push_str("&as_dict=false");
         }
@@ -121,6 +129,7 @@ mod tests {
             filters: Vec::new(),
             or_filters: Vec::new(),
             order_by: "modified asc, name asc",
+            start: 0,
             limit: 5,
             is_compact: false,
             is_with: false,
@@ -140,6 +149,15 @@ mod tests {
         );
         assert!(request.path.contains(&encode(r#"[["modified",">=","2024-05-05 10:00:00"]]"#)));
         assert!(request.path.contains(&encode(r#"[["modified",">","2024-05-05 10:00:00"],["name",">","été"]]"#)));
+    }
+
+    #[test]
+    fn what_is_passed_over_is_named_either_way() {
+        let fields = ["name".to_owned()];
+        let mut beyond = Query { start: 499, ..query(&fields) };
+        assert!(beyond.request().path.ends_with("&limit_page_length=5&limit_start=499"));
+        beyond.filters.push(json!(["name", "in", vec!["ITEM-00001"; 400]]));
+        assert!(beyond.request().body.unwrap().contains(r#""limit_start":499"#));
     }
 
     #[test]

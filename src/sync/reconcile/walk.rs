@@ -13,7 +13,7 @@ use crate::source::frappe::Fetched;
 use crate::source::{self, PageSize};
 use crate::store::Standing;
 use crate::sync::Error;
-use crate::sync::ahead::{Next, ahead};
+use crate::sync::ahead::{Ahead, Next};
 use crate::sync::poll::is_end;
 use crate::sync::run::{Work, unless_stopped};
 
@@ -247,9 +247,9 @@ impl Work<'_> {
 
     async fn whole_page(&mut self, walk: &mut Walk, from: Option<Mark>, size: &mut PageSize) -> Result<Next, Error> {
         let (before, _, _) = self.meter.so_far();
-        let ahead = unless_stopped(self.stop, ahead(self.engine, self.job, self.meter, from, *size));
+        let mut pages = Ahead::in_turn_only(self.engine, self.job, self.meter);
         let asked = size.get();
-        let (next, left) = Box::pin(ahead).await?;
+        let (next, left) = Box::pin(unless_stopped(self.stop, pages.next(from, *size))).await?;
         // One that HQ or the line had to have smaller stays so.
         *size = match &next {
             Next::Page(_, fetched) if !fetched.page.is_empty() && left.get() >= asked => self.value_size(Some(fetched)),
