@@ -87,13 +87,22 @@ pub(super) struct Catalog {
     pub(super) is_typed: bool,
     /// The rows of one parent can be read in the order they were written by `rowid`.
     pub(super) has_rowid: bool,
+    /// Nothing of the table's own changes what is written; only looked for on SQLite.
+    pub(super) has_no_triggers: bool,
 }
 
 impl Catalog {
     /// Reads what the database knows of `table`; `None` where there is no such table.
     pub(super) async fn read(connection: &mut Connection, table: &str) -> Result<Option<Self>, Error> {
         let kind = connection.kind();
-        let mut catalog = Self { kind, columns: Vec::new(), unique: Vec::new(), is_typed: true, has_rowid: false };
+        let mut catalog = Self {
+            kind,
+            columns: Vec::new(),
+            unique: Vec::new(),
+            is_typed: true,
+            has_rowid: false,
+            has_no_triggers: false,
+        };
         let name = || vec![Bind::text(table)];
         for line in connection.fetch(columns_query(kind), name()).await? {
             catalog.columns.push(found(kind, line)?);
@@ -116,11 +125,15 @@ impl Catalog {
             last = index;
         }
         if kind == DatabaseKind::Sqlite {
-            let sql = connection.sql("SELECT strict, wr FROM pragma_table_list(?)");
+            let sql = connection.sql(
+                "SELECT strict, wr, NOT EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'trigger' \
+                 AND tbl_name = ?1 COLLATE NOCASE) FROM pragma_table_list(?1)",
+            );
             let lines = connection.fetch(sql, name()).await?;
             let is_set = |at| lines.first().and_then(|line| line.text(at)) == Some("1");
             catalog.is_typed = is_set(0);
             catalog.has_rowid = !is_set(1);
+            catalog.has_no_triggers = is_set(2);
         }
         Ok(Some(catalog))
     }

@@ -169,7 +169,7 @@ impl Types<'_> {
 }
 
 /// Decimals are text: any numeric affinity would turn `0.10` into a binary float.
-fn sqlite_type(ty: Type) -> &'static str {
+pub(super) fn sqlite_type(ty: Type) -> &'static str {
     match ty {
         Type::Text { .. } | Type::Decimal { .. } | Type::Date | Type::Datetime | Type::Time | Type::Json => "TEXT",
         Type::Int | Type::Bool => "INTEGER",

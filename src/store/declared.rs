@@ -21,9 +21,15 @@ pub(super) fn check<'r>(
     if kind != DatabaseKind::Sqlite {
         return Ok(());
     }
+    let is_strict = |stored: &Stored| match stored.kind {
+        Kind::Int | Kind::Float | Kind::Decimal => true,
+        Kind::Text => stored.length.is_some(),
+        Kind::Bool | Kind::Date | Kind::Datetime | Kind::Time | Kind::Json | Kind::Other => false,
+    };
+    let strict: Vec<_> = columns.iter().enumerate().filter(|(_, column)| is_strict(&column.stored)).collect();
     for row in rows {
-        for (cell, column) in row.iter().zip(columns) {
-            if let Some(what) = offence(cell, &column.stored) {
+        for (at, column) in &strict {
+            if let Some(what) = row.get(*at).and_then(|cell| offence(cell, &column.stored)) {
                 let reason = format!("column {} is declared {}, and {what}", column.name, column.stored.full_type);
                 return Err(Error::Refused { table: None, reason });
             }

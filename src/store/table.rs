@@ -96,6 +96,8 @@ pub struct Table {
     pub(super) local_modified: Option<String>,
     pub(super) children: Vec<Child>,
     pub(super) lookups: Vec<Lookup>,
+    /// What is written reads back as it was written.
+    pub(super) is_verbatim: bool,
 }
 
 /// A mapped column and how the database stores it.
@@ -146,6 +148,13 @@ impl Table {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Whether what is written is known to read back as it was written: on SQLite in columns of the types that milkrun itself
+    /// gives them, and without triggers. Others are read to know.
+    #[must_use]
+    pub fn is_verbatim(&self) -> bool {
+        self.is_verbatim
     }
 
     /// Whether `hq` and `local` are one value to the column at `at`. They may differ as cells where the mapping declares
@@ -288,7 +297,16 @@ fn layout(kind: DatabaseKind, wish: &Wish<'_>, inventory: &Inventory) -> Result<
         local_modified: wish.local_modified.map(str::to_owned),
         children: children.collect::<Result<_, Error>>()?,
         lookups: lookups(&wish.parent, inventory),
+        is_verbatim: is_verbatim(kind, &wish.parent, catalog),
     })
+}
+
+fn is_verbatim(kind: DatabaseKind, part: &Part<'_>, catalog: &Catalog) -> bool {
+    let is_own_type = |column: &Column| {
+        let found = catalog.column(&column.name);
+        found.is_some_and(|found| found.stored.full_type.eq_ignore_ascii_case(create::sqlite_type(column.ty)))
+    };
+    kind == DatabaseKind::Sqlite && catalog.has_no_triggers && part.columns.iter().all(is_own_type)
 }
 
 fn child_layout(kind: DatabaseKind, child: &Part<'_>, parent: Type, found: &Catalog, lookups: Vec<Lookup>) -> Child {

@@ -53,5 +53,5 @@ pub(super) async fn read(connection: &mut Connection, table: &str) -> Result<Opt
         }
     }
     let unique = unique.into_iter().map(|(_, columns)| columns).collect();
-    Ok(Some(Catalog { kind, columns, unique, is_typed: true, has_rowid: false }))
+    Ok(Some(Catalog { kind, columns, unique, is_typed: true, has_rowid: false, has_no_triggers: false }))
 }

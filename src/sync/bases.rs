@@ -73,6 +73,10 @@ impl Work<'_> {
         if !self.job.rules.keeps_base && care == Care::News {
             return Ok(());
         }
+        // Nothing is there that could have been something else than what HQ has.
+        if self.table.is_verbatim() && held.entries.is_empty() && plan.updates.is_empty() {
+            return Ok(());
+        }
         let record = |at: usize| incoming.get(at);
         let inserted = plan.inserts.iter().filter_map(|at| Some((record(*at)?, None)));
         let updated = plan.updates.iter().filter_map(|update| Some((record(update.at)?, update.columns.as_deref())));

@@ -43,14 +43,14 @@ impl Work<'_> {
 impl Mapper {
     /// The rows of a page's records, each record once, made by a thread that has nothing else to do; `None` where other
     /// tables or child rows have a part in them.
-    pub(super) async fn aside(self, page: Page) -> (Page, Option<Judged>) {
+    pub(super) async fn aside(&self, page: Page) -> (Page, Option<Judged>) {
         let mapping = &self.job.mapping;
         if page.len() < WORTH_A_THREAD || mapping.has_lookups() || !mapping.children().is_empty() {
             return (page, None);
         }
         let page = Arc::new(page);
-        let theirs = Arc::clone(&page);
-        let judging = move || self.judge(&once(theirs.records()), &Answers::default(), &mut []);
+        let (mapper, theirs) = (self.clone(), Arc::clone(&page));
+        let judging = move || mapper.judge(&once(theirs.records()), &Answers::default(), &mut []);
         // A thread that died has made no rows; they are made again, and what killed it shows.
         let judged = tokio::task::spawn_blocking(judging).await.ok();
         (Arc::unwrap_or_clone(page), judged)

@@ -9,6 +9,7 @@ use std::collections::HashSet;
 
 use super::Error;
 use super::ahead::meanwhile;
+use super::incoming::Judged;
 use super::page::Step;
 use super::poll::{News, is_end};
 use super::run::{Work, unless_stopped};
@@ -52,7 +53,7 @@ impl Work<'_> {
         let upto = (!is_open).then(|| last.modified.clone());
         let mut bounds = Bounds { from: first.clone(), is_with: true, upto, most: missing.len() };
         let mut beyond = None;
-        let mut next = self.of_stretch(&bounds).await?;
+        let (mut next, mut judged) = (self.of_stretch(&bounds).await?, None);
         while let Some(fetched) = next {
             self.go_on()?;
             let Some(end) = fetched.page.marks().last().cloned() else { break };
@@ -73,7 +74,8 @@ impl Work<'_> {
             let most = if is_open { usize::MAX } else { missing.len().max(LEAST) };
             bounds = Bounds { from: end.clone(), is_with: false, most, ..bounds };
             let following = (!is_end(&fetched) && (goes_on || !is_through)).then_some(&bounds);
-            next = self.apply_stretch(fetched, &wanted, (end, care), leavers, following).await?;
+            (next, judged) =
+                self.apply_stretch(fetched, (&wanted, judged.take()), (end, care), leavers, following).await?;
         }
         news.retain(|news| missing.contains(news.mark.name.as_str()));
         Ok(beyond)
@@ -101,34 +103,45 @@ impl Work<'_> {
     async fn apply_stretch(
         &mut self,
         fetched: Fetched,
-        wanted: &[String],
+        (wanted, judged): (&[String], Option<Judged>),
         (end, care): (Mark, Care),
         leavers: &mut Vec<(String, Stamp)>,
         following: Option<&Bounds>,
-    ) -> Result<Option<Fetched>, Error> {
+    ) -> Result<(Option<Fetched>, Option<Judged>), Error> {
         let mut progress = self.progress.clone();
         progress.watermark = progress.watermark.after(&end, fetched.read, self.hq_now(&fetched));
         let wanted: Vec<&str> = wanted.iter().map(String::as_str).collect();
         let written = wanted.len();
+        let came = fetched.page.len();
         let page = fetched.page.only(&wanted);
         // One that came back while the run went on is no leaver.
         came_back(leavers, &page);
-        let step = Step::of_news(progress, care);
+        // That was made of the whole page.
+        let judged = judged.filter(|_| page.len() == came);
+        let step = Step { judged, ..Step::of_news(progress, care) };
         let Some(bounds) = following else {
             self.page(page, step).await?;
-            return Ok(None);
+            return Ok((None, None));
         };
         let (hq, job, meter, stop, mut size) = (&self.engine.hq, self.job, self.meter, self.stop, self.page_size);
         let asking = async { Ok(hq.stretch(job, bounds, &mut size, meter).await) };
-        let (asking, as_it_is) = (Box::pin(unless_stopped(stop, asking)), async |next| next);
-        let (applied, next, was_waited_for) = meanwhile(Box::pin(self.page(page, step)), asking, as_it_is).await;
+        let (asking, mapper) = (Box::pin(unless_stopped(stop, asking)), self.mapper());
+        let preparing = async |came: Result<Result<Fetched, source::Error>, Error>| match came {
+            Ok(Ok(fetched)) => {
+                let (page, judged) = mapper.aside(fetched.page).await;
+                (Ok(Ok(Fetched { page, ..fetched })), judged)
+            }
+            failed => (failed, None),
+        };
+        let applying = Box::pin(self.page(page, step));
+        let (applied, (next, judged), was_waited_for) = meanwhile(applying, asking, preparing).await;
         applied?;
         let next = next?;
         if was_waited_for {
             size.was_waited_for(written);
         }
         self.page_size = size;
-        self.came_of_stretch(next)
+        Ok((self.came_of_stretch(next)?, judged))
     }
 
     async fn of_stretch(&mut self, bounds: &Bounds) -> Result<Option<Fetched>, Error> {
