@@ -52,6 +52,13 @@ pub(crate) enum Role {
         #[arg(long, default_value_t = data::COLUMNS.len())]
         columns: usize,
     },
+    /// Measures how the cost of a first load grows with the records, the columns, the jobs and the way to HQ
+    Curves {
+        #[arg(long, value_enum, default_value = "sqlite")]
+        database: Kind,
+        #[arg(long, default_value_t = 3)]
+        rounds: usize,
+    },
     /// Draws where the time of a first load goes
     Flame {
         #[arg(long, value_enum, default_value = "sqlite")]

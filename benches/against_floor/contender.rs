@@ -33,7 +33,7 @@ pub(crate) struct Job {
     pub(crate) is_slow: bool,
     /// `max_requests_per_second`; 0 is no limit.
     pub(crate) pace: usize,
-    /// So many of the columns are mapped.
+    /// So many columns are mapped.
     pub(crate) columns: usize,
 }
 
@@ -184,9 +184,11 @@ url = "{}"
                 data::doctype(number),
                 if self.job.is_merged { "conflict = \"merge\"\n" } else { "" },
             ));
-            for (column, ty) in COLUMNS.into_iter().take(self.job.columns) {
+            for (at, (column, ty)) in COLUMNS.into_iter().cycle().take(self.job.columns).enumerate() {
                 let field = if column == "code" { "name" } else { column };
-                config.push_str(&format!("{column} = {{ from = \"{field}\", type = \"{ty}\" }}\n"));
+                // More columns than HQ has fields: some are there twice.
+                let again = if at < COLUMNS.len() { String::new() } else { format!("_{}", at / COLUMNS.len()) };
+                config.push_str(&format!("{column}{again} = {{ from = \"{field}\", type = \"{ty}\" }}\n"));
             }
             if self.job.has_children {
                 config.push_str(

@@ -6,6 +6,7 @@
 //! cargo bench --bench against_floor -- --help                  # all workloads and options
 //! cargo bench --bench against_floor -- changed --database mariadb --rounds 7
 //! cargo bench --bench against_floor -- callgrind               # instructions a record, held against the last known
+//! cargo bench --bench against_floor -- curves                  # how the cost grows with records, columns, jobs, distance
 //! cargo bench --bench against_floor -- flame                   # where the time goes, as a picture
 //! ```
 //!
@@ -17,6 +18,7 @@ mod arguments;
 mod callgrind;
 mod check;
 mod contender;
+mod curves;
 mod data;
 mod database;
 mod flame;
@@ -42,6 +44,7 @@ fn main() -> Result<()> {
     match &arguments.role {
         None => compare(&arguments),
         Some(Role::Callgrind { save, columns }) => callgrind::run(*save, *columns),
+        Some(Role::Curves { database, rounds }) => curves::run(*database, *rounds),
         Some(Role::Flame { database, records, to }) => flame::run(*database, *records, to),
         Some(Role::Hq { kind, count }) => hq::serve(*kind, *count),
         Some(Role::Floor { task }) => answer(&floor::run(&serde_json::from_str(task)?)?),

@@ -10,6 +10,7 @@ use super::catalog::Stored;
 use super::connection::Connection;
 use super::error::Error;
 use super::sql::Sql;
+use super::values::Values;
 
 /// Rows of one statement on SQLite. Each statement goes to the connection's thread and back, which costs as much as writing
 /// some twenty rows; few shapes, so that few are prepared.
@@ -68,9 +69,8 @@ impl<'a> Batch<'a> {
     }
 
     /// Cuts the batch into statements: how many rows each takes, and its binds.
-    pub(super) fn cut(self, connection: &Connection) -> Vec<(usize, Vec<Bind<'a>>)> {
-        let (kind, width) = (connection.kind(), self.width);
-        let most_bytes = connection.piece();
+    pub(super) fn cut(self, kind: DatabaseKind, most_bytes: usize) -> Vec<(usize, Vec<Bind<'a>>)> {
+        let width = self.width;
         let mut left = self.len();
         if left > 0 && rows_of_next(kind, width, left, most_bytes, &self.binds) == left {
             return vec![(left, bound(kind, width, self.binds, Bind::column))];
@@ -166,42 +166,39 @@ pub(super) async fn insert_each<'a>(
     connection: &mut Connection,
     table: &str,
     columns: &[(&str, &Stored)],
-    mut batches: impl Iterator<Item = Batch<'a>>,
+    batches: impl Iterator<Item = Batch<'a>>,
     tail: &'static str,
 ) -> Result<(), Error> {
+    let (kind, most_bytes) = (connection.kind(), connection.piece());
     let mut last: Option<(usize, Sql)> = None;
-    let mut waiting = batches.next();
-    while let Some(batch) = waiting.take() {
-        let mut pieces = batch.cut(connection).into_iter().peekable();
-        while let Some((rows, binds)) = pieces.next() {
-            let sql = match last.take() {
-                // PostgreSQL's has the types of the arrays in it.
-                Some((shape, sql)) if shape == rows && sql.kind() != DatabaseKind::Postgres => sql,
-                Some(_) | None => insertion(connection, table, columns, (rows, &binds), tail),
-            };
-            let written = connection.execute(sql.clone(), binds);
-            last = Some((rows, sql));
-            if pieces.peek().is_some() {
-                written.await?;
-            } else {
-                // The statement is on its way with the first poll.
-                let (written, next) = tokio::join!(biased; written, async { batches.next() });
-                written?;
-                waiting = next;
-            }
-        }
+    let mut statements = batches.flat_map(|batch| batch.cut(kind, most_bytes)).map(|(rows, binds)| {
+        let sql = match last.take() {
+            // PostgreSQL's has the types of the arrays in it.
+            Some((shape, sql)) if shape == rows && kind != DatabaseKind::Postgres => sql,
+            Some(_) | None => insertion(kind, table, columns, (rows, &binds), tail),
+        };
+        last = Some((rows, sql.clone()));
+        (sql, Values::new(kind, binds))
+    });
+    let mut next = statements.next();
+    while let Some((sql, values)) = next {
+        // The statement is on its way with the first poll.
+        let written = connection.execute_with(sql, values);
+        let (written, following) = tokio::join!(biased; written, async { statements.next() });
+        written?;
+        next = following;
     }
     Ok(())
 }
 
 fn insertion(
-    connection: &Connection,
+    kind: DatabaseKind,
     table: &str,
     columns: &[(&str, &Stored)],
     (rows, binds): (usize, &[Bind<'_>]),
     tail: &'static str,
 ) -> Sql {
-    let mut sql = connection.sql("INSERT INTO ");
+    let mut sql = Sql::new(kind, "INSERT INTO ");
     sql.name(table).push(" (").names(columns.iter().map(|(name, _)| *name)).push(") ");
     match sql.kind() {
         DatabaseKind::Sqlite | DatabaseKind::Mysql => sql.push("VALUES ").tuples(rows, columns.len()),

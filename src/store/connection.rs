@@ -22,6 +22,7 @@ use super::line::Line;
 use super::loan::Lender;
 use super::sql::Sql;
 use super::turns::Turns;
+use super::values::Values;
 
 /// Bytes of one statement: a quarter of MariaDB's default `max_allowed_packet`.
 const BYTES: usize = 4 << 20;
@@ -216,33 +217,39 @@ impl Connection {
 
     /// Runs a statement; gives the number of rows it found to write.
     pub(super) async fn execute(&mut self, sql: Sql, binds: Vec<Bind<'_>>) -> Result<u64, Error> {
-        self.check_room(&sql, &binds)?;
-        let done = self.driver().execute(sql, binds).await;
+        let values = Values::new(self.kind(), binds);
+        self.execute_with(sql, values).await
+    }
+
+    /// As [`Connection::execute`], with values that were written into the driver's form before.
+    pub(super) async fn execute_with(&mut self, sql: Sql, values: Result<Values, Error>) -> Result<u64, Error> {
+        let values = self.fitting(&sql, values)?;
+        let done = self.driver().execute(sql, values).await;
         self.answered(done)
     }
 
     /// Runs a query. Every column must be selected by [`Sql::read`] or be a text.
     pub(super) async fn fetch(&mut self, sql: Sql, binds: Vec<Bind<'_>>) -> Result<Vec<Line>, Error> {
-        self.check_room(&sql, &binds)?;
-        let done = self.driver().fetch(sql, binds).await;
+        let values = Values::new(self.kind(), binds);
+        let values = self.fitting(&sql, values)?;
+        let done = self.driver().fetch(sql, values).await;
         self.answered(done)
     }
 
     /// A statement beyond `max_allowed_packet` is the fault of its values, and would end as a lost connection.
-    fn check_room(&mut self, sql: &Sql, binds: &[Bind<'_>]) -> Result<(), Error> {
-        if self.room.most == usize::MAX {
-            return Ok(());
-        }
-        let size = sql.text().len() + binds.iter().map(Bind::size).sum::<usize>() + STATEMENT_HEAD;
-        if size <= self.room.most {
-            return Ok(());
-        }
-        self.has_failed = true;
-        let reason = format!(
-            "the values take {size} bytes, more than the server's max_allowed_packet of {} allows",
-            self.room.most
-        );
-        Err(Error::Refused { table: None, reason })
+    fn fitting(&mut self, sql: &Sql, values: Result<Values, Error>) -> Result<Values, Error> {
+        let most = self.room.most;
+        let fitting = values.and_then(|values| {
+            let size = sql.text().len() + values.size + STATEMENT_HEAD;
+            if size <= most {
+                return Ok(values);
+            }
+            let reason =
+                format!("the values take {size} bytes, more than the server's max_allowed_packet of {most} allows");
+            Err(Error::Refused { table: None, reason })
+        });
+        self.has_failed |= fitting.is_err();
+        fitting
     }
 
     fn answered<T>(&mut self, done: Result<Result<T, Error>, Elapsed>) -> Result<T, Error> {

@@ -8,12 +8,12 @@ use tokio::time::timeout;
 
 use crate::config::DatabaseKind;
 
-use super::bind::Bind;
 use super::error::Error;
 use super::handles::Handle;
 use super::line::Line;
 use super::loan::Loan;
 use super::sql::Sql;
+use super::values::Values;
 use super::{mysql, postgres, sqlite};
 
 /// A server that has not answered a statement by now is gone, or its line is. Longer than any lock is waited for.
@@ -38,34 +38,26 @@ impl Driver {
     }
 
     /// Runs a statement.
-    pub(super) async fn execute(&mut self, sql: Sql, binds: Vec<Bind<'_>>) -> Result<Result<u64, Error>, Elapsed> {
+    pub(super) async fn execute(&mut self, sql: Sql, values: Values) -> Result<Result<u64, Error>, Elapsed> {
         self.doubt(true);
         match self {
-            Self::Sqlite(handle) => Ok(sqlite::execute(handle, sql, binds).await),
-            Self::Postgres(loan) => match loan.get() {
-                Ok(connection) => timeout(ANSWER_TIMEOUT, postgres::execute(connection, sql, binds)).await,
-                Err(error) => Ok(Err(error)),
-            },
-            Self::Mysql(loan) => match loan.get() {
-                Ok(connection) => timeout(ANSWER_TIMEOUT, mysql::execute(connection, sql, binds)).await,
-                Err(error) => Ok(Err(error)),
-            },
+            Self::Sqlite(handle) => Ok(async { sqlite::execute(handle, sql, values.sqlite()?).await }.await),
+            Self::Postgres(loan) => {
+                in_time(async { postgres::execute(loan.get()?, sql, values.postgres()?).await }).await
+            }
+            Self::Mysql(loan) => in_time(async { mysql::execute(loan.get()?, sql, values.mysql()?).await }).await,
         }
     }
 
     /// Runs a query.
-    pub(super) async fn fetch(&mut self, sql: Sql, binds: Vec<Bind<'_>>) -> Result<Result<Vec<Line>, Error>, Elapsed> {
+    pub(super) async fn fetch(&mut self, sql: Sql, values: Values) -> Result<Result<Vec<Line>, Error>, Elapsed> {
         self.doubt(true);
         match self {
-            Self::Sqlite(handle) => Ok(sqlite::fetch(handle, sql, binds).await),
-            Self::Postgres(loan) => match loan.get() {
-                Ok(connection) => timeout(ANSWER_TIMEOUT, postgres::fetch(connection, sql, binds)).await,
-                Err(error) => Ok(Err(error)),
-            },
-            Self::Mysql(loan) => match loan.get() {
-                Ok(connection) => timeout(ANSWER_TIMEOUT, mysql::fetch(connection, sql, binds)).await,
-                Err(error) => Ok(Err(error)),
-            },
+            Self::Sqlite(handle) => Ok(async { sqlite::fetch(handle, sql, values.sqlite()?).await }.await),
+            Self::Postgres(loan) => {
+                in_time(async { postgres::fetch(loan.get()?, sql, values.postgres()?).await }).await
+            }
+            Self::Mysql(loan) => in_time(async { mysql::fetch(loan.get()?, sql, values.mysql()?).await }).await,
         }
     }
 
@@ -81,7 +73,7 @@ impl Driver {
             }
             .map_err(Error::from)
         };
-        timeout(ANSWER_TIMEOUT, run).await
+        in_time(run).await
     }
 
     /// Has the connection closed, not given back, when it is dropped.
@@ -101,4 +93,8 @@ impl Driver {
             Self::Mysql(loan) => loan.doubt(is_doubtful),
         }
     }
+}
+
+async fn in_time<T>(work: impl Future<Output = Result<T, Error>>) -> Result<Result<T, Error>, Elapsed> {
+    timeout(ANSWER_TIMEOUT, work).await
 }

@@ -47,6 +47,7 @@ mod tombstones;
 mod turns;
 mod tx;
 mod update;
+mod values;
 mod watermarks;
 
 #[cfg(test)]

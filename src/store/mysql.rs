@@ -69,12 +69,12 @@ pub(super) async fn open(url: &Secret) -> Result<Pools, Error> {
     Ok(Pools::Mysql { pool: Lender::new(pool), packet: usize::try_from(packet).unwrap_or(usize::MAX) })
 }
 
-pub(super) async fn execute(connection: &mut MySqlConnection, sql: Sql, binds: Vec<Bind<'_>>) -> Result<u64, Error> {
+pub(super) async fn execute(connection: &mut MySqlConnection, sql: Sql, values: MySqlArguments) -> Result<u64, Error> {
     // Without values there is nothing to prepare.
-    let done = if binds.is_empty() {
+    let done = if values.len() == 0 {
         connection.execute(sqlx::raw_sql(sql.into_safe())).await?
     } else {
-        sqlx::query_with(sql.into_safe(), arguments(&binds)?).execute(connection).await?
+        sqlx::query_with(sql.into_safe(), values).execute(connection).await?
     };
     Ok(done.rows_affected())
 }
@@ -82,13 +82,17 @@ pub(super) async fn execute(connection: &mut MySqlConnection, sql: Sql, binds: V
 pub(super) async fn fetch(
     connection: &mut MySqlConnection,
     sql: Sql,
-    binds: Vec<Bind<'_>>,
+    values: MySqlArguments,
 ) -> Result<Vec<Line>, Error> {
-    let rows = sqlx::query_with(sql.into_safe(), arguments(&binds)?).fetch_all(connection).await?;
+    let rows = sqlx::query_with(sql.into_safe(), values).fetch_all(connection).await?;
     rows.iter().map(line).collect()
 }
 
-fn arguments(binds: &[Bind<'_>]) -> Result<MySqlArguments, Error> {
+/// Values in the driver's form.
+///
+/// # Errors
+/// One could not be written.
+pub(super) fn arguments(binds: &[Bind<'_>]) -> Result<MySqlArguments, Error> {
     let mut arguments = MySqlArguments::default();
     arguments.reserve(binds.len(), binds.len() * 12);
     for bind in binds {

@@ -93,22 +93,26 @@ fn in_clear(options: &PgConnectOptions) -> Option<PgConnectOptions> {
     (is_here && is_ours).then(|| options.clone().ssl_mode(PgSslMode::Disable))
 }
 
-pub(super) async fn execute(connection: &mut PgConnection, sql: Sql, binds: Vec<Bind<'_>>) -> Result<u64, Error> {
+pub(super) async fn execute(connection: &mut PgConnection, sql: Sql, values: PgArguments) -> Result<u64, Error> {
     // Without values there is nothing to prepare.
-    let done = if binds.is_empty() {
+    let done = if values.len() == 0 {
         connection.execute(sqlx::raw_sql(sql.into_safe())).await?
     } else {
-        sqlx::query_with(sql.into_safe(), arguments(&binds)?).execute(connection).await?
+        sqlx::query_with(sql.into_safe(), values).execute(connection).await?
     };
     Ok(done.rows_affected())
 }
 
-pub(super) async fn fetch(connection: &mut PgConnection, sql: Sql, binds: Vec<Bind<'_>>) -> Result<Vec<Line>, Error> {
-    let rows = sqlx::query_with(sql.into_safe(), arguments(&binds)?).fetch_all(connection).await?;
+pub(super) async fn fetch(connection: &mut PgConnection, sql: Sql, values: PgArguments) -> Result<Vec<Line>, Error> {
+    let rows = sqlx::query_with(sql.into_safe(), values).fetch_all(connection).await?;
     rows.iter().map(line).collect()
 }
 
-fn arguments(binds: &[Bind<'_>]) -> Result<PgArguments, Error> {
+/// Values in the driver's form.
+///
+/// # Errors
+/// One could not be written.
+pub(super) fn arguments(binds: &[Bind<'_>]) -> Result<PgArguments, Error> {
     let mut arguments = PgArguments::default();
     for bind in binds {
         bind.check_nul()?;

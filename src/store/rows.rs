@@ -82,12 +82,10 @@ impl PageTx {
         let key = table.key.iter().filter_map(|at| Some((*at, table.columns.get(*at)?)));
         let places: Vec<_> = key.chain(updated.iter().copied()).collect();
         let changes = Changes { table, columns: places.iter().map(|(_, column)| *column).collect() };
-        for rows in rows.chunks(batch::piece(self.connection.kind())) {
-            let batch = batch_of(self.connection.kind(), &places, rows);
-            let done = changes.write(&mut self.connection, batch).await;
-            done.map_err(|error| error.for_table(&table.name))?;
-        }
-        Ok(())
+        let kind = self.connection.kind();
+        let batches = rows.chunks(batch::piece(kind)).map(|rows| batch_of(kind, &places, rows));
+        let done = changes.write(&mut self.connection, batches).await;
+        done.map_err(|error| error.for_table(&table.name))
     }
 
     /// Gives a row another key; its child rows follow.

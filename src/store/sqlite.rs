@@ -140,13 +140,13 @@ pub(super) fn check_place(options: &SqliteConnectOptions) -> Result<(), Error> {
     }
 }
 
-pub(super) async fn execute(handle: &mut Handle, sql: Sql, binds: Vec<Bind<'_>>) -> Result<u64, Error> {
-    let done = sqlx::query_with(sql.into_safe(), arguments(binds)?).execute(handle.get()?).await;
+pub(super) async fn execute(handle: &mut Handle, sql: Sql, values: SqliteArguments) -> Result<u64, Error> {
+    let done = sqlx::query_with(sql.into_safe(), values).execute(handle.get()?).await;
     Ok(done.map_err(|error| told(handle, error))?.rows_affected())
 }
 
-pub(super) async fn fetch(handle: &mut Handle, sql: Sql, binds: Vec<Bind<'_>>) -> Result<Vec<Line>, Error> {
-    let rows = sqlx::query_with(sql.into_safe(), arguments(binds)?).fetch_all(handle.get()?).await;
+pub(super) async fn fetch(handle: &mut Handle, sql: Sql, values: SqliteArguments) -> Result<Vec<Line>, Error> {
+    let rows = sqlx::query_with(sql.into_safe(), values).fetch_all(handle.get()?).await;
     rows.map_err(|error| told(handle, error))?.iter().map(line).collect()
 }
 
@@ -158,7 +158,11 @@ fn told(handle: &mut Handle, error: sqlx::Error) -> sqlx::Error {
     error
 }
 
-fn arguments(binds: Vec<Bind<'_>>) -> Result<SqliteArguments, Error> {
+/// Values in the driver's form.
+///
+/// # Errors
+/// None could be written.
+pub(super) fn arguments(binds: Vec<Bind<'_>>) -> Result<SqliteArguments, Error> {
     let mut arguments = SqliteArguments::default();
     arguments.reserve(binds.len(), 0);
     for bind in binds {

@@ -16,11 +16,20 @@ pub(super) struct Changes<'t> {
 }
 
 impl Changes<'_> {
-    /// Writes the batch; rows that do not exist are passed over.
-    pub(super) async fn write(&self, connection: &mut Connection, batch: Batch<'_>) -> Result<(), Error> {
+    /// Writes the batches; rows that do not exist are passed over.
+    pub(super) async fn write<'a>(
+        &self,
+        connection: &mut Connection,
+        batches: impl Iterator<Item = Batch<'a>>,
+    ) -> Result<(), Error> {
         match connection.kind() {
-            DatabaseKind::Sqlite | DatabaseKind::Postgres => self.write_from(connection, batch).await,
-            DatabaseKind::Mysql => self.write_staged(connection, batch).await,
+            DatabaseKind::Sqlite | DatabaseKind::Postgres => {
+                for batch in batches {
+                    self.write_from(connection, batch).await?;
+                }
+                Ok(())
+            }
+            DatabaseKind::Mysql => self.write_staged(connection, batches).await,
         }
     }
 
@@ -37,7 +46,7 @@ impl Changes<'_> {
                 }
             };
         };
-        for (rows, binds) in batch.cut(connection) {
+        for (rows, binds) in batch.cut(kind, connection.piece()) {
             let mut sql = connection.sql("UPDATE ");
             sql.name(&self.table.name).push(" SET ");
             sql.list(", ", self.columns.iter().enumerate().skip(keys), |sql, (at, column)| {
@@ -63,7 +72,11 @@ impl Changes<'_> {
     }
 
     /// Through a temporary table whose columns have the target's own types and collations.
-    async fn write_staged(&self, connection: &mut Connection, batch: Batch<'_>) -> Result<(), Error> {
+    async fn write_staged<'a>(
+        &self,
+        connection: &mut Connection,
+        batches: impl Iterator<Item = Batch<'a>>,
+    ) -> Result<(), Error> {
         let keys = self.table.key.len();
         let names = || self.columns.iter().map(|column| column.name.as_str());
         let named: Vec<_> = self.columns.iter().map(|column| column.named()).collect();
@@ -73,7 +86,7 @@ impl Changes<'_> {
         let mut create = connection.sql("CREATE TEMPORARY TABLE milkrun_stage AS SELECT ");
         create.names(names()).push(" FROM ").name(&self.table.name).push(" LIMIT 0");
         connection.execute(create, Vec::new()).await?;
-        batch::insert(connection, "milkrun_stage", &named, batch, "").await?;
+        batch::insert_each(connection, "milkrun_stage", &named, batches, "").await?;
         let mut sql = connection.sql("UPDATE milkrun_stage STRAIGHT_JOIN ");
         sql.name(&self.table.name).push(" AS milkrun_target ON ");
         let pair = |sql: &mut Sql, name: &str| {

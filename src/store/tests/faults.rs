@@ -17,6 +17,7 @@ on_every_database! {
     a_value_beyond_what_a_statement_may_take_is_the_values_fault
     a_migration_that_was_cut_off_is_run_again
     connections_that_the_server_closed_are_replaced_unnoticed
+    one_page_after_the_other_goes_over_one_connection
     a_lease_that_ends_too_late_is_seen_as_it_is
     who_loses_a_deadlock_may_repeat_at_once_and_keeps_nothing
 }
@@ -175,6 +176,22 @@ async fn connections_that_the_server_closed_are_replaced_unnoticed(world: &World
     }
     assert_eq!(world.count("items").await, 4);
     assert!(world.row(&table, key("i3").0[0].clone()).await.is_some());
+}
+
+async fn one_page_after_the_other_goes_over_one_connection(world: &World) {
+    let id = match world.kind {
+        DatabaseKind::Sqlite => return,
+        DatabaseKind::Postgres => "SELECT pg_backend_pid()::text",
+        DatabaseKind::Mysql => "SELECT CAST(CONNECTION_ID() AS CHAR)",
+    };
+    let mut ids = std::collections::HashSet::new();
+    for _ in 0..5 {
+        let mut tx = world.begin().await;
+        let sql = tx.connection.sql(id);
+        ids.insert(tx.connection.fetch(sql, Vec::new()).await.unwrap().pop().unwrap().take(0));
+        tx.commit_soon().await.unwrap();
+    }
+    assert_eq!(ids.len(), 1, "{ids:?}");
 }
 
 async fn a_lease_that_ends_too_late_is_seen_as_it_is(world: &World) {
