@@ -207,7 +207,7 @@ impl Engine {
             said,
             tidied,
             tells_changes,
-            lead: Lead::default(),
+            lead: Lead::usual(),
             guard: None,
         })
     }

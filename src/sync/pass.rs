@@ -4,7 +4,7 @@
 //! was. The next page is fetched while one is applied.
 
 use super::Error;
-use super::ahead::{Ahead, Next, meanwhile};
+use super::ahead::{Ahead, Next};
 use super::page::Step;
 use super::poll::is_end;
 use super::run::{Work, unless_stopped};
@@ -159,10 +159,9 @@ impl Work<'_> {
         step: Step,
         (ahead, last): (&mut Ahead<'_>, Mark),
     ) -> Result<Next, Error> {
-        let fetching = unless_stopped(self.stop, ahead.next(Some(last), self.page_size));
-        let written = fetched.page.len();
+        let (stop, size, written) = (self.stop, self.page_size, fetched.page.len());
         let page = Box::pin(self.page(fetched.page, step));
-        let (applied, came, was_waited_for) = meanwhile(page, Box::pin(fetching)).await;
+        let (applied, came, was_waited_for) = ahead.meanwhile(page, last, size, stop).await;
         applied?;
         let (next, mut size) = came?;
         if was_waited_for {
