@@ -18,7 +18,8 @@ const PLACE: &str = "limit_start";
 const WAY: Duration = Duration::from_millis(40);
 
 fn far(kind: Kind, jobs: &str, items: usize) -> Shop {
-    let shop = Shop::with_jobs(kind, jobs);
+    let mut shop = Shop::with_jobs(kind, jobs);
+    shop.outlet.set_env("MILKRUN_LEAD", "");
     let config = shop.outlet.config().replace("timeout = \"20s\"", "timeout = \"20s\"\nmax_requests_per_second = 0");
     shop.outlet.write_config(&config);
     shop.items(items);
@@ -83,14 +84,6 @@ fn edits_while_two_pages_are_under_way_are_all_there_after_one_more_run(kind: Ki
         shop.outlet.sync_well(&["--confirm-deletes"]);
         shop.assert_in_step();
     }
-}
-
-#[test]
-fn on_a_network_nothing_is_asked_for_ahead() {
-    let shop = far(Kind::Sqlite, JOBS, 2_000);
-    shop.hq.set_line(Line::default());
-    shop.outlet.sync_well(&[]);
-    assert!(by_place(&shop).is_empty());
 }
 
 #[test]

@@ -3,10 +3,15 @@
 //! Its request goes out as soon as the page before is decoded, so that HQ and the line work while the database does. On a
 //! long way it goes before that (`second.rs`).
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
+use super::run::unless_stopped;
 use super::second::{Given, Second, beside};
 use super::{Engine, Error};
 use crate::config::Job;
@@ -83,6 +88,42 @@ impl<'e> Ahead<'e> {
             self.lead.missed();
         }
         Box::pin(self.in_turn(cursor, size)).await
+    }
+
+    /// Applies a page while the one after its end `last` is fetched and prepared for being applied, and whatever is under way
+    /// comes on; says also whether the database had to wait for its coming.
+    pub(super) async fn meanwhile<A, P>(
+        &mut self,
+        applying: impl Future<Output = A>,
+        (last, size): (Mark, PageSize),
+        stop: &CancellationToken,
+        preparing: impl AsyncFnOnce(Result<(Next, PageSize), Error>) -> P,
+    ) -> (A, P, bool) {
+        let (mut applying, mut applied) = (pin!(applying), None);
+        let came = {
+            let mut fetching = Box::pin(unless_stopped(stop, self.next(Some(last), size)));
+            poll_fn(|context| {
+                // What has come is taken first, or a page that lay ready would look late.
+                let came = fetching.as_mut().poll(context);
+                if came.is_pending()
+                    && applied.is_none()
+                    && let Poll::Ready(done) = applying.as_mut().poll(context)
+                {
+                    applied = Some(done);
+                }
+                came
+            })
+            .await
+        };
+        let preparing = preparing(came);
+        match applied {
+            Some(applied) => (applied, beside(preparing, self.second.as_mut()).await, true),
+            None => {
+                let both = async { tokio::join!(biased; preparing, applying) };
+                let (prepared, applied) = beside(both, self.second.as_mut()).await;
+                (applied, prepared, false)
+            }
+        }
     }
 
     /// What was asked for ahead, if it is the page after `from`, and not an empty one.

@@ -208,7 +208,7 @@ impl Engine {
             said,
             tidied,
             tells_changes,
-            lead: Lead::default(),
+            lead: Lead::usual(),
             guard: None,
         })
     }

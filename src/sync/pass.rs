@@ -4,7 +4,7 @@
 //! was. The next page is fetched while one is applied.
 
 use super::Error;
-use super::ahead::{Ahead, Next, meanwhile};
+use super::ahead::{Ahead, Next};
 use super::incoming::Judged;
 use super::page::Step;
 use super::poll::is_end;
@@ -162,7 +162,6 @@ impl Work<'_> {
         (ahead, last): (&mut Ahead<'_>, Mark),
     ) -> Result<(Next, Option<Judged>), Error> {
         let (mapper, is_unseen) = (self.mapper(), self.is_unseen(step.care));
-        let fetching = unless_stopped(self.stop, ahead.next(Some(last), self.page_size));
         // Where rows are expected, they are looked at first.
         let preparing = async |came: Result<(Next, PageSize), Error>| {
             Ok::<_, Error>(match came? {
@@ -173,9 +172,9 @@ impl Work<'_> {
                 (next, size) => (next, None, size),
             })
         };
-        let written = fetched.page.len();
+        let (stop, size, written) = (self.stop, self.page_size, fetched.page.len());
         let page = Box::pin(self.page(fetched.page, step));
-        let (applied, came, was_waited_for) = meanwhile(page, Box::pin(fetching), preparing).await;
+        let (applied, came, was_waited_for) = ahead.meanwhile(page, (last, size), stop, preparing).await;
         applied?;
         let (next, judged, mut size) = came?;
         if was_waited_for {

@@ -91,3 +91,27 @@ pub(super) async fn beside<T>(first: impl Future<Output = T>, mut second: Option
     })
     .await
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::Stamp;
+
+    fn mark(name: &str) -> Mark {
+        Mark { modified: Stamp::parse("2024-05-05 10:00:00").unwrap(), name: name.to_owned() }
+    }
+
+    #[test]
+    fn a_second_page_follows_the_full_page_that_it_was_asked_for_with() {
+        let second = Second::new(mark("A"), 100, 400, Instant::now(), Box::pin(async { None }));
+        let given = || Given { from: mark("A"), last: mark("M"), asked: 100, rows: 100 };
+        assert!(second.follows(&given(), &mark("M")));
+        let others = [
+            Given { from: mark("B"), ..given() },
+            Given { asked: 25, rows: 25, ..given() },
+            Given { rows: 99, ..given() },
+        ];
+        assert!(others.iter().all(|other| !second.follows(other, &mark("M"))), "{others:?}");
+        assert!(!second.follows(&given(), &mark("L")), "the pass goes on from another mark");
+    }
+}

@@ -86,6 +86,8 @@ url = "{local}"
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("MILKRUN")) {
             command.env_remove(name);
         }
+        // A busy machine is not to be taken for a long way.
+        command.env("MILKRUN_LEAD", "never");
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command
     }

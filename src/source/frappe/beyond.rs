@@ -51,3 +51,59 @@ impl Fetched {
         Some(self)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+
+    use super::*;
+    use crate::record::{Fields, Page, Stamp};
+    use crate::source::page_size::Came;
+    use crate::watermark::Clocks;
+
+    /// Two seconds, A to C in the first.
+    const STAMPS: [&str; 2] = ["2024-05-05 10:00:00", "2024-05-05 10:00:01"];
+
+    fn mark(name: char) -> Mark {
+        let stamp = STAMPS[usize::from(name > 'C')];
+        Mark { modified: Stamp::parse(stamp).unwrap(), name: name.to_string() }
+    }
+
+    /// What came of `asked` records and the one before them.
+    fn came(names: &str, asked: usize) -> Fetched {
+        let row = |name| format!("[\"{}\", \"{}\"]", mark(name).name, mark(name).modified);
+        let body = format!("[{}]", names.chars().map(row).collect::<Vec<_>>().join(","));
+        let page = Page::decode(body.as_str().into(), &Fields::new([])).unwrap();
+        let read = Clocks { outlet: DateTime::UNIX_EPOCH, hq: DateTime::UNIX_EPOCH };
+        let came = Came { rows: page.len(), ..Came::of(asked + 1) };
+        Fetched { page, asked: asked + 1, read, came, is_ahead: false }
+    }
+
+    fn proven(names: &str, last: char) -> Option<(String, usize)> {
+        let fetched = came(names, 3).after(&mark(last))?;
+        assert_eq!((fetched.came.asked, fetched.came.rows), (3, fetched.page.len()));
+        assert!(fetched.is_ahead);
+        Some((fetched.page.marks().iter().map(|mark| mark.name.as_str()).collect(), fetched.asked))
+    }
+
+    #[test]
+    fn a_page_that_begins_with_the_last_record_is_what_follows_it() {
+        assert_eq!(proven("BCDE", 'B'), Some(("CDE".to_owned(), 3)));
+        assert_eq!(proven("BC", 'B'), Some(("C".to_owned(), 3)), "the end of the list");
+        assert_eq!(proven("B", 'B'), Some((String::new(), 3)));
+    }
+
+    #[test]
+    fn a_page_that_begins_with_another_proves_nothing() {
+        assert_eq!(proven("CDE", 'B'), None, "one before it went or was saved again");
+        assert_eq!(proven("ABCD", 'B'), None, "one was inserted before it, or the place was not heeded");
+        assert_eq!(proven("", 'B'), None, "an answer that is empty by a fault");
+        assert_eq!(proven("BBCD", 'B'), None, "the list repeats records");
+    }
+
+    #[test]
+    fn the_same_name_of_another_stamp_is_another_record() {
+        let saved_again = Mark { modified: Stamp::parse(STAMPS[1]).unwrap(), name: "B".to_owned() };
+        assert!(came("BCDE", 3).after(&saved_again).is_none());
+    }
+}
