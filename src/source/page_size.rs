@@ -14,10 +14,6 @@ const CEILING: usize = 5_000;
 /// rows and statements, and the next page beside it, it takes some twenty times that.
 const CEILING_BYTES: usize = 512 << 10;
 
-/// Where the database waits for pages as large as that, they grow to so many times as much. That costs little memory: no
-/// second page lies ready then while one is written.
-const LONGER: usize = 2;
-
 /// From what was configured to the most.
 const GROWTH: usize = 80;
 
@@ -47,10 +43,6 @@ pub struct PageSize {
     start: usize,
     least: usize,
     most: usize,
-    /// How many times the ceilings it may grow to.
-    times: usize,
-    /// How large it may be for a database that waits for it, as the last page told.
-    beyond: usize,
     good: u32,
     shrunk: u32,
     /// What HQ took for a record, when that was last to be told.
@@ -98,7 +90,7 @@ impl PageSize {
         let start = start.max(1);
         let growth = if start < FEW { 1 } else { GROWTH };
         let most = start.saturating_mul(growth);
-        Self { now: start, start, least: 1, most, times: 1, beyond: 0, good: 0, shrunk: 0, hq_each: Duration::ZERO }
+        Self { now: start, start, least: 1, most, good: 0, shrunk: 0, hq_each: Duration::ZERO }
     }
 
     /// Starts at `most` and never goes beyond it, nor below `least`.
@@ -137,15 +129,6 @@ impl PageSize {
         is_smaller
     }
 
-    /// The database had written `written` records and nothing to do until the page came: if that was a page as large, it is
-    /// the way that costs, which fewer and larger pages go less often.
-    pub fn was_waited_for(&mut self, written: usize) {
-        if self.beyond > self.now && written >= self.now {
-            self.times = (self.times * 2).min(LONGER);
-            self.now = (self.now * 2).min(self.beyond);
-        }
-    }
-
     /// How long HQ takes over so many records, by what it last took.
     #[must_use]
     pub fn by_hq(&self, records: usize) -> Duration {
@@ -164,9 +147,8 @@ impl PageSize {
         // Twice the time must still be far from the patience.
         let easily = page.patience / 6;
         let allowed = page.within(HQ_TIME, self.by_hq(page.rows)).min(page.within(easily, page.took)).min(self.most);
-        let up_to = |times| allowed.min(CEILING * times).min(CEILING_BYTES * times / each).max(self.start);
-        let best = round(up_to(self.times), self.start);
-        self.beyond = if self.now >= best && self.shrunk == 0 { round(up_to(LONGER), self.start) } else { 0 };
+        let best = allowed.min(CEILING).min(CEILING_BYTES / each).max(self.start);
+        let best = round(best, self.start);
         if best < self.now {
             self.good = 0;
             self.now = best;
@@ -244,21 +226,6 @@ mod tests {
         assert_eq!(sizes(&mut PageSize::new(9), 3, 200, 300, (10, 0)), [9, 9, 9]);
         assert_eq!(sizes(&mut PageSize::new(9_000), 2, 100, 5, (10, 0)), [9_000, 9_000]);
         assert_eq!(sizes(&mut PageSize::new(500).up_to(1_000), 3, 100, 5, (10, 0)), [1_000; 3]);
-    }
-
-    #[test]
-    fn where_the_database_waits_for_the_largest_pages_they_grow_on() {
-        let mut size = PageSize::new(500);
-        let mut written = 0;
-        let next = |_| {
-            let asked = size.get();
-            sizes(&mut size, 1, 100, 300, (10, 0));
-            size.was_waited_for(written);
-            written = asked;
-            size.get()
-        };
-        assert_eq!((0..6).map(next).collect::<Vec<_>>(), [4_000, 5_000, 5_000, 10_000, 10_000, 10_000]);
-        assert_eq!(sizes(&mut size, 1, 800, 300, (10, 0)), [1_300], "a megabyte");
     }
 
     #[test]

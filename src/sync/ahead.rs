@@ -5,7 +5,6 @@
 
 use std::future::poll_fn;
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 
 use tokio::time::Instant;
@@ -19,27 +18,14 @@ use crate::record::{Mark, Stamp};
 use crate::source::frappe::Fetched;
 use crate::source::{self, Lead, Meter, PageSize};
 
-/// Applies a page while the next one is fetched, and prepared for being applied; says also whether the database had to wait
-/// for its coming.
+/// Applies a page while the next one is fetched, and prepared for being applied.
 pub(super) async fn meanwhile<A, F, P>(
     applying: impl Future<Output = A>,
     fetching: impl Future<Output = F>,
     preparing: impl AsyncFnOnce(F) -> P,
-) -> (A, P, bool) {
-    let is_applied = AtomicBool::new(false);
-    let applying = async {
-        let applied = applying.await;
-        is_applied.store(true, Ordering::Relaxed);
-        applied
-    };
-    let fetching = async {
-        let fetched = fetching.await;
-        let was_waited_for = is_applied.load(Ordering::Relaxed);
-        (preparing(fetched).await, was_waited_for)
-    };
-    // What has come is taken first, or a page that lay ready would look late.
-    let ((prepared, was_waited_for), applied) = tokio::join!(biased; fetching, applying);
-    (applied, prepared, was_waited_for)
+) -> (A, P) {
+    let fetching = async { preparing(fetching.await).await };
+    tokio::join!(applying, fetching)
 }
 
 /// What comes next in a pass.
@@ -91,19 +77,18 @@ impl<'e> Ahead<'e> {
     }
 
     /// Applies a page while the one after its end `last` is fetched and prepared for being applied, and whatever is under way
-    /// comes on; says also whether the database had to wait for its coming.
+    /// comes on.
     pub(super) async fn meanwhile<A, P>(
         &mut self,
         applying: impl Future<Output = A>,
         (last, size): (Mark, PageSize),
         stop: &CancellationToken,
         preparing: impl AsyncFnOnce(Result<(Next, PageSize), Error>) -> P,
-    ) -> (A, P, bool) {
+    ) -> (A, P) {
         let (mut applying, mut applied) = (pin!(applying), None);
         let came = {
             let mut fetching = Box::pin(unless_stopped(stop, self.next(Some(last), size)));
             poll_fn(|context| {
-                // What has come is taken first, or a page that lay ready would look late.
                 let came = fetching.as_mut().poll(context);
                 if came.is_pending()
                     && applied.is_none()
@@ -117,11 +102,11 @@ impl<'e> Ahead<'e> {
         };
         let preparing = preparing(came);
         match applied {
-            Some(applied) => (applied, beside(preparing, self.second.as_mut()).await, true),
+            Some(applied) => (applied, beside(preparing, self.second.as_mut()).await),
             None => {
                 let both = async { tokio::join!(biased; preparing, applying) };
                 let (prepared, applied) = beside(both, self.second.as_mut()).await;
-                (applied, prepared, false)
+                (applied, prepared)
             }
         }
     }

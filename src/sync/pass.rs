@@ -172,14 +172,11 @@ impl Work<'_> {
                 (next, size) => (next, None, size),
             })
         };
-        let (stop, size, written) = (self.stop, self.page_size, fetched.page.len());
+        let (stop, size) = (self.stop, self.page_size);
         let page = Box::pin(self.page(fetched.page, step));
-        let (applied, came, was_waited_for) = ahead.meanwhile(page, (last, size), stop, preparing).await;
+        let (applied, came) = ahead.meanwhile(page, (last, size), stop, preparing).await;
         applied?;
-        let (next, judged, mut size) = came?;
-        if was_waited_for {
-            size.was_waited_for(written);
-        }
+        let (next, judged, size) = came?;
         self.page_size = size;
         Ok((next, judged))
     }

@@ -111,7 +111,6 @@ impl Work<'_> {
         let mut progress = self.progress.clone();
         progress.watermark = progress.watermark.after(&end, fetched.read, self.hq_now(&fetched));
         let wanted: Vec<&str> = wanted.iter().map(String::as_str).collect();
-        let written = wanted.len();
         let came = fetched.page.len();
         let page = fetched.page.only(&wanted);
         // One that came back while the run went on is no leaver.
@@ -134,12 +133,9 @@ impl Work<'_> {
             failed => (failed, None),
         };
         let applying = Box::pin(self.page(page, step));
-        let (applied, (next, judged), was_waited_for) = meanwhile(applying, asking, preparing).await;
+        let (applied, (next, judged)) = meanwhile(applying, asking, preparing).await;
         applied?;
         let next = next?;
-        if was_waited_for {
-            size.was_waited_for(written);
-        }
         self.page_size = size;
         Ok((self.came_of_stretch(next)?, judged))
     }
