@@ -176,7 +176,6 @@ fn a_year_alone_ends_equal_to_hq_with_memory_and_disk_flat() {
     assert_eq!(cuts, 30);
     let ended = |status| year.ended.get(&status).copied().unwrap_or_default();
     assert!(ended(Status::Ok) > 1_200 && ended(Status::Failed) > 40 && ended(Status::Blocked) > 2, "{:?}", year.ended);
-    println!("memory and file in kB after a third: {early:?}, at the end: {late:?}");
     assert!(late.0 < early.0 + 6_144, "memory in kB: {early:?}, then {late:?}");
     assert!(late.1 < early.1 + 512, "file in kB: {early:?}, then {late:?}");
     assert!(year.outlet.database.count("milkrun_runs where started_at < '2026-11-25'") <= 4);

@@ -87,7 +87,7 @@ impl Work<'_> {
             let (key, local) = (record.mapped.key_text.as_ref(), local_of(record, held));
             let facts = Facts {
                 name: &record.hq_name,
-                local_key: &key,
+                local_key: key,
                 modified: Some(&record.modified),
                 base: held.entries.get(&record.hq_name),
                 hq: Some(&record.mapped.row),
