@@ -17,6 +17,7 @@ on_every_database! {
     a_value_beyond_what_a_statement_may_take_is_the_values_fault
     a_migration_that_was_cut_off_is_run_again
     connections_that_the_server_closed_are_replaced_unnoticed
+    only_where_nothing_can_alter_a_value_is_it_sure_to_read_as_it_was_written
     one_page_after_the_other_goes_over_one_connection
     a_lease_that_ends_too_late_is_seen_as_it_is
     who_loses_a_deadlock_may_repeat_at_once_and_keeps_nothing
@@ -266,4 +267,16 @@ async fn a_sound_file_is_examined_in_peace_and_a_damaged_one_is_damaged() {
     assert!(matches!(damaged, Error::Damaged(_)), "{damaged:?}");
     assert_eq!(damaged.retry(), Retry::ByPerson);
     store.close().await;
+}
+
+async fn only_where_nothing_can_alter_a_value_is_it_sure_to_read_as_it_was_written(world: &World) {
+    let is_sqlite = world.kind == DatabaseKind::Sqlite;
+    assert_eq!(world.prepare(&items()).await.is_verbatim(), is_sqlite);
+    if !is_sqlite {
+        return;
+    }
+    script(world, "CREATE TRIGGER t AFTER INSERT ON Items BEGIN UPDATE items SET title = upper(title); END").await;
+    assert!(!world.prepare(&items()).await.is_verbatim(), "a trigger");
+    script(world, "DROP TABLE items; CREATE TABLE items (code TEXT PRIMARY KEY, title VARCHAR(80), qty INTEGER)").await;
+    assert!(!world.prepare(&items()).await.is_verbatim(), "a type that is not milkrun's own");
 }
