@@ -70,6 +70,16 @@ impl Lead {
         }
     }
 
+    /// Whether a way of such a length is one on which pages are asked for so.
+    #[must_use]
+    pub fn is_for(&self, way: Option<Duration>) -> bool {
+        match self.taken {
+            Taken::Always => true,
+            Taken::Never => false,
+            Taken::WhereItPays => way.is_some_and(|way| way >= LONG),
+        }
+    }
+
     /// A second page did not follow the first, or did not come.
     pub fn missed(&mut self) {
         self.rest = REST << self.missed.min(5);

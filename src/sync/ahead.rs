@@ -10,6 +10,8 @@ use std::task::Poll;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::early::Early;
+use super::poll::is_end;
 use super::run::unless_stopped;
 use super::second::{Given, Second, beside};
 use super::{Engine, Error};
@@ -48,11 +50,13 @@ pub(super) struct Ahead<'e> {
     given: Option<Given>,
     /// The page after the one that is being waited for, or after the one that was given last.
     second: Option<Second<'e>>,
+    /// The page after the one that was given last, asked for in its turn.
+    early: Option<Early<'e>>,
 }
 
 impl<'e> Ahead<'e> {
     pub(super) fn new(engine: &'e Engine, job: &'e Job, meter: &'e Meter) -> Self {
-        Self { engine, job, meter, lead: engine.lead, given: None, second: None }
+        Self { engine, job, meter, lead: engine.lead, given: None, second: None, early: None }
     }
 
     /// For who asks for each page once he knows what he wants of it.
@@ -63,6 +67,15 @@ impl<'e> Ahead<'e> {
     /// The page after `cursor`; an empty one at the end. Records without a stamp come first.
     pub(super) async fn next(&mut self, cursor: Option<Mark>, mut size: PageSize) -> Result<(Next, PageSize), Error> {
         let given = self.given.take();
+        if let Some(early) = self.early.take().filter(|early| early.follows(cursor.as_ref()))
+            && let Some((fetched, then)) = early.came().await
+        {
+            match fetched {
+                Ok(fetched) => return Ok((self.page(cursor, fetched), then)),
+                Err(source::Error::TooLarge { .. }) if then.get() == 1 => size = then,
+                Err(error) => return Err(Error::source("reading a page")(error)),
+            }
+        }
         if let (Some(second), Some(from)) = (self.second.take(), &cursor) {
             if given.is_some_and(|given| second.follows(&given, from)) {
                 if let Some(fetched) = self.proved(second, from, &size).await {
@@ -81,7 +94,7 @@ impl<'e> Ahead<'e> {
     pub(super) async fn meanwhile<A, P>(
         &mut self,
         applying: impl Future<Output = A>,
-        (last, size): (Mark, PageSize),
+        (last, size, is_plain): (Mark, PageSize, bool),
         stop: &CancellationToken,
         preparing: impl AsyncFnOnce(Result<(Next, PageSize), Error>) -> P,
     ) -> (A, P) {
@@ -100,14 +113,37 @@ impl<'e> Ahead<'e> {
             })
             .await
         };
-        let preparing = preparing(came);
-        match applied {
-            Some(applied) => (applied, beside(preparing, self.second.as_mut()).await),
-            None => {
-                let both = async { tokio::join!(biased; preparing, applying) };
-                let (prepared, applied) = beside(both, self.second.as_mut()).await;
-                (applied, prepared)
+        if let Ok((Next::Page(_, fetched), size)) = &came
+            && is_plain
+        {
+            self.hurry(fetched, *size);
+        }
+        let rest = async {
+            let preparing = preparing(came);
+            match applied {
+                Some(applied) => (applied, preparing.await),
+                None => {
+                    let (prepared, applied) = tokio::join!(biased; preparing, applying);
+                    (applied, prepared)
+                }
             }
+        };
+        match (&mut self.early, &mut self.second) {
+            (Some(early), _) => beside(rest, Some(early.coming())).await,
+            (None, second) => beside(rest, second.as_mut().map(Second::coming)).await,
+        }
+    }
+
+    /// Asks for the page after the one that has come, where the list goes on and the way is short; on a long one pages are
+    /// asked for by [`Second`].
+    fn hurry(&mut self, fetched: &Fetched, size: PageSize) {
+        let last = fetched.page.marks().last().filter(|last| last.modified != Stamp::never());
+        if let Some(last) = last
+            && self.second.is_none()
+            && !is_end(fetched)
+            && !self.lead.is_for(self.engine.hq.way())
+        {
+            self.early = Some(Early::ask(self.engine, self.job, self.meter, last.clone(), size));
         }
     }
 
@@ -118,7 +154,7 @@ impl<'e> Ahead<'e> {
             let apart = self.lead.apart(second.limit, size.by_hq(second.limit), self.engine.hq.way());
             self.second = apart.map(|apart| self.ask(from, second.limit, second.at + apart, size));
         }
-        beside(second.coming(), self.second.as_mut()).await;
+        beside(second.coming(), self.second.as_mut().map(Second::coming)).await;
         second.take()?.after(from).filter(|fetched| !fetched.page.is_empty())
     }
 
@@ -155,7 +191,7 @@ impl<'e> Ahead<'e> {
                     let apart = self.lead.apart(of, size.by_hq(of), engine.hq.way());
                     self.second = apart.map(|apart| self.ask(from, of, Instant::now() + apart, &size));
                     let asking = Box::pin(engine.hq.page(job, Some(from), &mut size, meter));
-                    beside(asking, self.second.as_mut()).await
+                    beside(asking, self.second.as_mut().map(Second::coming)).await
                 }
                 (None, None) => engine.hq.page(job, None, &mut size, meter).await,
             };

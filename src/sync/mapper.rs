@@ -41,11 +41,15 @@ impl Work<'_> {
 }
 
 impl Mapper {
+    /// Whether rows are made of a page's records alone.
+    pub(super) fn is_plain(&self) -> bool {
+        !self.job.mapping.has_lookups() && self.job.mapping.children().is_empty()
+    }
+
     /// The rows of a page's records, each record once, made by a thread that has nothing else to do; `None` where other
     /// tables or child rows have a part in them.
     pub(super) async fn aside(&self, page: Page) -> (Page, Option<Judged>) {
-        let mapping = &self.job.mapping;
-        if page.len() < WORTH_A_THREAD || mapping.has_lookups() || !mapping.children().is_empty() {
+        if page.len() < WORTH_A_THREAD || !self.is_plain() {
             return (page, None);
         }
         let page = Arc::new(page);

@@ -33,6 +33,7 @@ mod ahead;
 mod bases;
 pub mod clocks;
 mod conflicts;
+mod early;
 mod error;
 mod frame;
 mod gone;

@@ -172,9 +172,9 @@ impl Work<'_> {
                 (next, size) => (next, None, size),
             })
         };
-        let (stop, size) = (self.stop, self.page_size);
+        let (stop, size, is_plain) = (self.stop, self.page_size, mapper.is_plain());
         let page = Box::pin(self.page(fetched.page, step));
-        let (applied, came) = ahead.meanwhile(page, (last, size), stop, preparing).await;
+        let (applied, came) = ahead.meanwhile(page, (last, size, is_unseen && is_plain), stop, preparing).await;
         applied?;
         let (next, judged, size) = came?;
         self.page_size = size;

@@ -70,7 +70,7 @@ impl<'e> Second<'e> {
     }
 
     /// Ends once it has come, or has not.
-    pub(super) fn coming(&mut self) -> impl Future<Output = ()> {
+    pub(super) fn coming(&mut self) -> &mut (impl Future<Output = ()> + Unpin + use<'e>) {
         &mut self.coming
     }
 
@@ -80,11 +80,14 @@ impl<'e> Second<'e> {
     }
 }
 
-/// Waits for `first`, and has a second page come on meanwhile.
-pub(super) async fn beside<T>(first: impl Future<Output = T>, mut second: Option<&mut Second<'_>>) -> T {
+/// Waits for `first`, and has another page come on meanwhile.
+pub(super) async fn beside<T>(
+    first: impl Future<Output = T>,
+    mut second: Option<impl Future<Output = ()> + Unpin>,
+) -> T {
     let mut first = pin!(first);
     poll_fn(|context| {
-        if second.as_mut().is_some_and(|second| Pin::new(&mut second.coming).poll(context).is_ready()) {
+        if second.as_mut().is_some_and(|second| Pin::new(second).poll(context).is_ready()) {
             second = None;
         }
         first.as_mut().poll(context)
