@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::page_size::Came;
 
 /// A way that is shorter than this is no line but a network.
-const LONG: Duration = Duration::from_millis(20);
+pub(super) const LONG: Duration = Duration::from_millis(20);
 
 /// The way counts where a page takes so many times as long at most.
 const SHARE: u32 = 16;

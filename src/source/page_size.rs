@@ -14,6 +14,10 @@ const CEILING: usize = 5_000;
 /// rows and statements, and the next page beside it, it takes some twenty times that.
 const CEILING_BYTES: usize = 512 << 10;
 
+/// So many times as much on a long way, which larger pages go less often. That costs no more memory in all: on such a way the
+/// database waits for the line, and no page lies ready while one is written.
+const FARTHER: usize = 2;
+
 /// From what was configured to the most.
 const GROWTH: usize = 80;
 
@@ -64,6 +68,8 @@ pub struct Came {
     pub by_hq: Option<Duration>,
     /// How much of it lay between the first byte and the last.
     pub on_line: Duration,
+    /// The way to HQ is a long one.
+    pub is_far: bool,
     /// How long HQ may stay silent, `hq.timeout`.
     pub patience: Duration,
 }
@@ -73,7 +79,16 @@ impl Came {
     #[cfg(test)]
     pub(super) fn of(asked: usize) -> Self {
         let zero = Duration::ZERO;
-        Self { asked, rows: asked, bytes: 0, took: zero, by_hq: Some(zero), on_line: zero, patience: zero }
+        Self {
+            asked,
+            rows: asked,
+            bytes: 0,
+            took: zero,
+            by_hq: Some(zero),
+            on_line: zero,
+            is_far: false,
+            patience: zero,
+        }
     }
 
     /// So many records would have taken `limit` where these took `took`.
@@ -147,7 +162,8 @@ impl PageSize {
         // Twice the time must still be far from the patience.
         let easily = page.patience / 6;
         let allowed = page.within(HQ_TIME, self.by_hq(page.rows)).min(page.within(easily, page.took)).min(self.most);
-        let best = allowed.min(CEILING).min(CEILING_BYTES / each).max(self.start);
+        let times = if page.is_far { FARTHER } else { 1 };
+        let best = allowed.min(CEILING * times).min(CEILING_BYTES * times / each).max(self.start);
         let best = round(best, self.start);
         if best < self.now {
             self.good = 0;
@@ -226,6 +242,22 @@ mod tests {
         assert_eq!(sizes(&mut PageSize::new(9), 3, 200, 300, (10, 0)), [9, 9, 9]);
         assert_eq!(sizes(&mut PageSize::new(9_000), 2, 100, 5, (10, 0)), [9_000, 9_000]);
         assert_eq!(sizes(&mut PageSize::new(500).up_to(1_000), 3, 100, 5, (10, 0)), [1_000; 3]);
+    }
+
+    #[test]
+    fn on_a_long_way_pages_are_larger() {
+        let mut size = PageSize::new(500);
+        let far = |asked: usize, each: usize| Came {
+            bytes: asked * each,
+            is_far: true,
+            patience: PATIENCE,
+            ..Came::of(asked)
+        };
+        let mut next = |each| {
+            size.came(&far(size.get(), each));
+            size.get()
+        };
+        assert_eq!([next(100), next(100), next(100), next(800)], [4_000, 10_000, 10_000, 1_300]);
     }
 
     #[test]

@@ -25,6 +25,7 @@ use serde_json::{Value, json};
 use self::query::{Query, encode};
 use super::client::{Answer, Client, Meter, Request};
 use super::error::Error;
+use super::lead::LONG;
 use super::page_size::{Came, PageSize};
 #[cfg(debug_assertions)]
 use crate::breakage::{self, Breakage};
@@ -390,7 +391,8 @@ impl Frappe {
         check(&page)?;
         let Answer { took, by_hq, on_line, .. } = answer;
         let patience = self.client.patience();
-        let came = Came { asked, rows: page.len(), bytes: answer.body.len(), took, by_hq, on_line, patience };
+        let is_far = self.way().is_some_and(|way| way >= LONG);
+        let came = Came { asked, rows: page.len(), bytes: answer.body.len(), took, by_hq, on_line, is_far, patience };
         Ok(Fetched { page, asked, read: self.read(answer.date), came, is_ahead: false })
     }
 
