@@ -65,6 +65,8 @@ mod schedule;
 #[cfg(test)]
 mod secrets;
 #[cfg(test)]
+mod service;
+#[cfg(test)]
 mod slow_line;
 #[cfg(test)]
 mod tls;

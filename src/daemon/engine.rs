@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -10,7 +11,9 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::inbox::Inbox;
+use super::notify::Manager;
 use super::outlet::{Outlet, Page};
+use super::pulse::Pulse;
 use super::report::{Report, Trouble};
 use super::retries::{COUNTED, Retries, Standing};
 use super::rounds::{End, Outcome};
@@ -82,7 +85,9 @@ fn outcome(status: run::Status, concern: Option<Concern>) -> Outcome {
 pub async fn run(config: Arc<Config>, path: &Path) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     stop_on_signals(&stop);
-    let (watcher, ends) = Ends::heard(&config, Arc::new(|_event| {}));
+    let manager = Manager::of_process();
+    manager.hears_of(&stop);
+    let (watcher, ends) = Ends::heard(&config, manager.watcher());
     let clock = Clock::system();
     let shown = Shown::default();
     let page = Page::open(config.daemon.listen, shown.read(), Arc::clone(&ends.totals), &stop).await?;
@@ -90,9 +95,12 @@ pub async fn run(config: Arc<Config>, path: &Path) -> anyhow::Result<()> {
         let opened = Engine::open(Arc::clone(&config), clock.clone(), Arc::clone(&watcher)).await;
         opened.map(|engine| engine.guarded(path))
     };
-    match Box::pin(opened(opening, &shown, &stop)).await {
+    match Box::pin(opened(opening, &shown, &manager, &stop)).await {
         Ok(Some((engine, look))) => {
-            kept(&engine, look, ends, &stop).await?;
+            let pulse = Pulse::default();
+            manager.is_ready(&look.snapshot);
+            manager.is_fed(pulse.clone(), shown.touch(), &stop);
+            kept(&engine, look, ends, pulse, &stop).await?;
             page.close().await;
             if timeout(CLOSING, engine.store().close()).await.is_err() {
                 tracing::warn!("the local database did not let go in time; what was not committed is rolled back");
@@ -113,7 +121,7 @@ pub async fn run_until(engine: Arc<Engine>, ends: Ends, stop: CancellationToken)
     shown.set(Ok(Arc::clone(&engine)));
     let page = Page::open(engine.config().daemon.listen, shown.read(), Arc::clone(&ends.totals), &stop).await?;
     let look = look(engine.config(), engine.store(), engine.clock().now()).await?;
-    Box::pin(kept(&engine, look, ends, &stop)).await?;
+    Box::pin(kept(&engine, look, ends, Pulse::default(), &stop)).await?;
     page.close().await;
     Ok(())
 }
@@ -122,6 +130,7 @@ pub async fn run_until(engine: Arc<Engine>, ends: Ends, stop: CancellationToken)
 async fn opened<Opening: Future<Output = Result<Engine, Error>>>(
     open: impl Fn() -> Opening,
     shown: &Shown,
+    manager: &Manager,
     stop: &CancellationToken,
 ) -> Result<Option<(Arc<Engine>, Look)>, Error> {
     let mut failed: u32 = 0;
@@ -146,6 +155,7 @@ async fn opened<Opening: Future<Output = Result<Engine, Error>>>(
         failed = failed.saturating_add(1);
         let (chain, remedy) = (error.chain(), error.remedy());
         shown.set(Err(chain.clone()));
+        manager.waits(&chain);
         // At growing distances, as the same is tried for as long as it takes.
         if failed.is_power_of_two() {
             tracing::warn!(tries = failed, error = chain, remedy, "waiting for the local database");
@@ -157,7 +167,13 @@ async fn opened<Opening: Future<Output = Result<Engine, Error>>>(
     }
 }
 
-async fn kept(engine: &Arc<Engine>, look: Look, ends: Ends, stop: &CancellationToken) -> anyhow::Result<()> {
+async fn kept(
+    engine: &Arc<Engine>,
+    look: Look,
+    ends: Ends,
+    pulse: Pulse,
+    stop: &CancellationToken,
+) -> anyhow::Result<()> {
     let (running, report, told_to_stop) = (Arc::clone(engine), ends.report, stop.clone());
     let outlet = Outlet {
         schedules: Schedule::all(engine.config()),
@@ -169,6 +185,7 @@ async fn kept(engine: &Arc<Engine>, look: Look, ends: Ends, stop: &CancellationT
         },
         ended: ends.ended,
         clock: engine.clock().clone(),
+        pulse,
     };
     Box::pin(outlet.keep(stop)).await
 }
@@ -186,6 +203,20 @@ impl Default for Shown {
 impl Shown {
     fn set(&self, engine: Result<Arc<Engine>, String>) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = engine;
+    }
+
+    /// Asks the local database of the engine a small question; whatever it answers is an answer.
+    fn touch(&self) -> impl Fn() -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + use<> {
+        let shown = self.clone();
+        move || {
+            let engine = shown.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            Box::pin(async move {
+                let Ok(engine) = engine else { return };
+                if let Err(error) = engine.store().aside().lease("").await {
+                    tracing::debug!(%error, "the local database, asked for a sign of life, said no");
+                }
+            })
+        }
     }
 
     fn read(&self) -> Read {

@@ -10,6 +10,8 @@
 //! | `snapshot.rs` | how the jobs stand |
 //! | `status/` | the page, `/healthz`, `/metrics` |
 //! | `shutdown.rs` | signals |
+//! | `notify.rs` | what the service manager is told, and its watchdog |
+//! | `pulse.rs` | signs of life |
 //! | `outlet.rs` | the daemon's life, and the status page's |
 //! | `report.rs` | what is told of the runs, and how often |
 //! | `inbox.rs` | one message a job, whatever was sent |
@@ -18,7 +20,9 @@
 mod engine;
 mod inbox;
 mod moments;
+mod notify;
 mod outlet;
+mod pulse;
 mod report;
 pub mod retries;
 mod rounds;

@@ -12,6 +12,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::inbox::Inbox;
+use super::pulse::Pulse;
 use super::retries::{Retries, Shared};
 use super::rounds::{self, End, Lines, Outcome};
 use super::schedule::Schedule;
@@ -69,6 +70,8 @@ pub(super) struct Outlet<Round> {
     pub(super) ended: Inbox<End>,
     /// The outlet's clock.
     pub(super) clock: Clock,
+    /// Where it gives signs of life.
+    pub(super) pulse: Pulse,
 }
 
 impl<Round> Outlet<Round> {
@@ -78,16 +81,16 @@ impl<Round> Outlet<Round> {
         Round: Fn(Vec<usize>, Trigger) -> Running,
         Running: Future<Output = Outcome> + Send + 'static,
     {
-        let Self { schedules, reconciles, retries, snapshot, round, ended, clock } = self;
+        let Self { schedules, reconciles, retries, snapshot, round, ended, clock, pulse } = self;
         let missed = missed(&schedules, &snapshot);
         let (due, retries) = (Inbox::default(), Shared::new(retries));
         for job in missed_reconciles(&reconciles, &snapshot) {
             due.add(job, Due::Reconcile);
         }
-        let ticking = Ticker::start(schedules, reconciles, retries.clone(), clock.clone(), &due).await;
+        let ticking = Ticker::start(schedules, reconciles, retries.clone(), clock.clone(), pulse.clone(), &due).await;
         let ticker = ticking.context("starting the scheduler")?;
         tracing::info!(site = snapshot.site, jobs = snapshot.jobs.len(), missed = missed.len(), "daemon started");
-        let cut_off = rounds::run(Lines { due, ended, retries, clock }, missed, round, stop).await;
+        let cut_off = rounds::run(Lines { due, ended, retries, clock, pulse }, missed, round, stop).await;
         ticker.stop().await;
         if cut_off > 0 {
             tracing::warn!(rounds = cut_off, "daemon stopped; rounds that took too long to end were cut off");
@@ -182,6 +185,7 @@ mod tests {
             },
             ended,
             clock,
+            pulse: Pulse::default(),
         };
         let stop = CancellationToken::new();
         let stopping = async {
@@ -220,6 +224,7 @@ mod tests {
             },
             ended: Inbox::default(),
             clock,
+            pulse: Pulse::default(),
         };
         let stop = CancellationToken::new();
         let stopping = async {

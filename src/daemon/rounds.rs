@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::inbox::Inbox;
+use super::pulse::Pulse;
 use super::retries::{Shared, Standing};
 use super::ticker::Due;
 use crate::clock::Clock;
@@ -54,6 +55,8 @@ pub(super) struct Lines {
     pub(super) retries: Shared,
     /// The outlet's clock.
     pub(super) clock: Clock,
+    /// Where the loop gives signs of life.
+    pub(super) pulse: Pulse,
 }
 
 /// Runs rounds until told to stop, then waits for those that are running. `missed` run at once, as one round. Gives the
@@ -70,7 +73,7 @@ where
     Round: Fn(Vec<usize>, Trigger) -> Running,
     Running: Future<Output = Outcome> + Send + 'static,
 {
-    let Lines { due, ended, retries, clock } = lines;
+    let Lines { due, ended, retries, clock, pulse } = lines;
     let mut board = Board::new(retries, clock);
     if !missed.is_empty() {
         board.start(missed, Trigger::Start, &round);
@@ -87,6 +90,7 @@ where
                 board.round_ended(over);
             }
             jobs = due.wait() => board.came_due(jobs),
+            () = pulse.asked() => pulse.answer(),
             () = sleep_until(gathered), if board.gathered_at.is_some() => board.gathered_at = None,
         }
         let (free, trigger) = board.take_free();

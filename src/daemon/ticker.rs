@@ -23,6 +23,7 @@ use tokio_cron_scheduler::{
 use uuid::Uuid;
 
 use super::inbox::Inbox;
+use super::pulse::Pulse;
 use super::retries::Shared;
 use super::schedule::{Schedule, Timetable};
 use crate::clock::Clock;
@@ -46,6 +47,7 @@ impl Ticker {
         reconciles: Vec<Option<Schedule>>,
         retries: Shared,
         clock: Clock,
+        pulse: Pulse,
         due: &Inbox<BTreeSet<Due>>,
     ) -> Result<Self, JobSchedulerError> {
         let count = schedules.len();
@@ -54,7 +56,7 @@ impl Ticker {
             reconciles.into_iter().enumerate().filter_map(|(job, schedule)| Some((job, schedule?))).unzip();
         let reconciles = Timetable::new(reconciles, clock.now());
         let known = SimpleMetadataStore::default();
-        let plan = Plan { table, reconciles, reconciled, retries, clock, known };
+        let plan = Plan { table, reconciles, reconciled, retries, clock, pulse, known };
         let mut scheduler = JobScheduler::new_with_storage_and_code(
             Box::new(plan),
             Box::new(SimpleNotificationStore::default()),
@@ -130,6 +132,7 @@ struct Plan {
     reconciled: Vec<usize>,
     retries: Shared,
     clock: Clock,
+    pulse: Pulse,
     known: SimpleMetadataStore,
 }
 
@@ -137,6 +140,7 @@ type Answer<T> = Pin<Box<dyn Future<Output = Result<T, JobSchedulerError>> + Sen
 
 impl MetaDataStorage for Plan {
     fn list_next_ticks(&mut self) -> Answer<Vec<JobAndNextTick>> {
+        self.pulse.looked();
         let now = self.clock.now();
         let ticks = self.table.take_due(now).into_iter().map(|job| (job, Due::Tick));
         let reconciles = self.reconciles.take_due(now);
@@ -214,7 +218,8 @@ pub(super) mod tests {
     async fn ticks(schedules: Vec<Schedule>, from: &str, stretch: Duration) -> Vec<String> {
         let clock = clock_from(from);
         let (due, retries) = (Inbox::default(), Shared::new(retries("outlet-042", &[])));
-        let ticker = Ticker::start(schedules, Vec::new(), retries, clock.clone(), &due).await.unwrap();
+        let ticker =
+            Ticker::start(schedules, Vec::new(), retries, clock.clone(), Pulse::default(), &due).await.unwrap();
         let end = Instant::now() + stretch;
         let mut seen = Vec::new();
         while let Ok(jobs) = timeout(end - Instant::now(), due.wait()).await {

@@ -34,7 +34,8 @@ impl Yard {
         let (due, ended, clock) = (Inbox::default(), Inbox::default(), clock_from("2027-01-01T20:30:00Z"));
         let nightly = [("0 0 2 * * *", &[] as &[usize]); 8];
         let retries = Shared::new(retries("outlet-042", &nightly));
-        let lines = Lines { due: due.clone(), ended: ended.clone(), retries: retries.clone(), clock: clock.clone() };
+        let (clock_of, pulse) = (clock.clone(), Pulse::default());
+        let lines = Lines { due: due.clone(), ended: ended.clone(), retries: retries.clone(), clock: clock_of, pulse };
         let (stop, diary) = (CancellationToken::new(), Arc::new(Mutex::new(Vec::new())));
         let started = Instant::now();
         let (stopped, written) = (stop.clone(), Arc::clone(&diary));
