@@ -37,11 +37,15 @@ mod daemon;
 #[cfg(test)]
 mod disks;
 #[cfg(test)]
+mod doctor;
+#[cfg(test)]
 mod dry_run;
 #[cfg(test)]
 mod fault_table;
 #[cfg(test)]
 mod fleet;
+#[cfg(test)]
+mod handbook;
 #[cfg(test)]
 mod kills;
 #[cfg(test)]

@@ -7,8 +7,10 @@ mod check;
 mod completions;
 mod conflicts;
 mod demo;
+mod doctor;
 mod guard;
 mod log;
+mod man;
 mod output;
 mod progress;
 mod quarantine;
@@ -99,8 +101,13 @@ enum Command {
     /// Show or move a job's watermark
     #[command(subcommand)]
     Watermark(watermark::Action),
+    /// Look at what the outlet stands on: clock, disk, database, line, credentials; changes nothing
+    Doctor(doctor::Options),
     /// Print a completion script for a shell
     Completions(completions::Options),
+    /// Write the manual pages
+    #[command(hide = true)]
+    Man(man::Options),
 }
 
 impl Command {
@@ -119,7 +126,9 @@ impl Command {
             | Self::Conflicts(_)
             | Self::Why(_)
             | Self::Watermark(_)
-            | Self::Completions(_) => Some(1),
+            | Self::Doctor(_)
+            | Self::Completions(_)
+            | Self::Man(_) => Some(1),
         }
     }
 }
@@ -171,6 +180,9 @@ pub fn main(arguments: Arguments) -> ExitCode {
     if let Command::Completions(options) = &command {
         return finish(&output, completions::run(options, &output));
     }
+    if let Command::Man(options) = &command {
+        return finish(&output, man::run(options, &output));
+    }
     log::start(&global, matches!(command, Command::Run));
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     if let Some(workers) = command.workers() {
@@ -199,7 +211,9 @@ async fn dispatch(command: &Command, global: &Global, output: &Output) -> anyhow
         Command::Conflicts(action) => conflicts::run(action, &global.config, output).await,
         Command::Why(options) => why::run(options, &global.config, output).await,
         Command::Watermark(action) => watermark::run(action, &global.config, output).await,
+        Command::Doctor(options) => Box::pin(doctor::run(options, &global.config, output)).await,
         Command::Completions(options) => completions::run(options, output),
+        Command::Man(options) => man::run(options, output),
     }
 }
 

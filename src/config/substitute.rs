@@ -1,4 +1,5 @@
-//! `${VAR}` and `${file:PATH}` inside string values; `$${` stands for a literal `${`.
+//! `${VAR}` and `${file:PATH}` inside string values; `$${` stands for a literal `${`. A PATH may hold `${VAR}` in its turn, as
+//! systemd and others tell the folder of secrets by a variable.
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
@@ -44,7 +45,7 @@ impl Substitution<'_> {
                 continue;
             }
             text.push_str(before);
-            let Some((name, after)) = after.split_once('}') else {
+            let Some((name, after)) = split_at_its_end(after) else {
                 wrong.push("a \"${\" is not closed by \"}\"; a literal one is written \"$${\"".into());
                 rest = "";
                 break;
@@ -64,7 +65,8 @@ impl Substitution<'_> {
 
     fn value(&self, name: &str) -> Result<String, String> {
         if let Some(path) = name.strip_prefix("file:") {
-            let text = read_regular(&self.folder.join(path.trim()), LARGEST_FILE).map(without_newline);
+            let path = self.path(path.trim()).map_err(|reason| format!("${{{name}}}: {reason}"))?;
+            let text = read_regular(&self.folder.join(path), LARGEST_FILE).map(without_newline);
             return text.map_err(|reason| format!("${{{name}}}: the file {reason}"));
         }
         if !is_variable(name) {
@@ -72,10 +74,45 @@ impl Substitution<'_> {
                 "${{{name}}} is neither ${{VARIABLE}} nor ${{file:PATH}}; a literal \"${{\" is written \"$${{\""
             ));
         }
+        self.variable(name)
+    }
+
+    fn variable(&self, name: &str) -> Result<String, String> {
         self.environment
             .get(name)
             .cloned()
             .ok_or_else(|| format!("the environment variable {name} is not set"))
+    }
+
+    /// A path with its variables replaced.
+    fn path(&self, written: &str) -> Result<String, String> {
+        let (mut path, mut rest) = (String::new(), written);
+        while let Some((before, after)) = rest.split_once("${") {
+            let (name, after) = after.split_once('}').unwrap_or((after, ""));
+            path.push_str(before);
+            path.push_str(&self.variable(name)?);
+            rest = after;
+        }
+        path.push_str(rest);
+        Ok(path)
+    }
+}
+
+/// What stands before the `}` that closes a `${`, and what comes after it; a path may hold pairs of its own.
+fn split_at_its_end(text: &str) -> Option<(&str, &str)> {
+    if !text.starts_with("file:") {
+        return text.split_once('}');
+    }
+    let (mut from, mut open) = (0, 0_u32);
+    loop {
+        let rest = text.get(from..)?;
+        let at = from + rest.find('}')?;
+        open += u32::try_from(text.get(from..at)?.matches("${").count()).unwrap_or_default();
+        if open == 0 {
+            return Some((text.get(..at)?, text.get(at + 1..)?));
+        }
+        open -= 1;
+        from = at + 1;
     }
 }
 
@@ -167,6 +204,17 @@ mod tests {
         std::fs::write(folder.path().join("crlf"), "secret\r\n").unwrap();
         assert_eq!(apply("${file:key}", folder.path()), Ok("secret\n".to_owned()));
         assert_eq!(apply("${file:crlf}", folder.path()), Ok("secret".to_owned()));
+    }
+
+    #[test]
+    fn the_path_of_a_file_may_hold_variables() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("one")).unwrap();
+        std::fs::write(folder.path().join("one/key"), "secret\n").unwrap();
+        assert_eq!(apply("x${file:${A}/key}y${A}", folder.path()), Ok("xsecretyone".to_owned()));
+        let wrong = apply("${file:${NONE}/key}${file:${A}", folder.path()).unwrap_err();
+        assert_eq!(wrong[0], "${file:${NONE}/key}: the environment variable NONE is not set");
+        assert!(wrong[1].contains("not closed"), "{wrong:?}");
     }
 
     #[test]

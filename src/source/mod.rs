@@ -11,6 +11,7 @@ mod headers;
 mod lead;
 mod pace;
 mod page_size;
+pub mod probe;
 mod scrub;
 mod tls;
 mod way;

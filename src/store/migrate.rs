@@ -108,7 +108,7 @@ async fn is_applied(connection: &mut Connection, migrator: &Migrator) -> Result<
 }
 
 /// The versions that were applied.
-async fn applied(connection: &mut Connection) -> Result<Vec<i64>, Error> {
+pub(super) async fn applied(connection: &mut Connection) -> Result<Vec<i64>, Error> {
     let mut sql = connection.sql("SELECT ");
     sql.read("version").push(" FROM milkrun_migrations WHERE success ORDER BY version");
     let applied = connection.fetch(sql, Vec::new()).await?;

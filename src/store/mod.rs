@@ -48,6 +48,7 @@ mod turns;
 mod tx;
 mod update;
 mod values;
+mod vitals;
 mod watermarks;
 
 #[cfg(test)]
@@ -63,6 +64,7 @@ pub use rows::HeldRow;
 pub use runs::{ABANDONED, Keep, LastRuns};
 pub use table::Table;
 pub use tx::PageTx;
+pub use vitals::{OwnTables, Server};
 pub use watermarks::Stream;
 
 use crate::config::{DatabaseKind, Job, Local};

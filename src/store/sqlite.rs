@@ -46,6 +46,9 @@ const WAL_SIZE: &str = "67108864";
 /// How long a file is looked through after an unclean end: some gigabytes on a disk, less on an SD card.
 const EXAMINATION: Duration = Duration::from_secs(60);
 
+/// How long a look at the file waits for somebody's lock.
+const LOOK: Duration = Duration::from_secs(5);
+
 /// Steps of SQLite's machine between two looks at the time.
 const STEPS: i32 = 10_000;
 
@@ -90,8 +93,37 @@ pub(super) async fn open(url: &Secret) -> Result<Pools, Error> {
     Ok(Pools::Sqlite { handles, turns })
 }
 
+/// Opens the file as it is, to look at it: nothing is made, and nothing written.
+pub(super) fn open_to_look(url: &Secret) -> Result<Pools, Error> {
+    let options: SqliteConnectOptions = url.expose_secret().parse()?;
+    check_place(&options)?;
+    let mut log = options.get_filename().as_os_str().to_owned();
+    log.push("-wal");
+    // Without a log nobody has the file open. SQLite would make one, for nothing.
+    let is_alone = !std::path::Path::new(&log).exists();
+    let options = options
+        .create_if_missing(false)
+        .read_only(true)
+        .immutable(is_alone)
+        .busy_timeout(LOOK)
+        .disable_statement_logging();
+    let turns = Turns::new(options.get_filename());
+    Ok(Pools::Sqlite { handles: Handles::new(options), turns })
+}
+
 /// Looks through the file, beside whoever uses it.
 pub(super) async fn examine(connection: &mut SqliteConnection) -> Result<(), Error> {
+    if !examine_within(connection, EXAMINATION).await? {
+        tracing::warn!(
+            "the local database is too large to be looked through within {} s; `PRAGMA integrity_check` does it all",
+            EXAMINATION.as_secs()
+        );
+    }
+    Ok(())
+}
+
+/// As [`examine`], for so long at most; whether that was enough.
+pub(super) async fn examine_within(connection: &mut SqliteConnection, limit: Duration) -> Result<bool, Error> {
     let is_over = Arc::new(AtomicBool::new(false));
     let (looking, ending) = (Arc::clone(&is_over), is_over);
     connection
@@ -99,24 +131,18 @@ pub(super) async fn examine(connection: &mut SqliteConnection) -> Result<(), Err
         .await?
         .set_progress_handler(STEPS, move || !looking.load(Ordering::Relaxed));
     let _timer = AbortOnDropHandle::new(tokio::spawn(async move {
-        tokio::time::sleep(EXAMINATION).await;
+        tokio::time::sleep(limit).await;
         ending.store(true, Ordering::Relaxed);
     }));
     let found = sqlx::query_scalar("PRAGMA quick_check(3)").fetch_all(&mut *connection).await;
     connection.lock_handle().await?.remove_progress_handler();
     let found: Vec<String> = match found {
         // SQLITE_INTERRUPT
-        Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("9") => {
-            tracing::warn!(
-                "the local database is too large to be looked through within {} s; `PRAGMA integrity_check` does it all",
-                EXAMINATION.as_secs()
-            );
-            return Ok(());
-        }
+        Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("9") => return Ok(false),
         found => found?,
     };
     match found.as_slice() {
-        [only] if only == "ok" => Ok(()),
+        [only] if only == "ok" => Ok(true),
         problems => Err(Error::Damaged(problems.join("; "))),
     }
 }

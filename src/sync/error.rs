@@ -149,7 +149,8 @@ pub enum Concern {
 }
 
 /// `process 8505 on vm`, of a holder's `host/boot/namespace/pid/start`.
-pub(super) fn process(holder: &str) -> String {
+#[must_use]
+pub fn process(holder: &str) -> String {
     match holder.split('/').collect::<Vec<_>>().as_slice() {
         [host, _, _, pid, _] => format!("process {pid} on {host}"),
         _ => holder.to_owned(),

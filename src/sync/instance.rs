@@ -87,7 +87,7 @@ impl Engine {
             }
             None => {
                 let of = xxh3_64(self.config.local.shown().as_bytes());
-                config.with_file_name(format!(".milkrun-instance-{of:016x}"))
+                state_folder(config).join(format!(".milkrun-instance-{of:016x}"))
             }
         };
         self.guard = Some(Guard { file, state: Mutex::default() });
@@ -207,6 +207,15 @@ impl Guard {
     }
 }
 
+/// Where the file of a server's database lies: beside `sync.toml`; for one in `/etc/NAME`, which a service may not write, in
+/// `/var/lib/NAME` where there is that. Not by a variable of the service: every process must find the same file.
+fn state_folder(config: &Path) -> PathBuf {
+    let folder = config.parent().unwrap_or(Path::new(""));
+    let state = folder.strip_prefix("/etc").ok().filter(|name| !name.as_os_str().is_empty());
+    let state = state.map(|name| Path::new("/var/lib").join(name)).filter(|state| state.is_dir());
+    state.unwrap_or_else(|| folder.to_owned())
+}
+
 /// Of what the file says and what this process has seen, the later; another token in the file is another process's word.
 fn latest(noted: Option<Kept>, seen: Option<Kept>) -> Option<Kept> {
     match (noted, seen) {
@@ -238,6 +247,18 @@ fn judge(instance: Option<&Instance>, kept: Option<&Kept>, site: &str, file: &Pa
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_file_of_a_server_s_database_lies_beside_the_configuration_or_where_a_service_keeps_its_state() {
+        assert_eq!(state_folder(Path::new("/srv/shop/sync.toml")), Path::new("/srv/shop"));
+        assert_eq!(state_folder(Path::new("sync.toml")), Path::new(""));
+        assert_eq!(state_folder(Path::new("/etc/sync.toml")), Path::new("/etc"));
+        assert_eq!(state_folder(Path::new("/etc/no-such-name/sync.toml")), Path::new("/etc/no-such-name"));
+        // Every Debian has both.
+        if Path::new("/var/lib/dpkg").is_dir() {
+            assert_eq!(state_folder(Path::new("/etc/dpkg/sync.toml")), Path::new("/var/lib/dpkg"));
+        }
+    }
 
     #[test]
     fn a_database_is_the_one_of_last_time_unless_it_went_back_or_is_anothers() {

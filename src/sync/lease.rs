@@ -45,6 +45,37 @@ impl Holder {
     }
 }
 
+/// The name of this process, as leases have it.
+#[must_use]
+pub fn this_process() -> String {
+    Holder::this_process().0
+}
+
+/// What can be seen of a process from here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Life {
+    /// It runs.
+    Runs {
+        /// Its number on this machine.
+        pid: i32,
+    },
+    /// It has ended.
+    Over,
+    /// It is or was another machine's, or another container's.
+    Unseen,
+}
+
+/// Whether the process of this name is still there.
+#[must_use]
+pub fn life(holder: &str) -> Life {
+    let pid = holder.split('/').nth(3).and_then(|pid| pid.parse().ok());
+    match pid {
+        _ if is_dead(holder) => Life::Over,
+        Some(pid) if is_here(holder) => Life::Runs { pid },
+        Some(_) | None => Life::Unseen,
+    }
+}
+
 /// Whether the holder was a process of this machine, since its last boot, that is no more.
 fn is_dead(holder: &str) -> bool {
     let parts: Vec<&str> = holder.split('/').collect();

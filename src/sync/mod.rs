@@ -62,9 +62,9 @@ mod tidy;
 mod whole;
 mod why;
 
-pub use error::{Concern, Error};
+pub use error::{Concern, Error, process};
 pub use instance::Foreign;
-pub use lease::tell_the_dead;
+pub use lease::{Life, life, tell_the_dead, this_process};
 pub use restored::Setback;
 pub use round::Order;
 pub use why::{Why, WhyColumn};
