@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use crate::support::{Kind, Outlet};
+use crate::support::{Kind, Outlet, Shop};
 
 fn document(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs").join(name)
@@ -128,4 +128,18 @@ fn the_catalogue_of_errors_has_every_sentence_and_every_remedy() {
     let missing: Vec<String> =
         said.chain(remedies).filter(|text| !catalogue.contains(plain(text).trim_end_matches('.'))).collect();
     assert!(missing.is_empty(), "docs/errors.md does not have: {missing:#?}");
+}
+
+#[test]
+fn the_example_of_coming_from_event_streaming_syncs_as_it_stands() {
+    let page = std::fs::read_to_string(document("migrating-from-event-streaming.md")).unwrap();
+    let example = page.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
+    let shop = Shop::with_jobs(Kind::Sqlite, example);
+    shop.items(3);
+    shop.outlet.run(&["check"]).expect_code(0);
+    shop.outlet.sync_well(&[]);
+    let rows = shop.outlet.database.rows("article", &["article_code", "origin"], "article_code");
+    assert_eq!(rows.len(), 3);
+    assert_eq!(rows[0], [Some("ICE-0000".to_owned()), Some("HQ".to_owned())]);
+    assert_eq!(shop.outlet.database.count("codes"), 3);
 }
