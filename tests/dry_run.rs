@@ -97,11 +97,13 @@ fn changes_of_every_kind_are_told_before_and_nothing_is_left_behind(kind: Kind) 
     let text = shop.outlet.run(&["sync", "--dry-run"]);
     text.expect_code(0);
     for line in [
-        "+ items NEW\n",
-        "~ items ICE-0001  price: 80.50 -> 7.00, changed: ",
-        "item_barcodes: 1 -> 2 rows\n",
-        "- items ICE-0003\n",
-        "- items ICE-0004\n",
+        "items: 2 removed, 2 changed (",
+        ", 1 added\n",
+        "  + NEW       title: Cone NEW, price: 80.50, unit: each, active: 1, changed: ",
+        "  ~ ICE-0001  price: 80.50 → 7.00, changed: ",
+        "item_barcodes: 1 → 2 rows\n",
+        "  - ICE-0003\n",
+        "  - ICE-0004\n",
         "dry run: nothing was written\n",
     ] {
         assert!(text.stdout.contains(line), "{line}\n{text}");

@@ -59,6 +59,8 @@ mod nothing_lost;
 #[cfg(test)]
 mod nothing_missed;
 #[cfg(test)]
+mod operator;
+#[cfg(test)]
 mod private_fields;
 #[cfg(test)]
 mod quarantine;

@@ -1,235 +1,258 @@
-//! `--dry-run` and `--changes`: the list of what is done to rows, printed page by page as it is done.
+//! `milkrun changes`: which rows the runs of late made, changed or let go, for who prints shelf labels in the morning.
 //!
-//! As JSON it is one document, in which nothing is of the moment: of a dry run and the run after it, on an HQ and an
-//! outlet that stand still, it is the same to the byte.
+//! Printed page by page: a night may have changed a hundred thousand.
 
-use std::fmt::Write as _;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use serde::Serialize;
-use serde_json::{Value, json};
-use tokio_util::sync::CancellationToken;
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+use serde_json::json;
 
-use super::output::{Output, shortened};
-use super::{Exit, Format, in_time, open_to_run, progress, sync};
-use crate::change::{Action, Change, Sides, Text, TextRow};
+use super::diff::shown;
+use super::moment::moment;
+use super::output::{Output, Usage, count};
+use super::{Exit, Format, csv, load, position, runs, screen};
+use crate::change::Action;
 use crate::clock::Clock;
-use crate::config::Config;
-use crate::daemon;
-use crate::run::Run;
-use crate::sync::{Engine, Error, Event, Order, Watcher};
+use crate::config::{Config, Job};
+use crate::store::Store;
+use crate::sync::{Changed, Error, FirstLoad, Listing};
 
-/// Changes that are printed for people; the rest is counted.
-const SHOWN: u64 = 40;
+/// Rows of a job that are printed for people; the rest is counted.
+const SHOWN: usize = 40;
 
-/// Characters of a value on a line.
-const VALUE: usize = 40;
+/// Columns of a row on its line.
+const COLUMNS: usize = 8;
 
-/// What the commands that run jobs tell beside their ends.
-#[derive(Debug, Clone, Copy, clap::Args)]
-pub(super) struct Telling {
-    /// Go the same way, tell what would be done, and leave nothing behind
+/// What stands before a row's own columns in CSV. A column of the table cannot have such a name.
+const HEAD: [&str; 5] = ["milkrun_action", "milkrun_at", "milkrun_run", "milkrun_name", "milkrun_moved_to"];
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Options {
+    /// From when on, in the outlet's zone: how long ago ("8h", "2d"), "yesterday", "18:00", "2026-11-25 18:00"
+    #[arg(long, value_name = "TS", default_value = "24h")]
+    since: String,
+    /// Only this job's changes; may be given several times
+    #[arg(long = "job", value_name = "JOB")]
+    jobs: Vec<String>,
+    /// Only what this run did, as far as no later run has changed it again
+    #[arg(long, value_name = "ID", conflicts_with_all = ["since", "jobs"])]
+    run: Option<i64>,
+    /// Print one job's changes as CSV, with a header and the row's own columns
     #[arg(long)]
-    pub(super) dry_run: bool,
-    /// List every change of a row, as --dry-run does beforehand
-    #[arg(long)]
-    changes: bool,
+    csv: bool,
 }
 
-impl Telling {
-    /// Whether there is anything to tell.
-    pub(super) fn is_wanted(self) -> bool {
-        self.dry_run || self.changes
+/// Whose changes, and from when on.
+struct Scope<'c> {
+    jobs: Vec<&'c Arc<Job>>,
+    since: DateTime<Utc>,
+    until: DateTime<Utc>,
+    /// Only this run's.
+    run: Option<crate::run::Run>,
+}
+
+pub(super) async fn run(options: &Options, config: &Path, output: &Output) -> anyhow::Result<Exit> {
+    let config = load(config)?;
+    let now = Clock::system().now();
+    let since = moment(&options.since, now, config.site.time_zone)?;
+    let mut jobs = Vec::new();
+    for name in &options.jobs {
+        jobs.push(position(&config, name)?);
     }
-}
-
-/// Runs what was ordered and prints how it went: runs, or changes and runs where they are asked for.
-pub(super) async fn round(
-    (config, path): (&Arc<Config>, &Path),
-    order: &Order,
-    telling: Telling,
-    output: &Output,
-) -> anyhow::Result<Exit> {
-    let stop = CancellationToken::new();
-    if !telling.is_wanted() {
-        let engine = open_to_run(config, path, progress::watcher()).await?;
-        daemon::stop_on_signals(&stop);
-        let runs = in_time(&stop, engine.round(order, &stop)).await?;
-        engine.store().close().await;
-        output.result(&runs, || runs.iter().map(sync::line).collect())?;
-        return Ok(Exit::of(runs.iter().map(|run| run.status)));
-    }
-    daemon::stop_on_signals(&stop);
-    let list = List::new(*output);
-    let done = told((config, path), order, telling, &list, &stop).await;
-    list.end(done, telling)
-}
-
-async fn told(
-    (config, path): (&Arc<Config>, &Path),
-    order: &Order,
-    telling: Telling,
-    list: &List,
-    stop: &CancellationToken,
-) -> anyhow::Result<Vec<Run>> {
-    let watcher = list.watcher(progress::without_bars());
-    let opening = async {
-        if telling.dry_run {
-            let engine = Engine::open_dry_run(Arc::clone(config), Clock::system(), watcher).await?;
-            return Ok(engine.guarded(path));
-        }
-        let engine = Engine::open(Arc::clone(config), Clock::system(), watcher).await?;
-        Ok(engine.guarded(path).telling_changes())
+    let store = Store::open(&config.local).await.map_err(Error::store("opening the local database"))?;
+    let run = match options.run {
+        Some(id) => Some(runs::found(&store, id).await?),
+        None => None,
     };
-    let engine = tokio::select! {
-        biased;
-        () = stop.cancelled() => Err(Error::Stopped),
-        engine = Box::pin(opening) => engine,
-    }?;
-    let runs = in_time(stop, engine.round(order, stop)).await?;
-    engine.store().close().await;
-    Ok(runs)
-}
-
-/// The list as far as it has been printed.
-#[derive(Debug, Clone)]
-struct List {
-    output: Output,
-    state: Arc<Mutex<State>>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    told: u64,
-    /// What kept it from being printed.
-    error: Option<anyhow::Error>,
-}
-
-/// A run without what differs from one to the next.
-#[derive(Debug, Serialize)]
-struct JobEnd<'r> {
-    job: &'r str,
-    status: &'static str,
-    counts: Value,
-    error: &'r Option<String>,
-    remedy: &'r Option<String>,
-}
-
-impl List {
-    fn new(output: Output) -> Self {
-        Self { output, state: Arc::default() }
+    if let Some(run) = &run {
+        jobs = vec![position(&config, &run.job)?];
     }
-
-    /// Prints changes as they are told, and passes everything on.
-    fn watcher(&self, next: Watcher) -> Watcher {
-        let list = self.clone();
-        Arc::new(move |event| {
-            if let Event::Changes(changes) = event {
-                changes.iter().for_each(|change| list.tell(change));
-            }
-            next(event);
-        })
+    let is_meant = |at: &usize| jobs.is_empty() || jobs.contains(at);
+    let jobs = config.jobs.iter().enumerate().filter(|(at, _)| is_meant(at)).map(|(_, job)| job).collect();
+    let scope = Scope { jobs, since: run.as_ref().map_or(since, |run| run.started_at), until: now, run };
+    match (options.csv, output.format()) {
+        (true, Format::Json) => return Err(Usage("--csv and --format json exclude each other".to_owned()).into()),
+        (true, Format::Text) => as_csv(&store, &scope, output).await?,
+        (false, Format::Json) => as_json(&store, &scope, output).await?,
+        (false, Format::Text) => as_text(&store, &scope, &config, output).await?,
     }
+    store.close().await;
+    Ok(Exit::Ok)
+}
 
-    fn tell(&self, change: &Change) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let printed = match self.output.format() {
-            Format::Json => serde_json::to_string(change).map_err(anyhow::Error::from).and_then(|text| {
-                let head = if state.told == 0 { "{\"changes\":[\n" } else { "," };
-                self.output.line(&format!("{head}{text}"))
-            }),
-            Format::Text if state.told < SHOWN => self.output.line(&line(change)),
-            Format::Text => Ok(()),
-        };
-        state.told += 1;
-        if let Err(error) = printed {
-            state.error.get_or_insert(error);
-        }
+async fn listing<'s>(store: &'s Store, job: &'s Job, scope: &Scope<'_>) -> Result<Listing<'s>, Error> {
+    match &scope.run {
+        Some(run) => Ok(Listing::of(store, job, vec![run.clone()])),
+        None => Listing::since(store, job, scope.since).await,
     }
+}
 
-    fn end(&self, done: anyhow::Result<Vec<Run>>, telling: Telling) -> anyhow::Result<Exit> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let told = state.told;
-        if let Some(error) = state.error.take() {
-            return Err(error);
-        }
-        match (self.output.format(), done) {
-            // What was begun must become a document.
-            (Format::Json, Err(error)) if told > 0 => {
-                let (exit, why, remedy) = Output::told(&error);
-                let (why, remedy) = (json!(why), json!(remedy));
-                self.output.line(&format!("],\"jobs\":[],\"error\":{why},\"remedy\":{remedy}}}"))?;
-                Ok(exit)
-            }
-            (_, Err(error)) => Err(error),
-            (Format::Json, Ok(runs)) => {
-                let ends: Vec<String> =
-                    runs.iter().map(|run| serde_json::to_string(&JobEnd::of(run))).collect::<Result<_, _>>()?;
-                let head = if told == 0 { "{\"changes\":[" } else { "" };
-                self.output.line(&format!("{head}],\"jobs\":[\n{}\n]}}", ends.join("\n,")))?;
-                Ok(Exit::of(runs.iter().map(|run| run.status)))
-            }
-            (Format::Text, Ok(runs)) => {
-                let mut text = String::new();
-                if told > SHOWN {
-                    text.push_str(&format!("… and {} more; --format json lists all\n", told - SHOWN));
-                }
-                if telling.dry_run {
-                    text.push_str("dry run: nothing was written\n");
-                }
-                text.extend(runs.iter().map(sync::line));
-                self.output.line(text.trim_end())?;
-                Ok(Exit::of(runs.iter().map(|run| run.status)))
+/// One document, a change on each line.
+async fn as_json(store: &Store, scope: &Scope<'_>, output: &Output) -> anyhow::Result<()> {
+    output.line(&format!("{{\"since\":{},\"until\":{},\"changes\":[", json!(scope.since), json!(scope.until)))?;
+    let (mut comma, mut loads) = ("", Vec::new());
+    for job in &scope.jobs {
+        let mut listing = listing(store, job, scope).await?;
+        while let Some(changes) = listing.next().await? {
+            for change in &changes {
+                output.line(&format!("{comma}{}", serde_json::to_string(change)?))?;
+                comma = ",";
             }
         }
+        loads.extend(listing.first_loads().await?);
     }
+    output.line(&format!("],\"first_loads\":{}}}", json!(loads)))
 }
 
-impl<'r> JobEnd<'r> {
-    fn of(run: &'r Run) -> Self {
-        let mut counts = json!(run.counts);
-        if let Some(counts) = counts.as_object_mut() {
-            for cost in ["requests", "bytes", "retries"] {
-                counts.remove(cost);
-            }
-        }
-        Self { job: &run.job, status: sync::word(run.status), counts, error: &run.error, remedy: &run.remedy }
-    }
-}
-
-/// `~ items ICE-002  price: 80.00 -> 85.00`.
-fn line(change: &Change) -> String {
-    let Change { job, name, key, action, reason, columns, children } = change;
-    let mut text = format!("{} {job} {name}", action.sign());
-    if let Some(key) = key.as_ref().filter(|key| *key != name) {
-        write!(text, " (row {key})").unwrap_or_default();
-    }
-    if matches!(action, Action::Move | Action::Restore | Action::Mark | Action::Keep | Action::Park | Action::Conflict)
-    {
-        write!(text, "  {}", action.word()).unwrap_or_default();
-    }
-    let is_whole = matches!(action, Action::Insert | Action::Delete);
-    let values = columns
+/// One job's table: what happened, then the row as it is now. Of a row that went only its key is left.
+async fn as_csv(store: &Store, scope: &Scope<'_>, output: &Output) -> anyhow::Result<()> {
+    let [job] = scope.jobs.as_slice() else {
+        let known: Vec<&str> = scope.jobs.iter().map(|job| job.name.as_str()).collect();
+        let known = known.join(", ");
+        return Err(Usage(format!("--csv prints the table of one job: say which by --job (there are {known})")).into());
+    };
+    let mapping = &job.mapping;
+    let columns: Vec<&str> = mapping
+        .columns()
         .iter()
-        .filter(|_| !is_whole)
-        .map(|(name, Sides { before, after })| format!("{name}: {} -> {}", shown(before), shown(after)));
-    let rows = |rows: &[TextRow]| rows.len();
-    let children = children
+        .filter(|column| !column.is_private)
+        .map(|column| column.name.as_str())
+        .collect();
+    let key: Vec<&str> = mapping
+        .key()
         .iter()
-        .filter(|_| !is_whole)
-        .map(|(name, Sides { before, after })| format!("{name}: {} -> {} rows", rows(before), rows(after)));
-    let more: Vec<String> = reason.iter().cloned().chain(values).chain(children).collect();
-    if !more.is_empty() {
-        write!(text, "  {}", more.join(", ")).unwrap_or_default();
+        .filter_map(|at| mapping.columns().get(*at))
+        .map(|column| column.name.as_str())
+        .collect();
+    output.line(&csv::line(HEAD.into_iter().chain(columns.iter().copied()).map(Some)))?;
+    let mut listing = listing(store, job, scope).await?;
+    while let Some(changes) = listing.next().await? {
+        for change in &changes {
+            let at = change.at.map(|at| at.format("%Y-%m-%dT%H:%M:%SZ").to_string());
+            let run = change.run.to_string();
+            let head = [
+                Some(change.action.word()),
+                at.as_deref(),
+                Some(run.as_str()),
+                Some(change.name.as_str()),
+                change.moved_to.as_deref(),
+            ];
+            let parts = parts(change.key.as_deref(), &key);
+            let value = |column: &&str| match &change.columns {
+                Some(values) => values.get(*column).and_then(|value| value.as_deref()),
+                None => {
+                    key.iter().position(|name| name == column).and_then(|at| parts.get(at)).and_then(Option::as_deref)
+                }
+            };
+            output.line(&csv::line(head.into_iter().chain(columns.iter().map(value))))?;
+        }
     }
-    text.replace('\n', " ")
+    for load in listing.first_loads().await? {
+        tracing::warn!("{}", first_load(&load, None));
+    }
+    Ok(())
 }
 
-fn shown(value: &Text) -> String {
-    match value {
-        None => "null".to_owned(),
-        Some(text) if text.is_empty() => "\"\"".to_owned(),
-        Some(text) => shortened(text, VALUE),
+/// The texts of a key's columns.
+fn parts(key: Option<&str>, columns: &[&str]) -> Vec<Option<String>> {
+    match (key, columns.len()) {
+        (None, _) => Vec::new(),
+        (Some(key), 1) => vec![Some(key.to_owned())],
+        (Some(key), _) => serde_json::from_str(key).unwrap_or_default(),
     }
+}
+
+async fn as_text(store: &Store, scope: &Scope<'_>, config: &Config, output: &Output) -> anyhow::Result<()> {
+    let (zone, width) = (config.site.time_zone, screen::width());
+    let what = match &scope.run {
+        Some(run) => format!("what run {} changed", run.id),
+        None => format!("what changed since {}", written(scope.since, zone)),
+    };
+    output.line(&format!("{}: {what}", screen::bold().apply_to(&config.site.name)))?;
+    let mut quiet = Vec::new();
+    for job in &scope.jobs {
+        let mut listing = listing(store, job, scope).await?;
+        let (mut first, mut counts) = (Vec::new(), [0_u64; 3]);
+        while let Some(changes) = listing.next().await? {
+            for change in changes {
+                let [new, changed, gone] = &mut counts;
+                *match change.action.sign() {
+                    '+' => new,
+                    '-' => gone,
+                    _ if change.moved_to.is_some() => gone,
+                    _ => changed,
+                } += 1;
+                if first.len() < SHOWN {
+                    first.push(change);
+                }
+            }
+        }
+        let loads = listing.first_loads().await?;
+        let total: u64 = counts.iter().sum();
+        if total == 0 && loads.is_empty() {
+            quiet.push(job.name.as_str());
+            continue;
+        }
+        let [new, changed, gone] = counts;
+        output.line(&format!("\n{}: {new} new, {changed} changed, {gone} gone", screen::bold().apply_to(&job.name)))?;
+        let widest = first.iter().map(|change| console::measure_text_width(&named(change))).max().unwrap_or_default();
+        for change in &first {
+            output.line(&screen::cut(&line(change, widest.min(30), zone), width))?;
+        }
+        if total > first.len() as u64 {
+            let rest = format!("  … and {} more; --csv or --format json lists all", total - first.len() as u64);
+            output.line(&screen::dim().apply_to(rest).to_string())?;
+        }
+        for load in &loads {
+            output.line(&format!("  {}", first_load(load, Some(zone))))?;
+        }
+    }
+    if !quiet.is_empty() {
+        output.line(&format!("\nnothing changed: {}", quiet.join(", ")))?;
+    }
+    Ok(())
+}
+
+/// `  ~ ICE-002  21:04  title: Cone, price: 85.00`.
+fn line(change: &Changed, widest: usize, zone: Tz) -> String {
+    let (style, sign) = match change.action {
+        Action::Insert => (screen::good(), '+'),
+        Action::Delete | Action::Mark | Action::Move => (screen::bad(), '-'),
+        Action::Update | Action::Restore | Action::Children | Action::Keep | Action::Park | Action::Conflict => {
+            (screen::note(), '~')
+        }
+    };
+    let at = change.at.map(|at| at.with_timezone(&zone).format("%d %b %H:%M").to_string()).unwrap_or_default();
+    let told = match (&change.columns, &change.moved_to) {
+        (_, Some(to)) => format!("has the key {to} now"),
+        (Some(columns), None) => {
+            let known = [change.key.as_deref(), None];
+            let columns = columns.iter().filter(|(_, value)| !known.contains(&value.as_deref())).take(COLUMNS);
+            columns.map(|(name, value)| format!("{name}: {}", shown(value))).collect::<Vec<_>>().join(", ")
+        }
+        (None, None) if change.action == Action::Mark => "marked as deleted".to_owned(),
+        (None, None) => String::new(),
+    };
+    let name = style.apply_to(format!("{sign} {}", screen::padded(&named(change), widest)));
+    format!("  {name}  {}  {told}", screen::dim().apply_to(at)).trim_end().to_owned()
+}
+
+fn named(change: &Changed) -> String {
+    match change.key.as_ref().filter(|key| **key != change.name) {
+        Some(key) => format!("{} (row {key})", change.name),
+        None => change.name.clone(),
+    }
+}
+
+/// `first load of 12,418 rows in run 12 (2026-11-25 18:02)`.
+fn first_load(load: &FirstLoad, zone: Option<Tz>) -> String {
+    let rows = count(load.rows, "row", "rows");
+    let at = load.at.zip(zone).map(|(at, zone)| format!(" ({})", written(at, zone))).unwrap_or_default();
+    format!("first load of {rows} in run {}{at}: not told one by one", load.run)
+}
+
+fn written(at: DateTime<Utc>, zone: Tz) -> String {
+    at.with_timezone(&zone).format("%Y-%m-%d %H:%M").to_string()
 }

@@ -6,17 +6,21 @@ mod changes;
 mod check;
 mod completions;
 mod conflicts;
+mod csv;
 mod demo;
+mod diff;
 mod doctor;
 mod guard;
 mod log;
 mod man;
+mod moment;
 mod output;
 mod progress;
 mod quarantine;
 mod reconcile;
 mod run;
 mod runs;
+mod screen;
 mod status;
 mod sync;
 mod watermark;
@@ -86,10 +90,12 @@ enum Command {
     Sync(sync::Options),
     /// Compare all of HQ with all of the outlet, and repair
     Reconcile(reconcile::Options),
-    /// Show how the jobs stand
-    Status,
-    /// Show the run log
+    /// Show how the jobs stand: can the shop be opened?
+    Status(status::Options),
+    /// Show the run log, or all that is known of one run
     Runs(runs::Options),
+    /// Show which rows were made, changed or let go of late
+    Changes(changes::Options),
     /// See, try again or give up records that could not be taken
     #[command(subcommand)]
     Quarantine(quarantine::Action),
@@ -120,8 +126,9 @@ impl Command {
             Self::Check(_)
             | Self::Sync(_)
             | Self::Reconcile(_)
-            | Self::Status
+            | Self::Status(_)
             | Self::Runs(_)
+            | Self::Changes(_)
             | Self::Quarantine(_)
             | Self::Conflicts(_)
             | Self::Why(_)
@@ -134,7 +141,7 @@ impl Command {
 }
 
 /// What the exit code of a command says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Exit {
     /// All is well.
     Ok,
@@ -205,8 +212,9 @@ async fn dispatch(command: &Command, global: &Global, output: &Output) -> anyhow
         Command::Run => run::run(&global.config).await,
         Command::Sync(options) => Box::pin(sync::run(options, &global.config, output)).await,
         Command::Reconcile(options) => Box::pin(reconcile::run(options, &global.config, output)).await,
-        Command::Status => status::run(&global.config, output).await,
+        Command::Status(options) => Box::pin(status::run(options, &global.config, output)).await,
         Command::Runs(options) => runs::run(options, &global.config, output).await,
+        Command::Changes(options) => Box::pin(changes::run(options, &global.config, output)).await,
         Command::Quarantine(action) => Box::pin(quarantine::run(action, &global.config, output)).await,
         Command::Conflicts(action) => conflicts::run(action, &global.config, output).await,
         Command::Why(options) => why::run(options, &global.config, output).await,

@@ -48,6 +48,13 @@ impl Output {
         }
     }
 
+    /// Prints as it is, at once: what moves a terminal's cursor.
+    pub(super) fn raw(&self, text: &str) -> anyhow::Result<()> {
+        let mut stdout = io::stdout().lock();
+        stdout.write_all(text.as_bytes())?;
+        Ok(stdout.flush()?)
+    }
+
     /// What the exit code of a command that failed is, why it failed, and the remedy.
     pub(super) fn told(error: &anyhow::Error) -> (Exit, String, Option<String>) {
         let (exit, remedy) = judge(error);
@@ -105,6 +112,19 @@ pub(super) fn table(header: &[&str]) -> Table {
 /// `1 row`, `2 rows`.
 pub(super) fn count(number: u64, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })
+}
+
+/// `12,418`.
+pub(super) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
 }
 
 /// A text cut to `most` characters.

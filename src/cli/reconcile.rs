@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use super::changes::{self, Telling};
+use super::diff::{self, Telling};
 use super::output::Output;
 use super::sync::line;
 use super::{Exit, chosen, load, open_to_run, progress};
@@ -48,9 +48,9 @@ pub(super) async fn run(options: &Options, config: &Path, output: &Output) -> an
     let mode = Mode::Reconcile { all_values: options.values, has_confirmed_restore: options.confirm_restore };
     let order = Order { jobs, mode, trigger: Trigger::Reconcile, has_confirmed_deletes: options.confirm_deletes };
     if options.telling.is_wanted() {
-        return Box::pin(changes::round((&config, path), &order, options.telling, output)).await;
+        return Box::pin(diff::round((&config, path), &order, options.telling, output)).await;
     }
-    let engine = open_to_run(&config, path, progress::watcher()).await?;
+    let engine = open_to_run(&config, path, progress::watcher()).await?.telling_totals(progress::totals());
     let stop = CancellationToken::new();
     daemon::stop_on_signals(&stop);
     let runs = super::in_time(&stop, engine.round(&order, &stop)).await?;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::changes::{self, Telling};
+use super::diff::{self, Telling};
 use super::output::{self, Output, Usage};
 use super::{Exit, chosen, load, open_to_run, progress, stamp};
 use crate::run::{Run, Status, Trigger};
@@ -46,7 +46,7 @@ pub(super) async fn run(options: &Options, config: &Path, output: &Output) -> an
         engine.store().close().await;
     }
     let order = Order { jobs, mode, trigger, has_confirmed_deletes: options.confirm_deletes };
-    Box::pin(changes::round((&config, path), &order, options.telling, output)).await
+    Box::pin(diff::round((&config, path), &order, options.telling, output)).await
 }
 
 fn mode(options: &Options) -> anyhow::Result<(Mode, Trigger)> {

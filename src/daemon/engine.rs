@@ -62,7 +62,11 @@ impl Ends {
                         ended.put(job, End { at, outcome: outcome(run.status, *concern) });
                     }
                 }
-                Event::Started { .. } | Event::Page { .. } | Event::Changes(_) => {}
+                Event::Started { .. }
+                | Event::Page { .. }
+                | Event::Total { .. }
+                | Event::Walked { .. }
+                | Event::Changes(_) => {}
             }
         });
         (hearing, ends)
@@ -294,7 +298,14 @@ async fn look(config: &Config, store: &Store, now: DateTime<Utc>) -> Result<Look
         let retry = retries.next(at).filter(|retry| *retry > now);
         job.next_run = [retry, job.next_run].into_iter().flatten().min();
     }
-    let snapshot = Snapshot { site: config.site.name.clone(), time_zone: config.site.time_zone, now, jobs };
+    let answered = store.last_answered().await.map_err(trouble("reading the run log"))?;
+    let snapshot = Snapshot {
+        site: config.site.name.clone(),
+        time_zone: config.site.time_zone,
+        now,
+        jobs,
+        hq_answered_at: answered.map(|run| run.ended_at.unwrap_or(run.started_at)),
+    };
     Ok(Look { snapshot, retries })
 }
 

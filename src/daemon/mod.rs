@@ -8,6 +8,7 @@
 //! | `ticker.rs` | tokio-cron-scheduler, made to keep those times |
 //! | `rounds.rs` | who runs when: together, beside each other, never twice |
 //! | `snapshot.rs` | how the jobs stand |
+//! | `answer.rs` | the same in a sentence: can the shop be opened? |
 //! | `status/` | the page, `/healthz`, `/metrics` |
 //! | `shutdown.rs` | signals |
 //! | `notify.rs` | what the service manager is told, and its watchdog |
@@ -17,6 +18,7 @@
 //! | `inbox.rs` | one message a job, whatever was sent |
 //! | `engine.rs` | the only file that knows the engine |
 
+pub mod answer;
 mod engine;
 mod inbox;
 mod moments;

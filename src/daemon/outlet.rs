@@ -157,7 +157,7 @@ mod tests {
 
     fn snapshot() -> Snapshot {
         let jobs = vec![job(None), job(Some("2026-12-31T23:00:00Z")), job(Some("2027-01-01T00:00:21Z"))];
-        Snapshot { site: "outlet-042".to_owned(), time_zone: Kolkata, now: at(START), jobs }
+        Snapshot { site: "outlet-042".to_owned(), time_zone: Kolkata, now: at(START), jobs, hq_answered_at: None }
     }
 
     #[tokio::test(start_paused = true)]

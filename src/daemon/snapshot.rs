@@ -7,6 +7,7 @@ use chrono_tz::Tz;
 use serde::Serialize;
 
 use super::schedule::Schedule;
+use crate::config::Config;
 use crate::reconciled::Reconciled;
 use crate::run::{self, Run};
 
@@ -21,6 +22,8 @@ pub struct Snapshot {
     pub now: DateTime<Utc>,
     /// The jobs, in the order of `sync.toml`.
     pub jobs: Vec<JobSnapshot>,
+    /// When HQ last answered, as the run log has it; `None` where no run was told anything yet.
+    pub hq_answered_at: Option<DateTime<Utc>>,
 }
 
 /// One job at one moment.
@@ -54,6 +57,32 @@ pub struct JobSnapshot {
     pub sentence: Option<String>,
     /// Records that wait for a decision between HQ's version and the one here.
     pub conflicts: u64,
+}
+
+impl Snapshot {
+    /// As it is before any run has made the database.
+    #[must_use]
+    pub fn before_the_first_run(config: &Config, now: DateTime<Utc>) -> Self {
+        let schedules = Schedule::all(config).into_iter().zip(Schedule::reconciles(config));
+        let jobs = config.jobs.iter().zip(schedules).map(|(job, (schedule, reconcile))| JobSnapshot {
+            name: job.name.clone(),
+            doctype: job.doctype.clone(),
+            table: job.table.clone(),
+            schedule: job.schedule.text.clone(),
+            status: Status::Never,
+            last_run: None,
+            last_ok: None,
+            next_run: schedule.next(now),
+            rows: None,
+            parked: 0,
+            next_reconcile: reconcile.and_then(|schedule| schedule.next(now)),
+            reconciled: None,
+            sentence: None,
+            conflicts: 0,
+        });
+        let (site, time_zone) = (config.site.name.clone(), config.site.time_zone);
+        Self { site, time_zone, now, jobs: jobs.collect(), hq_answered_at: None }
+    }
 }
 
 /// How a job stands.

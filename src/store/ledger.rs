@@ -1,6 +1,6 @@
 //! The ledger: what was last taken from HQ for each record.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::config::DatabaseKind;
@@ -11,6 +11,7 @@ use super::Store;
 use super::batch::{self, Batch, among};
 use super::bind::Bind;
 use super::catalog::Stored;
+use super::changed::Touched;
 use super::connection::Connection;
 use super::error::Error;
 use super::line::Line;
@@ -113,19 +114,35 @@ impl PageTx {
     /// # Errors
     /// The database's trouble.
     pub async fn upsert_entries(&mut self, job: &str, entries: &[Entry]) -> Result<(), Error> {
+        self.upsert_touched(job, entries, None).await
+    }
+
+    /// As [`PageTx::upsert_entries`], and notes which of their rows the run made or changed.
+    ///
+    /// # Errors
+    /// The database's trouble.
+    pub async fn upsert_touched(
+        &mut self,
+        job: &str,
+        entries: &[Entry],
+        touched: Option<&Touched<'_>>,
+    ) -> Result<(), Error> {
         let tail = match self.connection.kind() {
             DatabaseKind::Sqlite | DatabaseKind::Postgres => {
                 " ON CONFLICT (job, hq_name) DO UPDATE SET local_key = excluded.local_key, \
                  hq_modified = excluded.hq_modified, row_hash = excluded.row_hash, children_hash = excluded.children_hash, \
-                 local_hash = excluded.local_hash, base = excluded.base"
+                 local_hash = excluded.local_hash, base = excluded.base, \
+                 made_in = COALESCE(excluded.made_in, milkrun_ledger.made_in), \
+                 changed_in = COALESCE(excluded.changed_in, milkrun_ledger.changed_in)"
             }
             DatabaseKind::Mysql => {
                 " ON DUPLICATE KEY UPDATE local_key = VALUES(local_key), hq_modified = VALUES(hq_modified), \
                  row_hash = VALUES(row_hash), children_hash = VALUES(children_hash), local_hash = VALUES(local_hash), \
-                 base = VALUES(base)"
+                 base = VALUES(base), made_in = COALESCE(VALUES(made_in), made_in), \
+                 changed_in = COALESCE(VALUES(changed_in), changed_in)"
             }
         };
-        self.write_entries(job, entries, tail).await
+        self.write_entries(job, entries, touched, tail).await
     }
 
     /// As [`PageTx::upsert_entries`], of records that the ledger does not have.
@@ -133,7 +150,7 @@ impl PageTx {
     /// # Errors
     /// [`Error::Refused`] where it has one.
     pub async fn insert_entries(&mut self, job: &str, entries: &[Entry]) -> Result<(), Error> {
-        self.write_entries(job, entries, "").await
+        self.write_entries(job, entries, None, "").await
     }
 
     /// Writes the stamps of entries of which nothing else has changed, as after a bulk update at HQ.
@@ -162,7 +179,13 @@ impl PageTx {
         self.upsert_entries(job, &few).await
     }
 
-    async fn write_entries(&mut self, job: &str, entries: &[Entry], tail: &'static str) -> Result<(), Error> {
+    async fn write_entries(
+        &mut self,
+        job: &str,
+        entries: &[Entry],
+        touched: Option<&Touched<'_>>,
+        tail: &'static str,
+    ) -> Result<(), Error> {
         let (text, int) = (Stored::text(), Stored::int());
         let mut columns = vec![
             ("job", &text),
@@ -179,6 +202,9 @@ impl PageTx {
         columns.extend(has_own_keys.then_some(("local_key", &text)));
         columns.extend(has_hashes.then_some(("local_hash", &int)));
         columns.extend(has_values.then_some(("base", &text)));
+        if touched.is_some() {
+            columns.extend([("made_in", &int), ("changed_in", &int)]);
+        }
         // In the order of the ledger's tree.
         let mut entries: Vec<&Entry> = entries.iter().collect();
         entries.sort_unstable_by(|a, b| a.hq_name.cmp(&b.hq_name));
@@ -202,6 +228,9 @@ impl PageTx {
                 batch.extend(has_own_keys.then(|| Bind::Text(own_key())));
                 batch.extend(has_hashes.then_some(Bind::Int(hash)));
                 batch.extend(has_values.then_some(Bind::Text(values)));
+                if let Some((made, changed)) = touched.map(|touched| touched.runs(&entry.hq_name)) {
+                    batch.extend([Bind::Int(made), Bind::Int(changed)]);
+                }
             }
             batch
         });
@@ -213,10 +242,7 @@ impl PageTx {
     /// # Errors
     /// The database's trouble.
     pub async fn has_own_keys(&mut self, job: &str) -> Result<bool, Error> {
-        let mut sql = self.connection.sql("SELECT ");
-        sql.reads(["hq_name"]);
-        sql.push(" FROM milkrun_ledger WHERE job = ? AND local_key IS NOT NULL LIMIT 1");
-        Ok(!self.connection.fetch(sql, vec![Bind::text(job)]).await?.is_empty())
+        has_own_keys(&mut self.connection, job).await
     }
 
     /// Forgets all records of the job.
@@ -244,6 +270,23 @@ impl PageTx {
         }
         Ok(())
     }
+}
+
+async fn has_own_keys(connection: &mut Connection, job: &str) -> Result<bool, Error> {
+    let mut sql = connection.sql("SELECT ");
+    sql.reads(["hq_name"]);
+    sql.push(" FROM milkrun_ledger WHERE job = ? AND local_key IS NOT NULL LIMIT 1");
+    Ok(!connection.fetch(sql, vec![Bind::text(job)]).await?.is_empty())
+}
+
+/// Which of these keys a row of the job's has.
+pub(super) async fn held_keys(connection: &mut Connection, job: &str, keys: &[&str]) -> Result<HashSet<String>, Error> {
+    let keys = sorted(keys.to_vec());
+    let mut lines = among_names(connection, job, "hq_name", &ENTRY, &keys).await?;
+    if has_own_keys(connection, job).await? {
+        lines.extend(of_own_keys(connection, job, &keys).await?);
+    }
+    lines.iter().map(|line| Ok(entry(line)?.local_key.as_ref().to_owned())).collect()
 }
 
 async fn stamps(connection: &mut Connection, job: &str, names: &[&str]) -> Result<HashMap<String, Stamp>, Error> {

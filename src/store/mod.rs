@@ -10,6 +10,7 @@
 mod batch;
 mod bind;
 mod catalog;
+mod changed;
 mod check;
 mod children;
 mod conflicts;
@@ -54,6 +55,7 @@ mod watermarks;
 #[cfg(test)]
 mod tests;
 
+pub use changed::{GoneRow, Span, Touched, TouchedRow};
 pub use conflicts::Wanted as WantedConflicts;
 pub use error::Error;
 pub use frame::{Opened, Opening, Outlook, Start};

@@ -130,6 +130,20 @@ impl Store {
     /// # Errors
     /// The database's trouble.
     pub async fn runs(&self, job: Option<&str>, failed_only: bool, limit: u32) -> Result<Vec<Run>, Error> {
+        self.runs_since(job, failed_only, None, limit).await
+    }
+
+    /// As [`Store::runs`], of those that had not ended at this moment.
+    ///
+    /// # Errors
+    /// The database's trouble.
+    pub async fn runs_since(
+        &self,
+        job: Option<&str>,
+        failed_only: bool,
+        since: Option<DateTime<Utc>>,
+        limit: u32,
+    ) -> Result<Vec<Run>, Error> {
         let mut connection = self.pools.reader().await?;
         let mut sql = select(&connection);
         sql.push(" WHERE 1 = 1");
@@ -140,6 +154,10 @@ impl Store {
         }
         if failed_only {
             sql.push(" AND status IN ('failed', 'blocked')");
+        }
+        if let Some(since) = since {
+            sql.push(" AND (ended_at IS NULL OR ended_at >= ?)");
+            binds.push(Bind::owned(moment_text(since)));
         }
         sql.push(" ORDER BY milkrun_runs.id DESC LIMIT ")
             .count(usize::try_from(limit).unwrap_or(usize::MAX));
@@ -209,6 +227,19 @@ impl Store {
         let mut sql = connection.sql("DELETE FROM milkrun_runs WHERE id IN ");
         sql.tuples(1, old.len());
         connection.execute(sql, old.into_iter().map(|id| Bind::Int(Some(id))).collect()).await
+    }
+
+    /// The newest run, of any job, that came to its end and asked HQ: HQ answered then.
+    ///
+    /// # Errors
+    /// The database's trouble.
+    pub async fn last_answered(&self) -> Result<Option<Run>, Error> {
+        let mut connection = self.pools.reader().await?;
+        let mut sql = select(&connection);
+        sql.push(" WHERE status IN ").tuples(1, GOOD.len()).push(" AND requests > retries");
+        sql.push(" ORDER BY milkrun_runs.id DESC LIMIT 1");
+        let binds = GOOD.iter().map(|status| Bind::text(word(&STATUSES, *status))).collect();
+        Ok(read(&mut connection, sql, binds).await?.pop())
     }
 
     /// Whether a run of the job has not ended. Asked by who holds the job's lease, it tells of a process that died.

@@ -277,13 +277,18 @@ impl Work<'_> {
         crash::point(Point::RowsWritten);
         let restamped = tx.restamp_entries(&self.job.name, &plan.restamped).await;
         restamped.map_err(Error::store("writing the ledger"))?;
+        let touched = self.touched(incoming, plan);
         let written = match manner {
             Manner::Unseen => tx.insert_entries(&self.job.name, &plan.entries).await,
             Manner::AsOne | Manner::InParts | Manner::Deferred => {
-                tx.upsert_entries(&self.job.name, &plan.entries).await
+                tx.upsert_touched(&self.job.name, &plan.entries, touched.as_ref()).await
             }
         };
-        written.map_err(Error::store("writing the ledger"))
+        written.map_err(Error::store("writing the ledger"))?;
+        match touched {
+            Some(touched) => self.note_the_rest(tx, incoming, plan, &touched).await,
+            None => Ok(()),
+        }
     }
 
     /// The key that a text of the ledger stands for; `None` where the job's key has been given other types since.

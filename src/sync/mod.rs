@@ -28,9 +28,13 @@
 //! | `why.rs` | what HQ, the ledger and the table have of one record |
 //! | `said.rs` | what was said already and is still so |
 //! | `tidy.rs` | keeping the run log short |
+//! | `total.rs` | how many records there are, for who watches |
+//! | `touched.rs` | noting which run made, changed or let go which row |
+//! | `changed.rs` | telling it again |
 
 mod ahead;
 mod bases;
+mod changed;
 pub mod clocks;
 mod conflicts;
 mod early;
@@ -59,9 +63,12 @@ mod second;
 mod stretch;
 mod telling;
 mod tidy;
+mod total;
+mod touched;
 mod whole;
 mod why;
 
+pub use changed::{Changed, FirstLoad, Listing};
 pub use error::{Concern, Error, process};
 pub use instance::Foreign;
 pub use lease::{Life, life, tell_the_dead, this_process};
@@ -121,11 +128,37 @@ pub enum Event {
         /// What the run did so far.
         counts: Counts,
     },
+    /// HQ has counted what a first load, a full re-read or a reconcile is to go through; told only where the engine was
+    /// opened to tell it, and where HQ counts.
+    Total {
+        /// The job.
+        job: String,
+        /// Records, of which those that [`Event::Page`] or [`Event::Walked`] told of before are some.
+        records: u64,
+    },
+    /// A reconcile has walked on through HQ's list.
+    Walked {
+        /// The job.
+        job: String,
+        /// Records so far.
+        records: u64,
+    },
     /// What has been done to rows, in the order in which it was done; told once it is committed, and only where the engine
     /// was opened to tell it.
     Changes(Vec<Change>),
     /// A run has ended and is in the run log; whose trouble it was, if it did not end well.
     Ended(Run, Option<Concern>),
+}
+
+/// Whether HQ is asked how many records there are, for who shows how far a run has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Totals {
+    /// Never.
+    Unwanted,
+    /// Once a run has taken so long that somebody may wonder.
+    AfterAWhile,
+    /// As a run begins.
+    AtOnce,
 }
 
 /// Whoever watches the runs.
@@ -146,6 +179,8 @@ pub struct Engine {
     tidied: tidy::Tidied,
     /// Whether every change of a row is told.
     tells_changes: bool,
+    /// Whether it is told how many records there are.
+    totals: Totals,
     /// When a pass asks for two pages at once.
     lead: Lead,
     /// What looks after the database; nothing in tests and demos.
@@ -184,6 +219,12 @@ impl Engine {
         Self { tells_changes: true, ..self }
     }
 
+    /// Has [`Event::Total`] told.
+    #[must_use]
+    pub fn telling_totals(self, totals: Totals) -> Self {
+        Self { totals, ..self }
+    }
+
     /// Has every pass ask for two pages at once, whatever the way to HQ.
     #[must_use]
     pub fn always_asking_ahead(self) -> Self {
@@ -209,6 +250,7 @@ impl Engine {
             said,
             tidied,
             tells_changes,
+            totals: Totals::Unwanted,
             lead: Lead::usual(),
             guard: None,
         })

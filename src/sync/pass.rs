@@ -19,12 +19,17 @@ use crate::watermark::{Clocks, Pass, Progress, Watermark};
 impl Work<'_> {
     pub(super) async fn pass(&mut self, is_asked_for: bool) -> Result<(), Error> {
         self.begin_pass(is_asked_for).await?;
+        if self.is_first_load() {
+            let noted = self.engine.store.note_first_load(self.run).await;
+            noted.map_err(Error::store("writing the run log"))?;
+        }
         let care =
             if self.progress.pass.as_ref().is_some_and(|pass| pass.is_repair) { Care::Repair } else { Care::News };
         let mut ahead = Ahead::new(self.engine, self.job, self.meter);
         let (mut next, mut judged) = (Box::pin(self.next(&mut ahead, self.cursor())).await?, None);
         loop {
             self.go_on()?;
+            self.tell_total(self.cursor().as_ref(), self.counts.fetched).await?;
             let (cursor, fetched) = match next {
                 Next::Page(cursor, fetched) if breakage::is(Breakage::ClientOrder) => above(cursor, fetched),
                 Next::Page(cursor, fetched) => (cursor, fetched),

@@ -13,7 +13,7 @@ use crate::ledger::Entry;
 use crate::record::Stamp;
 use crate::row::Key;
 use crate::run::Counts;
-use crate::store::PageTx;
+use crate::store::{GoneRow, PageTx};
 
 /// A record that is gone.
 #[derive(Debug, Clone)]
@@ -35,6 +35,8 @@ impl Gone {
 struct Fates {
     /// Rows that go.
     keys: Vec<Key>,
+    /// The same, as they are remembered.
+    gone: Vec<GoneRow>,
     /// Records that the ledger forgets.
     dropped: Vec<String>,
     log: Log,
@@ -63,6 +65,9 @@ impl Work<'_> {
                 Deletes::Delete => tx.delete(&self.table, &fates.keys).await.map_err(hushed)?,
                 Deletes::Mark => tx.mark_deleted(&self.table, &fates.keys, now).await.map_err(hushed)?,
                 Deletes::Keep => {}
+            }
+            if self.job.deletes != Deletes::Keep {
+                tx.note_gone(&self.job.name, &fates.gone, now).await.map_err(writing())?;
             }
             let dropped: Vec<&str> = fates.dropped.iter().map(String::as_str).collect();
             tx.drop_entries(&self.job.name, &dropped).await.map_err(writing())?;
@@ -118,6 +123,7 @@ impl Work<'_> {
                     let fate = self.fate(entry, &local, at, side, &mut fates.log);
                     if fate == Some(Side::Hq) {
                         fates.changes.extend(self.going(entry, &local));
+                        fates.gone.push(self.gone_row(&entry.hq_name, &entry.local_key));
                         fates.keys.push(key);
                     }
                     (fate, side.map_or(Resolution::Lapsed, Resolution::Taken))

@@ -56,6 +56,8 @@ pub(super) struct Work<'e> {
     pub(super) open: HashMap<String, Conflict>,
     /// A first load has found a row that was there before it.
     pub(super) has_met_rows: bool,
+    /// HQ has been asked how many records there are.
+    pub(super) is_counted: bool,
     /// Decisions that the run has made.
     pub(super) decided: usize,
     /// Records asked for in one request, and written in one transaction.
@@ -199,6 +201,7 @@ impl Engine {
             parked: HashMap::new(),
             open: HashMap::new(),
             has_met_rows: false,
+            is_counted: false,
             decided: 0,
             page_size: page_size(job),
             listing_size: PageSize::between(LISTING_SIZE.0, LISTING_SIZE.1),

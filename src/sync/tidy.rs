@@ -21,6 +21,9 @@ const AGE: TimeDelta = TimeDelta::days(90);
 /// Lines of a job's log of conflicts that are kept; those that wait stay whatever their number.
 pub(super) const DECIDED: usize = 10_000;
 
+/// Rows of a job that went, at most, that are remembered.
+const GONE: usize = 20_000;
+
 /// How often the log is looked through.
 const EVERY: TimeDelta = TimeDelta::hours(1);
 
@@ -70,6 +73,14 @@ impl Engine {
             Due::All => true,
         };
         for job in self.config.jobs.iter().filter(is_due) {
+            // Who lets no row go has none to forget, or forgets it within the hour.
+            let has_let_go = runs.iter().any(|run| run.job == job.name && run.counts.deleted > 0);
+            if due == Due::All || has_let_go {
+                if let Err(error) = self.store.prune_gone(&job.name, now - AGE, GONE).await {
+                    tracing::warn!(%error, "rows that went long ago could not be forgotten; the next hour tries again");
+                    return;
+                }
+            }
             while !stop.is_cancelled() {
                 let pruned = match self.store.prune_runs(&job.name, keep).await {
                     Ok(0) => self.store.prune_conflicts(&job.name, now - AGE, DECIDED).await,

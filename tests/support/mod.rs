@@ -7,6 +7,7 @@ pub(crate) mod outlet;
 pub(crate) mod proxy;
 pub(crate) mod servers;
 pub(crate) mod shop;
+pub(crate) mod terminal;
 pub(crate) mod tls;
 
 /// Says what a test that holds has seen, for who runs it with `--nocapture`.
@@ -23,3 +24,4 @@ pub(crate) use outlet::{Outcome, Outlet};
 pub(crate) use proxy::Proxy;
 pub(crate) use servers::Server;
 pub(crate) use shop::Shop;
+pub(crate) use terminal::Terminal;

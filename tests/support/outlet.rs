@@ -123,6 +123,39 @@ url = "{local}"
         child
     }
 
+    /// Starts the binary on a terminal of its own, which is 30 lines of 100 characters.
+    pub(crate) fn start_on_a_terminal(&self, command: &str) -> Child {
+        let binary = env!("CARGO_BIN_EXE_milkrun");
+        let shell = format!("stty cols 100 rows 30; exec '{binary}' {command}");
+        let mut script = self.command(&[]);
+        let environment: Vec<(std::ffi::OsString, std::ffi::OsString)> =
+            script.get_envs().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned()))).collect();
+        script = Command::new("script");
+        script.args(["-q", "-e", "-f", "-c", &shell, "/dev/null"]).current_dir(self.folder.path());
+        script.envs(environment).env("TERM", "xterm-256color").env_remove("NO_COLOR");
+        script.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap()
+    }
+
+    /// Runs the binary with its stderr in the journal, as far as it can tell.
+    pub(crate) fn run_in_journal(&self, arguments: &[&str]) -> String {
+        use std::os::fd::AsFd as _;
+        use std::os::unix::fs::MetadataExt as _;
+        let (mut reader, writer) = std::io::pipe().unwrap();
+        let file = std::fs::File::from(writer.as_fd().try_clone_to_owned().unwrap());
+        let journal = file.metadata().map(|found| format!("{}:{}", found.dev(), found.ino())).unwrap();
+        drop(file);
+        let mut command = self.command(arguments);
+        command.env("JOURNAL_STREAM", journal).stdout(Stdio::null()).stderr(writer);
+        let mut child = command.spawn().unwrap();
+        // The command holds the other end of the pipe, too.
+        drop(command);
+        let mut text = String::new();
+        reader.read_to_string(&mut text).unwrap();
+        child.wait().unwrap();
+        canary::assert_absent("the journal", &text);
+        text
+    }
+
     fn listen(&self, what: &'static str, said: impl Read + Send + 'static) -> OwnedFd {
         let (reader, mut writer) = std::io::pipe().unwrap();
         let heard = Arc::clone(&self.heard);

@@ -165,7 +165,13 @@ mod tests {
             ..items.clone()
         };
         let now = at("2027-01-01T00:02:00Z");
-        Snapshot { site: "outlet-042".to_owned(), time_zone: Kolkata, now, jobs: vec![items, bad] }
+        Snapshot {
+            site: "outlet-042".to_owned(),
+            time_zone: Kolkata,
+            now,
+            jobs: vec![items, bad],
+            hq_answered_at: None,
+        }
     }
 
     async fn get(address: SocketAddr, path: &str) -> String {

@@ -12,10 +12,10 @@ use crate::run::Counts;
 use crate::source::frappe::Fetched;
 use crate::source::{self, PageSize};
 use crate::store::Standing;
-use crate::sync::Error;
 use crate::sync::ahead::{Ahead, Next};
 use crate::sync::poll::is_end;
 use crate::sync::run::{Work, unless_stopped};
+use crate::sync::{Error, Event};
 
 /// Names and stamps asked for in one request: up to 3 MB.
 const LISTING_SIZE: (usize, usize) = (1_000, 50_000);
@@ -112,6 +112,7 @@ impl Work<'_> {
         let mut size = self.value_size(None);
         while !walk.is_listed {
             self.go_on()?;
+            self.tell_total(walk.cursor.as_ref(), walk.shown).await?;
             if walk.is_by_value && !self.affords(walk) {
                 walk.is_by_value = false;
                 standing.compared_to = walk.cursor.clone();
@@ -127,6 +128,7 @@ impl Work<'_> {
                 Next::TooLarge(_, fetched) => self.compare_names(walk, fetched.page.marks()).await?,
             }
             self.save_walk(walk, standing).await?;
+            self.engine.tell(&Event::Walked { job: self.job.name.clone(), records: walk.shown });
         }
         Ok(())
     }

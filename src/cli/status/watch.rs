@@ -1,0 +1,131 @@
+//! `--watch`: the look again and again, in place on a terminal, one after the other where it is piped.
+//!
+//! A database that is locked or away for a moment is said, and the last look stays.
+
+use std::io::IsTerminal as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::keys::Keys;
+use super::{Look, exit, look, open, text};
+use crate::cli::output::Output;
+use crate::cli::{Exit, Format, screen};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::daemon;
+use crate::store::Store;
+use crate::sync::Error;
+
+/// A look that takes longer is given up: the database is locked or away.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Into the terminal's other screen, without its cursor, and back.
+const ENTER: &str = "\u{1b}[?1049h\u{1b}[?25l";
+const LEAVE: &str = "\u{1b}[?25h\u{1b}[?1049l";
+/// To the upper left corner; and what is left of a line, or of the screen, away.
+const HOME: &str = "\u{1b}[H";
+const REST_OF_LINE: &str = "\u{1b}[K";
+const REST_OF_SCREEN: &str = "\u{1b}[J";
+
+/// What is to be shown.
+#[derive(Debug, Default)]
+struct Shown {
+    last: Option<Look>,
+    /// Why there is no newer one.
+    trouble: Option<String>,
+}
+
+pub(super) async fn run(config: &Arc<Config>, every: Duration, output: &Output) -> anyhow::Result<Exit> {
+    let stop = CancellationToken::new();
+    daemon::stop_on_signals(&stop);
+    let is_live = output.format() == Format::Text && std::io::stdout().is_terminal();
+    let mut keys = if is_live { Keys::listen() } else { Keys::none() };
+    let mut shown = Shown::default();
+    if is_live {
+        output.raw(ENTER)?;
+    }
+    let watched = watch(config, every, (output, is_live), &mut shown, &mut keys, &stop).await;
+    drop(keys);
+    if is_live {
+        output.raw(LEAVE)?;
+        // What was seen last stays on the screen.
+        output.line(shown.text(config).trim_end())?;
+    }
+    watched?;
+    Ok(shown.last.map_or(Exit::Failed, |look| exit(&look.snapshot)))
+}
+
+async fn watch(
+    config: &Arc<Config>,
+    every: Duration,
+    (output, is_live): (&Output, bool),
+    shown: &mut Shown,
+    keys: &mut Keys,
+    stop: &CancellationToken,
+) -> anyhow::Result<()> {
+    let mut store = None;
+    loop {
+        let looking = tokio::time::timeout(PATIENCE, look_by(config, &mut store));
+        match stop.run_until_cancelled(looking).await {
+            None => return Ok(()),
+            Some(Ok(Ok(look))) => *shown = Shown { last: Some(look), trouble: None },
+            Some(Ok(Err(error))) => {
+                store = None;
+                shown.trouble = Some(error.chain());
+            }
+            Some(Err(_elapsed)) => {
+                store = None;
+                shown.trouble = Some(format!("the local database did not answer within {} s", PATIENCE.as_secs()));
+            }
+        }
+        match (&shown.last, is_live) {
+            (_, true) => output.raw(&frame(&shown.text(config)))?,
+            (Some(look), false) if shown.trouble.is_none() => {
+                output.result(look, || text::text(look))?;
+            }
+            (_, false) => output.result(&serde_json::json!({ "error": shown.trouble }), || shown.text(config))?,
+        }
+        if output.format() == Format::Text && !is_live {
+            output.line("")?;
+        }
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return Ok(()),
+            () = keys.ended() => return Ok(()),
+            () = tokio::time::sleep(every) => {}
+        }
+    }
+}
+
+/// The next look, by a database that stays open between looks.
+async fn look_by(config: &Arc<Config>, store: &mut Option<Store>) -> Result<Look, Error> {
+    if store.is_none() {
+        *store = open(config).await?;
+    }
+    look(config, store.as_ref()).await
+}
+
+impl Shown {
+    fn text(&self, config: &Config) -> String {
+        let mut text = match &self.last {
+            Some(look) => text::text(look),
+            None => format!("{}: no look yet\n", config.site.name),
+        };
+        if let Some(trouble) = &self.trouble {
+            text.push_str(&format!("\n{}\n", screen::bad().apply_to(format!("no newer look: {trouble}"))));
+        }
+        text
+    }
+}
+
+/// The text over what stands there, no more than the screen shows.
+fn frame(text: &str) -> String {
+    let (width, height) = (screen::width(), screen::height().unwrap_or(24));
+    let now = Clock::system().now().format("%H:%M:%S UTC");
+    let foot = screen::dim().apply_to(format!("{now}   Ctrl-C or q ends")).to_string();
+    let lines = text.trim_end().lines().take(height.saturating_sub(2)).map(|line| screen::cut(line, width));
+    let lines: Vec<String> = lines.chain([String::new(), foot]).map(|line| format!("{line}{REST_OF_LINE}")).collect();
+    format!("{HOME}{}{REST_OF_SCREEN}", lines.join("\r\n"))
+}
