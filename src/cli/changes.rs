@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::diff::shown;
 use super::moment::moment;
-use super::output::{Output, Usage, count};
+use super::output::{Output, Usage, grouped};
 use super::{Exit, Format, csv, load, position, runs, screen};
 use crate::change::Action;
 use crate::clock::Clock;
@@ -195,8 +195,12 @@ async fn as_text(store: &Store, scope: &Scope<'_>, config: &Config, output: &Out
             quiet.push(job.name.as_str());
             continue;
         }
-        let [new, changed, gone] = counts;
-        output.line(&format!("\n{}: {new} new, {changed} changed, {gone} gone", screen::bold().apply_to(&job.name)))?;
+        let [new, changed, gone] = counts.map(grouped);
+        let name = screen::bold().apply_to(&job.name);
+        output.line(&match total {
+            0 => format!("\n{name}:"),
+            _ => format!("\n{name}: {new} new, {changed} changed, {gone} gone"),
+        })?;
         let widest = first.iter().map(|change| console::measure_text_width(&named(change))).max().unwrap_or_default();
         for change in &first {
             output.line(&screen::cut(&line(change, widest.min(30), zone), width))?;
@@ -248,7 +252,7 @@ fn named(change: &Changed) -> String {
 
 /// `first load of 12,418 rows in run 12 (2026-11-25 18:02)`.
 fn first_load(load: &FirstLoad, zone: Option<Tz>) -> String {
-    let rows = count(load.rows, "row", "rows");
+    let rows = if load.rows == 1 { "1 row".to_owned() } else { format!("{} rows", grouped(load.rows)) };
     let at = load.at.zip(zone).map(|(at, zone)| format!(" ({})", written(at, zone))).unwrap_or_default();
     format!("first load of {rows} in run {}{at}: not told one by one", load.run)
 }

@@ -220,7 +220,7 @@ mod tests {
     fn a_line_comes_each_ten_seconds_or_each_ten_per_cent_and_says_how_long_it_will_take() {
         let start = Instant::now();
         let mut pace = Pace::new(start);
-        let mut at = |pace: &mut Pace, seconds: u64, done| pace.line(start + Duration::from_secs(seconds), done);
+        let at = |pace: &mut Pace, seconds: u64, done| pace.line(start + Duration::from_secs(seconds), done);
         assert_eq!(at(&mut pace, 9, 3_000), None);
         assert_eq!(at(&mut pace, 10, 4_000).unwrap(), "4000 records, 400 a second");
         pace.total = Some(12_418);

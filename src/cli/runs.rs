@@ -7,7 +7,7 @@ use chrono_tz::Tz;
 use serde_json::{Value, json};
 
 use super::moment::moment;
-use super::output::{self, Output, Usage, count};
+use super::output::{self, Output, Usage, count, grouped};
 use super::{Exit, conflicts, load, position, screen, sync::word};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -207,13 +207,18 @@ fn text(told: &Told, zone: Tz, now: DateTime<Utc>) -> String {
         Some(ended) => fact("ended", format!("{}, after {}", written(ended, zone), length(ended - run.started_at))),
         None => fact("ended", format!("not yet: it goes on since {}", length(now - run.started_at))),
     }
-    let pace = pace(run).map(|pace| format!(", {pace} records a second")).unwrap_or_default();
-    fact("fetched", format!("{}, {}{pace}", count(counts.fetched, "record", "records"), output::bytes(counts.bytes)));
+    let pace = pace(run).map(|pace| format!(", {} records a second", grouped(pace))).unwrap_or_default();
+    let fetched =
+        if counts.fetched == 1 { "1 record".to_owned() } else { format!("{} records", grouped(counts.fetched)) };
+    fact("fetched", format!("{fetched}, {}{pace}", output::bytes(counts.bytes)));
     fact(
         "rows",
         format!(
             "{} inserted, {} updated, {} unchanged, {} deleted",
-            counts.inserted, counts.updated, counts.unchanged, counts.deleted
+            grouped(counts.inserted),
+            grouped(counts.updated),
+            grouped(counts.unchanged),
+            grouped(counts.deleted)
         ),
     );
     let retries = match counts.retries {

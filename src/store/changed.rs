@@ -170,23 +170,6 @@ impl Store {
         connection.execute(sql, vec![Bind::Int(Some(run))]).await?;
         Ok(())
     }
-
-    /// Forgets rows of the job that went before `since`, or that are beyond the newest `newest`.
-    ///
-    /// # Errors
-    /// The database's trouble.
-    pub async fn prune_gone(&self, job: &str, since: DateTime<Utc>, newest: usize) -> Result<u64, Error> {
-        let mut connection = self.pools.writer().await?;
-        let mut sql = connection.sql("SELECT ");
-        sql.read("gone_at")
-            .push(" FROM milkrun_gone WHERE job = ? ORDER BY milkrun_gone.gone_at DESC LIMIT 1 OFFSET ");
-        sql.count(newest);
-        let bound = connection.fetch(sql, vec![Bind::text(job)]).await?;
-        let bound = bound.first().and_then(|line| line.text(0)).unwrap_or_default().to_owned();
-        let sql = connection.sql("DELETE FROM milkrun_gone WHERE job = ? AND (gone_at < ? OR gone_at <= ?)");
-        let binds = vec![Bind::text(job), Bind::owned(moment_text(since)), Bind::owned(bound)];
-        connection.execute(sql, binds).await
-    }
 }
 
 impl PageTx {

@@ -21,15 +21,6 @@ pub struct LastRuns {
     pub good: Option<Run>,
 }
 
-/// How much of the run log is kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Keep {
-    /// No run that started before this moment.
-    pub since: DateTime<Utc>,
-    /// Of each job no more than so many.
-    pub newest: u32,
-}
-
 /// What is said of a run whose process is no more.
 pub const ABANDONED: &str =
     "the process ended before the run did; what it had committed is kept, the next run goes on from there";
@@ -55,9 +46,6 @@ const COLUMNS: [&str; 19] = [
     "error",
     "remedy",
 ];
-
-/// Rows deleted by one statement: a short one, so that nobody waits for it.
-const PRUNED_AT_ONCE: u32 = 500;
 
 const TRIGGERS: [(Trigger, &str); 9] = [
     (Trigger::Schedule, "schedule"),
@@ -191,44 +179,6 @@ impl Store {
         Ok(Some(LastRuns { latest, good }))
     }
 
-    /// Deletes some of the job's oldest runs that need not be kept, in one short statement; gives their number, and
-    /// zero when there are no more. The latest run, the last good one and the last that failed stay at any age.
-    ///
-    /// # Errors
-    /// The database's trouble.
-    pub async fn prune_runs(&self, job: &str, keep: Keep) -> Result<u64, Error> {
-        let mut connection = self.pools.writer().await?;
-        let mut sql = connection.sql("SELECT ");
-        sql.read("id")
-            .push(" FROM milkrun_runs WHERE job = ? ORDER BY milkrun_runs.id DESC LIMIT 1 OFFSET ");
-        sql.count(keep.newest as usize);
-        let too_many = connection.fetch(sql, vec![Bind::text(job)]).await?;
-        let too_many = too_many.first().map(|line| line.int(0, "milkrun_runs.id")).transpose()?;
-        let mut kept = Vec::new();
-        for statuses in [&[] as &[Status], &GOOD, &BAD] {
-            kept.extend(newest(&mut connection, job, statuses, false).await?.map(|run| run.id));
-        }
-        kept.extend(newest(&mut connection, job, &GOOD, true).await?.map(|run| run.id));
-
-        let mut sql = connection.sql("SELECT ");
-        sql.read("id").push(" FROM milkrun_runs WHERE job = ? AND (id <= ? OR started_at < ?)");
-        let mut binds = vec![Bind::text(job), Bind::Int(Some(too_many.unwrap_or(i64::MIN)))];
-        binds.push(Bind::owned(moment_text(keep.since)));
-        if !kept.is_empty() {
-            sql.push(" AND id NOT IN ").tuples(1, kept.len());
-            binds.extend(kept.into_iter().map(|id| Bind::Int(Some(id))));
-        }
-        sql.push(" ORDER BY milkrun_runs.id LIMIT ").count(PRUNED_AT_ONCE as usize);
-        let old = connection.fetch(sql, binds).await?;
-        let old = old.iter().map(|line| line.int(0, "milkrun_runs.id")).collect::<Result<Vec<_>, _>>()?;
-        if old.is_empty() {
-            return Ok(0);
-        }
-        let mut sql = connection.sql("DELETE FROM milkrun_runs WHERE id IN ");
-        sql.tuples(1, old.len());
-        connection.execute(sql, old.into_iter().map(|id| Bind::Int(Some(id))).collect()).await
-    }
-
     /// The newest run, of any job, that came to its end and asked HQ: HQ answered then.
     ///
     /// # Errors
@@ -272,12 +222,12 @@ impl Store {
 }
 
 /// The runs that came to their end, and those that did not.
-const GOOD: [Status; 3] = [Status::Ok, Status::Quarantine, Status::Conflict];
-const BAD: [Status; 2] = [Status::Failed, Status::Blocked];
+pub(super) const GOOD: [Status; 3] = [Status::Ok, Status::Quarantine, Status::Conflict];
+pub(super) const BAD: [Status; 2] = [Status::Failed, Status::Blocked];
 
 /// The job's newest run that ended so (in any way, where none is named); with `whole`, that was to read more than
 /// chosen records.
-async fn newest(
+pub(super) async fn newest(
     connection: &mut Connection,
     job: &str,
     statuses: &[Status],

@@ -75,11 +75,11 @@ impl Engine {
         for job in self.config.jobs.iter().filter(is_due) {
             // Who lets no row go has none to forget, or forgets it within the hour.
             let has_let_go = runs.iter().any(|run| run.job == job.name && run.counts.deleted > 0);
-            if due == Due::All || has_let_go {
-                if let Err(error) = self.store.prune_gone(&job.name, now - AGE, GONE).await {
-                    tracing::warn!(%error, "rows that went long ago could not be forgotten; the next hour tries again");
-                    return;
-                }
+            let is_due = due == Due::All || has_let_go;
+            let forgotten = if is_due { self.store.prune_gone(&job.name, now - AGE, GONE).await } else { Ok(0) };
+            if let Err(error) = forgotten {
+                tracing::warn!(%error, "rows that went long ago could not be forgotten; the next hour tries again");
+                return;
             }
             while !stop.is_cancelled() {
                 let pruned = match self.store.prune_runs(&job.name, keep).await {

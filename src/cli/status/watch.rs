@@ -46,7 +46,7 @@ pub(super) async fn run(config: &Arc<Config>, every: Duration, output: &Output) 
     if is_live {
         output.raw(ENTER)?;
     }
-    let watched = watch(config, every, (output, is_live), &mut shown, &mut keys, &stop).await;
+    let watched = Box::pin(watch(config, every, (output, is_live), &mut shown, &mut keys, &stop)).await;
     drop(keys);
     if is_live {
         output.raw(LEAVE)?;
@@ -67,7 +67,7 @@ async fn watch(
 ) -> anyhow::Result<()> {
     let mut store = None;
     loop {
-        let looking = tokio::time::timeout(PATIENCE, look_by(config, &mut store));
+        let looking = tokio::time::timeout(PATIENCE, Box::pin(look_by(config, &mut store)));
         match stop.run_until_cancelled(looking).await {
             None => return Ok(()),
             Some(Ok(Ok(look))) => *shown = Shown { last: Some(look), trouble: None },
@@ -80,15 +80,10 @@ async fn watch(
                 shown.trouble = Some(format!("the local database did not answer within {} s", PATIENCE.as_secs()));
             }
         }
-        match (&shown.last, is_live) {
-            (_, true) => output.raw(&frame(&shown.text(config)))?,
-            (Some(look), false) if shown.trouble.is_none() => {
-                output.result(look, || text::text(look))?;
-            }
-            (_, false) => output.result(&serde_json::json!({ "error": shown.trouble }), || shown.text(config))?,
-        }
-        if output.format() == Format::Text && !is_live {
-            output.line("")?;
+        let text = if is_live { frame(&shown.text(config)) } else { shown.block(config, output.format())? };
+        match output.raw(&text) {
+            Err(error) if is_unread(&error) => return Ok(()),
+            printed => printed?,
         }
         tokio::select! {
             biased;
@@ -108,6 +103,16 @@ async fn look_by(config: &Arc<Config>, store: &mut Option<Store>) -> Result<Look
 }
 
 impl Shown {
+    /// One of the blocks that are printed one after the other.
+    fn block(&self, config: &Config, format: Format) -> anyhow::Result<String> {
+        let block = match (format, &self.last, &self.trouble) {
+            (Format::Text, _, _) => self.text(config),
+            (Format::Json, Some(look), None) => serde_json::to_string_pretty(look)?,
+            (Format::Json, _, trouble) => serde_json::json!({ "error": trouble }).to_string(),
+        };
+        Ok(format!("{}\n\n", block.trim_end()))
+    }
+
     fn text(&self, config: &Config) -> String {
         let mut text = match &self.last {
             Some(look) => text::text(look),
@@ -118,6 +123,13 @@ impl Shown {
         }
         text
     }
+}
+
+/// Whether nobody reads any more.
+fn is_unread(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<std::io::Error>()
+        .is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
 /// The text over what stands there, no more than the screen shows.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 
+use crate::daemon::answer::{Answer, Mood};
 use crate::daemon::snapshot::{JobSnapshot, Snapshot, Status, distance};
 use crate::run::{Counts, Run};
 
@@ -15,13 +16,17 @@ const STYLE: &str = include_str!("page.css");
 /// The whole page.
 pub(super) fn render(snapshot: &Snapshot) -> String {
     let site = esc(&snapshot.site);
+    let answer = Answer::of(snapshot);
     let jobs: String = snapshot.jobs.iter().map(|job| card(job, snapshot)).collect();
     frame(
         &format!("{site} · milkrun"),
         &format!(
-            "<header><h1>{site}</h1><p>{summary}</p></header><main>{jobs}</main>\
-             <footer>milkrun {version} · {now} · <a href=\"/metrics\">metrics</a> · <a href=\"/healthz\">health</a></footer>",
+            "<header><h1>{site}</h1><p class=\"answer {mood}\">{answer}</p><p>{summary}</p></header><main>{jobs}</main>\
+             <footer>milkrun {version} · {now} · HQ last answered {hq} · <a href=\"/metrics\">metrics</a> · <a href=\"/healthz\">health</a></footer>",
+            mood = mood(answer.mood),
+            answer = esc(&answer.sentence),
             summary = summary(snapshot),
+            hq = when(snapshot.hq_answered_at, snapshot, "not yet"),
             version = env!("CARGO_PKG_VERSION"),
             now = moment(snapshot.now, snapshot),
         ),
@@ -45,6 +50,14 @@ fn frame(title: &str, body: &str) -> String {
          <meta http-equiv=\"refresh\" content=\"{RELOAD}\"><title>{title}</title><style>{STYLE}</style></head>\
          <body>{body}</body></html>\n"
     )
+}
+
+fn mood(mood: Mood) -> &'static str {
+    match mood {
+        Mood::Good => "good",
+        Mood::Note => "note",
+        Mood::Bad => "bad",
+    }
 }
 
 /// `3 jobs: 2 ok, 1 failed`.
@@ -177,6 +190,7 @@ mod tests {
         let page = render(&snapshot());
         for told in [
             "<title>outlet-042 · milkrun</title>",
+            "<p class=\"answer bad\">1 of 2 jobs needs you: &lt;b&gt;",
             "2 jobs: 1 ok, 1 blocked",
             "<h2>items <span class=\"badge\">ok</span></h2>",
             "Item → <code>items</code>",
