@@ -3,6 +3,7 @@
 //! The servers are those of `MILKRUN_TEST_POSTGRES` and `MILKRUN_TEST_MYSQL` (URLs without a database); every test makes
 //! and drops a database of its own.
 
+mod changed;
 mod dry;
 mod faults;
 mod journal;
