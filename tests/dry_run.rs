@@ -134,13 +134,19 @@ fn changes_of_every_kind_are_told_before_and_nothing_is_left_behind(kind: Kind) 
 }
 
 #[test]
-fn a_long_list_is_cut_for_people() {
+fn a_long_list_is_summarised_for_people() {
     let shop = Shop::empty(Kind::Sqlite);
     shop.items(100);
     let text = shop.outlet.run(&["sync", "--dry-run"]);
-    assert!(text.stdout.contains("… and 61 more; --format json lists all\ndry run: nothing was written\n"), "{text}");
+    let cut = "items: 100 added\n  + ICE-0000  title: Cone ICE-0000, price: 80.50,";
+    let end = "\n  … and 95 more\n--format json lists every change\ndry run: nothing was written\n";
+    assert!(text.stdout.contains(cut) && text.stdout.contains(end), "{text}");
     let real = shop.outlet.run(&["sync", "--changes"]);
-    assert!(real.stdout.contains("… and 61 more;") && !real.stdout.contains("dry run"), "{real}");
+    assert!(real.stdout.contains("  … and 95 more\n") && !real.stdout.contains("dry run"), "{real}");
+    shop.hq.bulk_stamp("Item", |_| true, json!({"standard_rate": 7})).unwrap();
+    shop.hq.update("Item", "ICE-0007", json!({"item_name": "Cherry"})).unwrap();
+    let text = shop.outlet.run(&["sync", "items", "--dry-run"]);
+    assert!(text.stdout.contains("items: 100 changed (price: 100, changed: 100, title: 1)\n  ~ ICE-0"), "{text}");
 }
 
 fn a_dry_run_that_dies_in_its_middle_leaves_nothing_behind(kind: Kind) {

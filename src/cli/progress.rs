@@ -184,7 +184,8 @@ impl Pace {
         let pace = u64::try_from(u128::from(done) * 1_000 / took).unwrap_or(u64::MAX);
         Some(match total {
             Some(total) => {
-                let left = (total - done).checked_div(pace).map(|seconds| format!(", {} left", length(seconds)));
+                let left = (total - done).checked_div(pace).filter(|_| done < total);
+                let left = left.map(|seconds| format!(", {} left", length(seconds)));
                 let left = left.unwrap_or_default();
                 let (done, total, pace) = (grouped(done), grouped(total), grouped(pace));
                 format!("{done} of {total} records ({percent} %), {pace} a second{left}")
@@ -231,6 +232,6 @@ mod tests {
         assert!(at(&mut pace, 22, 9_300).unwrap().contains("(74 %)"));
         // HQ has more by now than it had counted.
         let line = at(&mut pace, 40, 13_000).unwrap();
-        assert!(line.starts_with("13,000 of 13,000 records (100 %)") && line.ends_with("0 s left"), "{line}");
+        assert!(line.starts_with("13,000 of 13,000 records (100 %)") && line.ends_with("a second"), "{line}");
     }
 }
