@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use super::cell::Cell;
 use super::clock::{Clock, Stamp};
 use super::doctype::{self, DocType, Naming};
+use super::edit::{Touch, Write};
 use super::refusal::Refusal;
 use super::row::Row;
 use super::table::{RowId, Table};
@@ -29,9 +30,17 @@ impl Records {
         records
     }
 
-    /// Adds a DocType, empty.
+    /// Adds a DocType, empty, and a record of it to the list of DocTypes.
     pub(super) fn define(&mut self, doctype: DocType) {
+        let listed = [("name", doctype.name.as_str().into()), ("istable", u8::from(doctype.is_child).into())]
+            .into_iter()
+            .chain([("issingle", u8::from(doctype.is_single).into())])
+            .map(|(key, value): (&str, Value)| (key.to_owned(), value))
+            .collect();
         self.tables.insert(doctype.name.clone(), Table::new(doctype));
+        // Stamped in the past, so that no DocType moves a clock that stands still. Defined anew it is listed already.
+        let write = Write { user: "Administrator", touch: Touch::Load(0) };
+        self.insert(doctype::DOCTYPE, &listed, write).ok();
     }
 
     /// The table of a DocType (recording 820).
