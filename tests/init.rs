@@ -99,8 +99,8 @@ fn record(number: usize) -> Value {
         .collect();
     json!({
         "product_code": format!("P-{number}"), "title": text, "product_group": (["All", "Ice & Co", "日本"][number % 3]),
-        "rate": [0.0, 80.5, 1.005, 0.000_000_001, -5.0, 123_456_789_012.123_46][number % 6], "cost": 3.25,
-        "weight": 0.123_456_789, "stock": [0, 1, 2_147_483_647, -7][number % 4], "disabled": number % 2,
+        "rate": ([0.0, 80.5, 1.005, 0.000_000_001, -5.0, 123_456_789_012.123_46][number % 6]), "cost": 3.25,
+        "weight": 0.123_456_789, "stock": ([0, 1, 2_147_483_647, -7][number % 4]), "disabled": number % 2,
         "kind": (["", "A", "B"][number % 3]), "launched_on": "2024-02-29", "counted_at": "2024-05-05 10:00:00.000001",
         "opens_at": "7:05:09", "lead_time": 3661.5, "extra": "{\n \"a\": 1\n}", "description": format!("<p>{text}</p>"),
         "short": "123456789012", "order": number, "group": "x", "größe": "XL", "pin": "****", "codes": codes,
