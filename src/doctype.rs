@@ -166,7 +166,10 @@ impl Docfield {
     /// The DocType whose records the field names, where it is one and the same for all of them.
     #[must_use]
     pub fn links_to(&self) -> Option<&str> {
-        (self.fieldtype == "Link").then_some(self.options.as_deref()).flatten().filter(|name| !name.is_empty())
+        (self.fieldtype == "Link")
+            .then_some(self.options.as_deref())
+            .flatten()
+            .filter(|name| !name.is_empty())
     }
 }
 

@@ -35,7 +35,8 @@ fn all_is_well_is_said_last_and_a_problem_counted() {
     let offline = shop.outlet.run(&["check", "--offline"]);
     assert!(offline.expect_code(0).stdout.contains("the file is sound; next: milkrun check"), "{offline}");
     let config = shop.outlet.config();
-    shop.outlet.write_config(&config.replace("title = { from = \"item_name\"", "title = { from = \"item_nmae\""));
+    shop.outlet
+        .write_config(&config.replace("title = { from = \"item_name\"", "title = { from = \"item_nmae\""));
     let ill = shop.outlet.run(&["check"]);
     assert!(ill.expect_code(4).stdout.contains("1 problem: mend it, then milkrun check again"), "{ill}");
     assert!(ill.stdout.contains("HQ's Item has no field \"item_nmae\", did you mean \"item_name\"?"), "{ill}");
@@ -106,7 +107,8 @@ fn types_that_cannot_fit_are_problems_and_those_that_may_are_notes() {
 
 #[test]
 fn a_key_that_two_records_share_is_found_before_one_of_them_is_parked() {
-    let shop = Shop::with_jobs(Kind::Sqlite, &items("key = \"title\"", "title = \"item_name\"\ngroup = \"item_group\""));
+    let shop =
+        Shop::with_jobs(Kind::Sqlite, &items("key = \"title\"", "title = \"item_name\"\ngroup = \"item_group\""));
     shop.items(3);
     assert_eq!(
         said(check(&shop).expect_code(0), "ok", "items")[1],
@@ -115,15 +117,17 @@ fn a_key_that_two_records_share_is_found_before_one_of_them_is_parked() {
     shop.item("ICE-9000", json!({"item_name": "Cone ICE-0001"}));
     let outcome = check(&shop);
     let problems = said(outcome.expect_code(4), "problem", "items");
-    assert!(problems[0].starts_with("2 records at HQ have the key item_name = Cone ICE-0001: one row can be"), "{problems:?}");
+    assert!(
+        problems[0].starts_with("2 records at HQ have the key item_name = Cone ICE-0001: one row can be"),
+        "{problems:?}"
+    );
     // Of what the filters leave out nothing is said, and several fields make a key together.
     shop.outlet.configure(
         &shop.url(),
         data::MANAGER,
-        &items("key = [\"title\", \"name\"]", "title = \"item_name\"").replace("[\"title\", \"name\"]", "[\"title\", \"uom\"]").replace(
-            "title = \"item_name\"",
-            "title = \"item_name\"\nuom = \"stock_uom\"",
-        ),
+        &items("key = [\"title\", \"name\"]", "title = \"item_name\"")
+            .replace("[\"title\", \"name\"]", "[\"title\", \"uom\"]")
+            .replace("title = \"item_name\"", "title = \"item_name\"\nuom = \"stock_uom\""),
     );
     assert_eq!(said(check(&shop).expect_code(4), "problem", "items").len(), 1);
     shop.hq.update("Item", "ICE-9000", json!({"stock_uom": "Kg"})).unwrap();
@@ -134,7 +138,8 @@ fn a_key_that_two_records_share_is_found_before_one_of_them_is_parked() {
 fn a_lookup_into_another_jobs_table_asks_for_after() {
     let groups = "[[job]]\nname = \"groups\"\ndoctype = \"Item Group\"\nschedule = \"@hourly\"\ntable = \"item_groups\"\nkey = \"name\"\n\
                   create_table = true\n[job.fields]\nname = \"name\"\n";
-    let lookup = "group = { from = \"item_group\", lookup = { table = \"item_groups\", match = \"name\", take = \"name\" } }";
+    let lookup =
+        "group = { from = \"item_group\", lookup = { table = \"item_groups\", match = \"name\", take = \"name\" } }";
     let shop = Shop::with_jobs(Kind::Sqlite, &format!("{groups}{}", items("key = \"name\"", lookup)));
     let note = "looks up in item_groups, which the job groups fills: add after = [\"groups\"], so that a new record finds its row";
     assert_eq!(said(check(&shop).expect_code(0), "note", "items"), [note]);
@@ -149,8 +154,16 @@ fn an_unknown_doctype_or_table_field_or_filter_gets_the_nearest_name() {
     let config = shop.outlet.config();
     for (from, to, expected) in [
         ("doctype = \"Item\"", "doctype = \"Itme\"", "HQ has no DocType \"Itme\", did you mean \"Item\"?"),
-        ("field = \"barcodes\"", "field = \"barcode\"", "HQ's Item has no Table field \"barcode\", did you mean \"barcodes\"?"),
-        ("[\"is_sales_item\"", "[\"is_sale_item\"", "HQ's Item has no field \"is_sale_item\", did you mean \"is_sales_item\"?"),
+        (
+            "field = \"barcodes\"",
+            "field = \"barcode\"",
+            "HQ's Item has no Table field \"barcode\", did you mean \"barcodes\"?",
+        ),
+        (
+            "[\"is_sales_item\"",
+            "[\"is_sale_item\"",
+            "HQ's Item has no field \"is_sale_item\", did you mean \"is_sales_item\"?",
+        ),
         (
             "doctype = \"Item\"",
             "doctype = \"Item Barcode\"",

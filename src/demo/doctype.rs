@@ -254,7 +254,9 @@ impl Field {
             "Date" => Kind::Date,
             "Datetime" => Kind::Datetime,
             "Table" | "Table MultiSelect" => Kind::Table,
-            "Section Break" | "Column Break" | "Tab Break" | "HTML" | "Button" | "Heading" | "Fold" | "Image" => Kind::Layout,
+            "Section Break" | "Column Break" | "Tab Break" | "HTML" | "Button" | "Heading" | "Fold" | "Image" => {
+                Kind::Layout
+            }
             _ => Kind::Text,
         }
     }
@@ -263,16 +265,24 @@ impl Field {
 /// The DocType whose records are the DocTypes.
 pub(super) const DOCTYPE: &str = "DocType";
 
+/// The child DocType whose rows are the fields of DocTypes (recordings 986 and 987).
+const DOCFIELD: &str = "DocField";
+
 /// The DocTypes every site has: where deletes and renames leave their traces.
-pub(super) fn built_in() -> [DocType; 3] {
+pub(super) fn built_in() -> [DocType; 4] {
     [
-        // The list of all DocTypes, which only an administrator may see (recordings 989b and 989c).
-        DocType::new(DOCTYPE).named_by(Naming::Prompt).fields([
-            ("istable", "Check"),
-            ("issingle", "Check"),
-            ("is_submittable", "Check"),
-            ("autoname", "Data"),
+        DocType::child(DOCFIELD).fields([
+            ("fieldname", "Data"),
+            ("fieldtype", "Select"),
+            ("options", "Small Text"),
+            ("permlevel", "Int"),
+            ("reqd", "Check"),
         ]),
+        // The list of all DocTypes, which only an administrator may see (recordings 989b and 989c).
+        DocType::new(DOCTYPE)
+            .named_by(Naming::Prompt)
+            .fields([("istable", "Check"), ("issingle", "Check"), ("is_submittable", "Check"), ("autoname", "Data")])
+            .field(Field::table("fields", DOCFIELD)),
         DocType::new("Deleted Document").fields([
             ("deleted_name", "Data"),
             ("deleted_doctype", "Data"),

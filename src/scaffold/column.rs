@@ -57,7 +57,9 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unreadable { permlevel: 0, user } => write!(f, "HQ does not show it to {user}"),
-            Self::Unreadable { permlevel, user } => write!(f, "permission level {permlevel}, which {user} may not read"),
+            Self::Unreadable { permlevel, user } => {
+                write!(f, "permission level {permlevel}, which {user} may not read")
+            }
             Self::Untold { permlevel, user } => {
                 write!(f, "permission level {permlevel}, and HQ does not tell whether {user} may read it")
             }

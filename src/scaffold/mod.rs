@@ -125,15 +125,18 @@ const PARENT_KEY: &str = "parent";
 #[must_use]
 pub fn jobs(found: &[Found], present: &Present, user: &str) -> Vec<Job> {
     let mut names = Names::of(present);
-    let mut jobs: Vec<Job> = found.iter().map(|found| job(found, &mut names, user)).collect();
+    // A job's own table goes before child tables, whose names are made up of two.
+    let own = |found: &Found| names.table(&name::plural(&name::snake(&found.doctype.name)));
+    let tables: Vec<String> = found.iter().map(own).collect();
+    let mut jobs: Vec<Job> =
+        found.iter().zip(tables).map(|(found, table)| job(found, table, &mut names, user)).collect();
     order::put(&mut jobs, present);
     schedule::put(&mut jobs, present);
     jobs
 }
 
-fn job(found: &Found, names: &mut Names, user: &str) -> Job {
+fn job(found: &Found, table: String, names: &mut Names, user: &str) -> Job {
     let doctype = &found.doctype;
-    let table = names.table(&name::plural(&name::snake(&doctype.name)));
     let mut budget = Budget::default();
     let (columns, left_out) = column::of(found, &mut budget, user);
     let mut links = links(&doctype.fields);

@@ -28,7 +28,8 @@ pub(super) fn snake(text: &str) -> String {
     }
     let name = name.trim_matches('_');
     let name = if name.is_empty() { "doctype" } else { name };
-    let is_reserved = name.starts_with(|c: char| c.is_ascii_digit()) || name.starts_with("milkrun_") || name == "milkrun";
+    let is_reserved =
+        name.starts_with(|c: char| c.is_ascii_digit()) || name.starts_with("milkrun_") || name == "milkrun";
     shortened(&if is_reserved { format!("hq_{name}") } else { name.to_owned() }, LONGEST)
 }
 

@@ -14,7 +14,8 @@ pub(super) fn put(jobs: &mut Vec<Job>, present: &Present) {
         .map(|(at, job)| {
             let mut to: Vec<usize> = Vec::new();
             for link in &job.links {
-                if let Some(other) = by_doctype.get(&link.doctype).filter(|other| **other != at && !to.contains(other)) {
+                if let Some(other) = by_doctype.get(&link.doctype).filter(|other| **other != at && !to.contains(other))
+                {
                     to.push(*other);
                 }
             }

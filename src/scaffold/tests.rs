@@ -47,14 +47,13 @@ fn jobs_that_wait_for_each_other_share_their_minute_and_others_do_not() {
         jobs(&all, present, "x").iter().map(|job| job.schedule.schedule.clone()).collect()
     };
     assert_eq!(times(&Present::default()), ["0 */5 * * * *", "0 */5 * * * *", "0 1-59/5 * * * *", "0 1-59/5 * * * *"]);
-    let hourly = PresentJob {
-        name: "bees".into(),
-        doctype: "C".into(),
-        table: "bees".into(),
-        schedule: "@hourly".into(),
-    };
+    let hourly =
+        PresentJob { name: "bees".into(), doctype: "C".into(), table: "bees".into(), schedule: "@hourly".into() };
     let beside = jobs(&[links("D", &["C"])], &Present { jobs: vec![hourly], tables: Vec::new() }, "x");
-    assert_eq!((beside[0].schedule.schedule.as_str(), beside[0].after.as_slice()), ("@hourly", &["bees".to_owned()][..]));
+    assert_eq!(
+        (beside[0].schedule.schedule.as_str(), beside[0].after.as_slice()),
+        ("@hourly", &["bees".to_owned()][..])
+    );
 }
 
 #[test]
@@ -77,7 +76,8 @@ fn a_row_too_wide_for_mariadb_has_texts_without_a_length() {
 
 #[test]
 fn columns_never_clash_with_those_that_are_kept_for_something() {
-    let mut parent = found("P", vec![field("modified", "Data", ""), field("deleted_at", "Data", ""), field("2nd", "Data", "")]);
+    let mut parent =
+        found("P", vec![field("modified", "Data", ""), field("deleted_at", "Data", ""), field("2nd", "Data", "")]);
     let child = found("C", vec![field("idx", "Int", ""), field("parent", "Data", ""), field("Parent", "Data", "")]);
     parent.children = vec![("lines".to_owned(), child.clone()), ("LINES".to_owned(), child)];
     let text = text(&jobs(&[parent], &Present::default(), "x"));

@@ -31,7 +31,13 @@ impl Taught {
 
 fn job_text(job: &Job, jobs: &[Job], taught: &mut Taught, text: &mut String) -> std::fmt::Result {
     let Job { name, doctype, table, after, not_after, schedule, columns, left_out, children, .. } = job;
-    writeln!(text, "\n# {}\n[[job]]\nname = {}{}", plain(doctype), quoted(name), taught.once("as in milkrun sync NAME"))?;
+    writeln!(
+        text,
+        "\n# {}\n[[job]]\nname = {}{}",
+        plain(doctype),
+        quoted(name),
+        taught.once("as in milkrun sync NAME")
+    )?;
     // `sync.toml` would read a `${…}` of HQ's as its own.
     writeln!(text, "doctype = {}", quoted(&doctype.replace("${", "$${")))?;
     let why = match schedule.is_theirs {
@@ -46,7 +52,10 @@ fn job_text(job: &Job, jobs: &[Job], taught: &mut Taught, text: &mut String) -> 
         writeln!(text, "after = [{}]{}", after.join(", "), taught.once("its links point there, so those run first"))?;
     }
     for other in not_after {
-        writeln!(text, "# Links point to {other}, too, which waits for this job already: one of the two has to be first.")?;
+        writeln!(
+            text,
+            "# Links point to {other}, too, which waits for this job already: one of the two has to be first."
+        )?;
     }
     if job.is_submittable {
         writeln!(text, "# filters = [[\"docstatus\", \"=\", 1]]   # submitted ones only; without it drafts come, too")?;

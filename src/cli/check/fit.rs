@@ -24,12 +24,7 @@ enum Verdict {
 }
 
 /// Looks at all columns of a table.
-pub(super) fn look<'t>(
-    job: &str,
-    doctype: &DocType,
-    taken: impl Iterator<Item = Taken<'t>>,
-    report: &mut Report,
-) {
+pub(super) fn look<'t>(job: &str, doctype: &DocType, taken: impl Iterator<Item = Taken<'t>>, report: &mut Report) {
     for taken in taken.filter(|taken| !taken.is_replaced) {
         let Some(field) = doctype.field(taken.field) else { continue };
         let what = format!("{} takes {} ({}) of {}", taken.column, field.fieldname, field.fieldtype, doctype.name);
@@ -69,8 +64,12 @@ fn verdict(field: &Docfield, ty: Type) -> Verdict {
         (Holds::Duration, Type::Int) => parked("fractions of a second"),
         (Holds::Duration, Type::Bool) => never(),
         (Holds::Datetime, Type::Date) => parked("moments other than midnight"),
-        (Holds::Int | Holds::Check | Holds::Number | Holds::Duration, Type::Date | Type::Datetime | Type::Time) => never(),
-        (Holds::Date | Holds::Datetime | Holds::Time, Type::Int | Type::Float | Type::Decimal { .. } | Type::Bool) => never(),
+        (Holds::Int | Holds::Check | Holds::Number | Holds::Duration, Type::Date | Type::Datetime | Type::Time) => {
+            never()
+        }
+        (Holds::Date | Holds::Datetime | Holds::Time, Type::Int | Type::Float | Type::Decimal { .. } | Type::Bool) => {
+            never()
+        }
         (Holds::Date | Holds::Datetime | Holds::Time, Type::Duration | Type::Json) => never(),
         (Holds::Date | Holds::Datetime, Type::Time) | (Holds::Time, Type::Date | Type::Datetime) => never(),
         (Holds::Json, _) => never(),
@@ -95,13 +94,22 @@ fn lengths(most: Option<u32>, max_length: Option<u32>) -> Verdict {
 
 /// The choices of a Select are known beforehand.
 fn choices(field: &Docfield, ty: Type) -> Verdict {
-    let choices = field.options.as_deref().unwrap_or_default().lines().map(str::trim).filter(|choice| !choice.is_empty());
-    let (good, bad): (Vec<&str>, Vec<&str>) = choices.partition(|choice| crate::row::Cell::from_text(choice, ty).is_some());
+    let choices = field
+        .options
+        .as_deref()
+        .unwrap_or_default()
+        .lines()
+        .map(str::trim)
+        .filter(|choice| !choice.is_empty());
+    let (good, bad): (Vec<&str>, Vec<&str>) =
+        choices.partition(|choice| crate::row::Cell::from_text(choice, ty).is_some());
     let bad_shown = bad.iter().take(3).map(|choice| format!("{choice:?}")).collect::<Vec<_>>().join(", ");
     match (good.is_empty(), bad.is_empty()) {
         (_, true) => Verdict::Fits,
         (true, false) => Verdict::Never(format!("none of its choices ({bad_shown} …) is a {}; use a map", ty.word())),
-        (false, false) => Verdict::Partly(format!("its choices {bad_shown} are no {}, and would be parked", plural(ty))),
+        (false, false) => {
+            Verdict::Partly(format!("its choices {bad_shown} are no {}, and would be parked", plural(ty)))
+        }
     }
 }
 
@@ -157,7 +165,9 @@ mod tests {
 
     #[test]
     fn a_column_without_a_type_takes_everything() {
-        for fieldtype in ["Data", "Int", "Check", "Currency", "Date", "Datetime", "Time", "Duration", "JSON", "Text Editor"] {
+        for fieldtype in
+            ["Data", "Int", "Check", "Currency", "Date", "Datetime", "Time", "Duration", "JSON", "Text Editor"]
+        {
             assert_eq!(level(fieldtype, TEXT), "fits", "{fieldtype}");
         }
     }

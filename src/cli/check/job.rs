@@ -8,7 +8,7 @@ use super::report::Report;
 use super::{fit, key};
 use crate::cli::{Exit, output};
 use crate::config::{self, Job};
-use crate::doctype::{DocType, STANDARD_FIELDS};
+use crate::doctype::{DocType, Holds, STANDARD_FIELDS};
 use crate::mapping::ChildTable;
 use crate::record::BadPage;
 use crate::source::frappe::Frappe;
@@ -26,27 +26,27 @@ pub(super) async fn look(hq: &Frappe, job: &Job, meter: &Meter, report: &mut Rep
         }
         Err(_untold) => None,
     };
-    if let Some(doctype) = &doctype {
-        if doctype.is_single || doctype.is_child {
-            let what = if doctype.is_single { "a single document" } else { "a child table, which comes with its parent" };
-            let message = format!("{} is {what}, not a list: it cannot be a job; take the job out", job.doctype);
-            report.problem(&job.name, Exit::Blocked, message);
-            return Ok(());
-        }
-        let of_filters: Vec<String> = job.filters.iter().filter_map(filtered).collect();
-        let asked: Vec<String> = wanted.iter().chain(&of_filters).cloned().collect();
-        if !all_known(job, doctype, &asked, report) {
-            return Ok(());
+    if let Some(doctype) = &doctype
+        && (doctype.is_single || doctype.is_child)
+    {
+        let what = if doctype.is_single { "a single document" } else { "a child table, which comes with its parent" };
+        let message = format!("{} is {what}, not a list: it cannot be a job; take the job out", job.doctype);
+        report.problem(&job.name, Exit::Blocked, message);
+        return Ok(());
+    }
+    let of_filters: Vec<String> = job.filters.iter().filter_map(filtered).collect();
+    let good = good(job, doctype.as_ref(), wanted, report);
+    let good_filters = self::good(job, doctype.as_ref(), &of_filters, report);
+    let mut is_whole = good.len() == wanted.len() && good_filters.len() == of_filters.len();
+    if is_whole {
+        // As a run will ask, filters included; which fields it lacks is found out below, by name.
+        match hq.page(job, None, &mut PageSize::fixed(1), meter).await {
+            Ok(_) | Err(source::Error::Page(BadPage::Missing(_) | BadPage::Width { .. })) => {}
+            Err(error) => return Err(error),
         }
     }
-    // As a run will ask, filters included; which fields it lacks is found out below, by name.
-    match hq.page(job, None, &mut PageSize::fixed(1), meter).await {
-        Ok(_) | Err(source::Error::Page(BadPage::Missing(_) | BadPage::Width { .. })) => {}
-        Err(error) => return Err(error),
-    }
-    let mut is_whole = true;
-    let readable = hq.readable(&job.doctype, None, wanted, meter).await?;
-    is_whole &= all_readable(job, doctype.as_ref(), wanted, readable.as_ref(), report);
+    let readable = hq.readable(&job.doctype, None, &good, meter).await?;
+    is_whole &= all_readable(job, doctype.as_ref(), &good, readable.as_ref(), report);
     for child in job.mapping.children() {
         is_whole &= look_at_child(hq, job, doctype.as_ref(), child, meter, report).await?;
     }
@@ -110,29 +110,47 @@ async fn look_at_child(
     };
     let doctype = hq.doctype(&name, meter).await.ok();
     let wanted = child.fields.names();
-    if doctype.as_ref().is_some_and(|doctype| !all_known(job, doctype, wanted, report)) {
-        return Ok(false);
-    }
-    let readable = hq.readable(&name, Some((&job.doctype, &child.field)), wanted, meter).await?;
+    let good = good(job, doctype.as_ref(), wanted, report);
+    let readable = hq.readable(&name, Some((&job.doctype, &child.field)), &good, meter).await?;
     if let Some(doctype) = &doctype {
         fit::look(&job.name, doctype, child.taken(), report);
     }
-    Ok(all_readable(job, doctype.as_ref(), wanted, readable.as_ref(), report))
+    Ok(all_readable(job, doctype.as_ref(), &good, readable.as_ref(), report) && good.len() == wanted.len())
 }
 
-/// Whether all of `wanted` are fields of the DocType; says which are not.
-fn all_known(job: &Job, doctype: &DocType, wanted: &[String], report: &mut Report) -> bool {
+/// Those of `wanted` that a list can have; says which it cannot, as one of them fails the whole list.
+fn good(job: &Job, doctype: Option<&DocType>, wanted: &[String], report: &mut Report) -> Vec<String> {
+    let Some(doctype) = doctype else { return wanted.to_vec() };
     let known = || doctype.fields.iter().map(|field| field.fieldname.as_str()).chain(STANDARD_FIELDS);
-    let mut said: HashSet<&str> = HashSet::new();
-    for field in wanted.iter().filter(|field| !known().any(|known| known == field.as_str())) {
-        if said.insert(field) {
-            let hint =
-                config::nearest(field, known()).map(|near| format!(", did you mean {near:?}?")).unwrap_or_default();
-            let message = format!("HQ's {} has no field {field:?}{hint}", doctype.name);
-            report.problem(&job.name, Exit::Blocked, message);
+    let (mut good, mut said) = (Vec::new(), HashSet::new());
+    for name in wanted {
+        let why = match doctype.field(name) {
+            Some(field) if field.is_table() => "is a table: map it with [[job.children]]".to_owned(),
+            Some(field) if field.is_virtual => {
+                "is computed when HQ opens a form: take it out of the mapping".to_owned()
+            }
+            Some(field) if !field.is_listed() && field.holds() != Holds::Unknown => {
+                format!("is a {}: no list has it; take it out of the mapping", field.fieldtype)
+            }
+            None if !known().any(|known| known == name) => {
+                let near = config::nearest(name, known());
+                let hint = near.map(|near| format!(", did you mean {near:?}?")).unwrap_or_default();
+                if said.insert(name) {
+                    let message = format!("HQ's {} has no field {name:?}{hint}", doctype.name);
+                    report.problem(&job.name, Exit::Blocked, message);
+                }
+                continue;
+            }
+            Some(_) | None => {
+                good.push(name.clone());
+                continue;
+            }
+        };
+        if said.insert(name) {
+            report.problem(&job.name, Exit::Blocked, format!("HQ's field {name} of {} {why}", doctype.name));
         }
     }
-    said.is_empty()
+    good
 }
 
 /// Whether HQ shows all of `wanted` to this user; says which it leaves out, and why as far as it is known.
@@ -162,10 +180,6 @@ fn all_readable(
     for field in &missing {
         let described = described(field);
         let (why, remedy) = match described {
-            Some(field) if field.is_table() => ("it is a table".to_owned(), "map it with [[job.children]]"),
-            Some(field) if !field.is_listed() => {
-                (format!("a {} has no value in a list", field.fieldtype), "take it out of the mapping")
-            }
             Some(field) if field.permlevel > 0 => (
                 format!("it is of permission level {}", field.permlevel),
                 "give the user's role that level at HQ (Role Permissions Manager), or take the field out of the mapping",

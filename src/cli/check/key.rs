@@ -28,7 +28,9 @@ pub(super) async fn look(hq: &Frappe, job: &Job, doctype: &DocType, meter: &Mete
     let names: Vec<String> = fields.iter().map(|taken| taken.field.to_owned()).collect();
     let shown = names.join(", ");
     match hq.most_shared(&job.doctype, &names, &job.filters, meter).await {
-        Ok(None) => report.ok(&job.name, format!("no two records share the key ({shown}), though HQ does not forbid it")),
+        Ok(None) => {
+            report.ok(&job.name, format!("no two records share the key ({shown}), though HQ does not forbid it"))
+        }
         Ok(Some(shared)) => {
             let is_private = fields.iter().any(|taken| taken.is_private);
             let value = if is_private { "(private)".to_owned() } else { shared.values.join(", ") };
@@ -41,7 +43,9 @@ pub(super) async fn look(hq: &Frappe, job: &Job, doctype: &DocType, meter: &Mete
         }
         Err(_refused) => report.note(
             &job.name,
-            format!("HQ does not tell whether the key ({shown}) is unique; of two records of one key the second is parked"),
+            format!(
+                "HQ does not tell whether the key ({shown}) is unique; of two records of one key the second is parked"
+            ),
         ),
     }
 }

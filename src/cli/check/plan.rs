@@ -11,7 +11,8 @@ use crate::daemon::schedule::{Schedule, splay};
 pub(super) fn look(config: &Config, now: DateTime<Utc>, report: &mut Report) {
     let splay = splay(&config.site.name, config.daemon.splay);
     if splay.as_secs() > 0 {
-        report.ok("config", format!("daemon.splay has this outlet start {} s after each of its times", splay.as_secs()));
+        report
+            .ok("config", format!("daemon.splay has this outlet start {} s after each of its times", splay.as_secs()));
     }
     let (schedules, reconciles) = (Schedule::all(config), Schedule::reconciles(config));
     for ((job, schedule), reconcile) in config.jobs.iter().zip(&schedules).zip(&reconciles) {

@@ -41,7 +41,7 @@ pub(super) async fn find(
     meter: &Meter,
 ) -> Result<Result<Vec<Found>, Vec<Refusal>>, Error> {
     let (mut found, mut refusals): (Vec<Found>, Vec<Refusal>) = (Vec::new(), Vec::new());
-    let mut missing = Vec::new();
+    let (mut missing, mut children) = (Vec::new(), Vec::new());
     for name in names {
         let step = || format!("reading {name}'s field list");
         let doctype = match hq.doctype(name, meter).await {
@@ -52,7 +52,11 @@ pub(super) async fn find(
             }
             Err(cause) => return Err(Error::Source { step: step(), cause }),
         };
-        if let Some(refusal) = unfit(name, &doctype, &found) {
+        if doctype.is_child {
+            children.push((name, doctype.name));
+            continue;
+        }
+        if let Some(refusal) = unfit(name, &doctype) {
             refusals.push(refusal);
             continue;
         }
@@ -66,11 +70,18 @@ pub(super) async fn find(
                 ..Refusal::new(
                     name,
                     format!("{user} may not read {name} at HQ"),
-                    format!("give the user a role at HQ that may read {name} (Role Permissions Manager), or leave it out"),
+                    format!(
+                        "give the user a role at HQ that may read {name} (Role Permissions Manager), or leave it out"
+                    ),
                 )
             }),
             Err(cause) => return Err(Error::Source { step: step(), cause }),
         }
+    }
+    for (asked, child) in children {
+        // Whom an administrator may ask, and nobody else.
+        let holders = hq.holders(&child, meter).await.unwrap_or_default();
+        refusals.push(of_parent(asked, &child, &found, &holders));
     }
     if !missing.is_empty() {
         // Only an administrator is told the names; others get by with those that turned up.
@@ -106,30 +117,37 @@ fn child_of(field: &Docfield) -> Option<String> {
 }
 
 /// Why records of this DocType are no list.
-fn unfit(asked: &str, doctype: &DocType, found: &[Found]) -> Option<Refusal> {
+fn unfit(asked: &str, doctype: &DocType) -> Option<Refusal> {
     let name = &doctype.name;
     if doctype.is_single {
         let message = format!("{name} is a single document, not a list: there is nothing to keep in step row by row");
         return Some(Refusal::new(asked, message, format!("leave {name:?} out")));
     }
-    if doctype.is_child {
-        let parent = found.iter().find_map(|found| {
-            let field = found.doctype.fields.iter().find(|field| child_of(field).as_ref() == Some(name))?;
-            Some(format!("{} (its field {})", found.doctype.name, field.fieldname))
-        });
-        let comes_with = parent.as_ref().map_or_else(
-            || "the DocType that has it as a table".to_owned(),
-            |parent| format!("{parent}, which you asked for"),
-        );
-        let message = format!("{name} is a child table: its rows come with {comes_with}");
-        let remedy = if parent.is_some() { format!("leave {name:?} out") } else { "ask for that DocType instead".to_owned() };
-        return Some(Refusal::new(asked, message, remedy));
-    }
     if doctype.is_virtual {
-        let message = format!("{name} is a virtual DocType: HQ keeps no table of it, so no list can be read by its stamps");
+        let message =
+            format!("{name} is a virtual DocType: HQ keeps no table of it, so no list can be read by its stamps");
         return Some(Refusal::new(asked, message, format!("leave {name:?} out")));
     }
     None
+}
+
+/// A child DocType comes with its parent.
+fn of_parent(asked: &str, child: &str, found: &[Found], holders: &[(String, String)]) -> Refusal {
+    let holds = |found: &Found| {
+        let field = found.doctype.fields.iter().find(|field| child_of(field).as_deref() == Some(child))?;
+        Some((found.doctype.name.clone(), field.fieldname.clone()))
+    };
+    let (comes_with, remedy) = match (found.iter().find_map(holds), holders.first()) {
+        (Some((parent, field)), _) => {
+            (format!("{parent} (its field {field}), which you asked for"), format!("leave {child:?} out"))
+        }
+        (None, Some((parent, field))) => {
+            let more = if holders.len() > 1 { ", and with others" } else { "" };
+            (format!("{parent} (its field {field}){more}"), format!("ask for {parent:?} instead"))
+        }
+        (None, None) => ("the DocType that has it as a table".to_owned(), "ask for that DocType instead".to_owned()),
+    };
+    Refusal::new(asked, format!("{child} is a child table: its rows come with {comes_with}"), remedy)
 }
 
 async fn with_children(hq: &Frappe, doctype: DocType, meter: &Meter) -> Result<Found, source::Error> {
@@ -155,5 +173,8 @@ async fn with_children(hq: &Frappe, doctype: DocType, meter: &Meter) -> Result<F
 /// The fields to ask about.
 fn listed(doctype: &DocType) -> Vec<String> {
     let fields = doctype.fields.iter().filter(|field| field.is_listed());
-    std::iter::once("name").chain(fields.map(|field| field.fieldname.as_str())).map(str::to_owned).collect()
+    std::iter::once("name")
+        .chain(fields.map(|field| field.fieldname.as_str()))
+        .map(str::to_owned)
+        .collect()
 }

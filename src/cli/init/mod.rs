@@ -97,8 +97,9 @@ const NEXT: &str = "milkrun check, then milkrun sync --dry-run";
 
 pub(super) async fn run(options: &Options, config: &Path, output: &Output) -> anyhow::Result<Exit> {
     let path = options.output.as_deref().unwrap_or(config);
-    let environment: Environment =
-        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect();
+    let environment: Environment = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect();
     match file::read(path)? {
         Some(text) => add(options, path, &text, &environment, output).await,
         None => create(options, path, &environment, output).await,
@@ -150,8 +151,11 @@ async fn add(
     }
     let present = present(&config);
     let has = |doctype: &String| present.jobs.iter().find(|job| job.doctype.eq_ignore_ascii_case(doctype));
-    let doubles: Vec<Refusal> =
-        options.doctypes.iter().filter_map(|doctype| Some(Refusal::double(doctype, &has(doctype)?.name, &name))).collect();
+    let doubles: Vec<Refusal> = options
+        .doctypes
+        .iter()
+        .filter_map(|doctype| Some(Refusal::double(doctype, &has(doctype)?.name, &name)))
+        .collect();
     if !doubles.is_empty() {
         return refused(&doubles, output);
     }

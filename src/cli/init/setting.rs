@@ -45,7 +45,8 @@ const OPTIONS: [(&str, &str); 7] = [
 /// The setting, HQ's zone not yet known, and what the operator should know of it.
 pub(super) fn of(options: &Options, path: &Path) -> anyhow::Result<(Setting, Vec<String>)> {
     let Some(url) = &options.hq else {
-        let message = format!("{} does not exist: name HQ with --hq https://hq.example.com to have it made", path.display());
+        let message =
+            format!("{} does not exist: name HQ with --hq https://hq.example.com to have it made", path.display());
         return Err(Usage(message).into());
     };
     for (option, place) in [("--api-key", &options.api_key), ("--api-secret", &options.api_secret)] {
@@ -80,7 +81,8 @@ impl Setting {
     /// Takes HQ's word for its zone, and for the outlet's where nobody has set one here.
     pub(super) fn take_hq_zone(&mut self, told: &str, notes: &mut Vec<String>) -> anyhow::Result<()> {
         if told.parse::<Tz>().is_err() {
-            let message = format!("HQ says that its time zone is {told:?}, which is no IANA zone: set it in System Settings");
+            let message =
+                format!("HQ says that its time zone is {told:?}, which is no IANA zone: set it in System Settings");
             return Err(Usage(message).into());
         }
         told.clone_into(&mut self.hq_zone);
@@ -105,12 +107,7 @@ pub(super) fn probe(setting: &Setting, folder: &Path, environment: &Environment)
 }
 
 /// The configuration of a file, with one job more at its end.
-pub(super) fn probe_file(
-    name: &str,
-    text: &str,
-    folder: &Path,
-    environment: &Environment,
-) -> Result<Config, Problems> {
+pub(super) fn probe_file(name: &str, text: &str, folder: &Path, environment: &Environment) -> Result<Config, Problems> {
     match config::parse(name, &super::file::lengthened(text, PROBE), folder, environment) {
         Ok(config) => Ok(impatient(config)),
         // Told without the job that is not the file's.
@@ -147,7 +144,8 @@ pub(super) fn full_url(url: &str) -> String {
 
 /// A machine that is set to UTC is one whose zone nobody has set.
 fn is_set(zone: &str) -> bool {
-    zone.parse::<Tz>().is_ok() && !matches!(zone, "UTC" | "Etc/UTC" | "Etc/UCT" | "UCT" | "Zulu" | "Etc/Zulu" | "GMT" | "Etc/GMT")
+    zone.parse::<Tz>().is_ok()
+        && !matches!(zone, "UTC" | "Etc/UTC" | "Etc/UCT" | "UCT" | "Zulu" | "Etc/Zulu" | "GMT" | "Etc/GMT")
 }
 
 fn machine_name() -> String {

@@ -106,7 +106,8 @@ fn endpoint(
             // Version 2 of the interface words its refusals otherwise (recording 976c).
             Err(_unknown) => {
                 let message = format!("DocType {doctype} not found");
-                let error = json!({"type": "DoesNotExistError", "message": message, "title": "Message", "indicator": "red"});
+                let error =
+                    json!({"type": "DoesNotExistError", "message": message, "title": "Message", "indicator": "red"});
                 Answer::json(404, &json!({"errors": [error]}))
             }
         }),

@@ -99,7 +99,8 @@ impl Frappe {
         if let Some(keys) = self.first_keys(&query, meter).await? {
             return Ok(Some(keys));
         }
-        let counted: Vec<String> = std::iter::once("count(name) as n".to_owned()).chain(fields.iter().cloned()).collect();
+        let counted: Vec<String> =
+            std::iter::once("count(name) as n".to_owned()).chain(fields.iter().cloned()).collect();
         match self.first_keys(&Query { fields: &counted, ..query.clone() }, meter).await {
             Ok(keys) => Ok(keys),
             // A database that counts only by groups refuses it.
@@ -131,6 +132,34 @@ impl Frappe {
         let answer = self.client.send(&query.request(), meter).await?;
         let rows: Vec<Named> = decode::value(&answer.body)?;
         Ok(rows.into_iter().map(|row| row.name).collect())
+    }
+
+    /// The DocTypes that hold rows of this child DocType, each with its Table field; of many only the first.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`] where the user is no System Manager (recordings 986 and 987b); all of [`Error`].
+    pub async fn holders(&self, child: &str, meter: &Meter) -> Result<Vec<(String, String)>, Error> {
+        #[derive(Deserialize)]
+        struct Holder {
+            parent: String,
+            fieldname: String,
+        }
+        let fields = ["parent", "fieldname"].map(str::to_owned);
+        let filters = vec![
+            serde_json::json!(["fieldtype", "in", ["Table", "Table MultiSelect"]]),
+            serde_json::json!(["options", "=", child]),
+        ];
+        let query = Query {
+            parent: Some("DocType"),
+            filters,
+            order_by: "parent asc, idx asc",
+            is_compact: false,
+            limit: 3,
+            ..list("DocField", &fields)
+        };
+        let answer = self.client.send(&query.request(), meter).await?;
+        let rows: Vec<Holder> = decode::value(&answer.body)?;
+        Ok(rows.into_iter().map(|row| (row.parent, row.fieldname)).collect())
     }
 
     /// The values that most records share in `fields` taken together, among those that match `filters`; `None` where none
