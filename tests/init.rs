@@ -269,6 +269,7 @@ fn every_field_is_taken_or_left_out_for_a_reason() {
     let text = scene.outlet.config();
     for line in [
         "short = { from = \"short\", max_length = 12 }",
+        "rate = { from = \"rate\", type = \"decimal\" }   # keeps every digit; scale = 2 rounds, and writes 80 as 80.00",
         "title = { from = \"title\", max_length = 140 }   # Shelf label: \"big\" print",
         "product_group = { from = \"product_group\", max_length = 140 }   # -> Product Group",
         "kind = { from = \"kind\", max_length = 140 }   # A, B",
@@ -359,6 +360,15 @@ fn a_job_is_added_without_touching_a_byte_of_the_rest() {
     }
     scene.outlet.sync_well(&[]);
     assert_products_are_hqs(&scene);
+}
+
+#[test]
+fn a_job_of_the_file_that_links_to_a_new_one_is_named() {
+    let scene = Scene::new(Kind::Sqlite);
+    scene.written(&["Product"]);
+    let outcome = scene.outlet.run(&["init", "Product Group"]);
+    let note = "note: products links to Product Group: give it after = [\"product_groups\"], too";
+    assert!(outcome.expect_code(0).stdout.contains(note), "{outcome}");
 }
 
 #[test]

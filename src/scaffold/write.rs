@@ -27,6 +27,15 @@ impl Taught {
     fn once(&mut self, words: &'static str) -> String {
         if self.0.insert(words) { format!("   # {words}") } else { String::new() }
     }
+
+    /// The comment at the end of a column's line: its own, or what is still to be learned of its type.
+    fn of(&mut self, column: &Column) -> String {
+        match (&column.remark, column.ty) {
+            (None, Type::Word("decimal")) => self.once("keeps every digit; scale = 2 rounds, and writes 80 as 80.00"),
+            (None, Type::Text(Some(_))) => self.once("max_length is HQ's own bound, in characters"),
+            (None | Some(_), _) => ending(column),
+        }
+    }
 }
 
 fn job_text(job: &Job, jobs: &[Job], taught: &mut Taught, text: &mut String) -> std::fmt::Result {
@@ -62,7 +71,7 @@ fn job_text(job: &Job, jobs: &[Job], taught: &mut Taught, text: &mut String) -> 
     }
     writeln!(text, "table = {}\nkey = \"name\"\ncreate_table = true", quoted(table))?;
     writeln!(text, "\n[job.fields]{}", taught.once("local column = field at HQ, or a table that says more"))?;
-    columns.iter().try_for_each(|column| column_text(column, "", text))?;
+    columns.iter().try_for_each(|column| column_text(column, "", &taught.of(column), text))?;
     if !taught.0.contains(LOOKUP) && lookup_text(job, jobs, text)? {
         taught.0.insert(LOOKUP);
     }
@@ -81,13 +90,17 @@ fn child_text(child: &Child, taught: &mut Taught, text: &mut String) -> std::fmt
     let why = taught.once("its column that holds the parent's name; a column idx keeps the order");
     writeln!(text, "parent_key = \"{PARENT_KEY}\"{why}")?;
     writeln!(text, "[job.children.fields]")?;
-    columns.iter().try_for_each(|column| column_text(column, "", text))?;
+    columns.iter().try_for_each(|column| column_text(column, "", &taught.of(column), text))?;
     left_out_text(left_out, text)
 }
 
-fn column_text(column: &Column, lead: &str, text: &mut String) -> std::fmt::Result {
-    let Column { name, from, ty, remark } = column;
-    let remark = remark.as_deref().map(|remark| format!("   # {}", plain(remark))).unwrap_or_default();
+/// The comment at the end of a column's line.
+fn ending(column: &Column) -> String {
+    column.remark.as_deref().map(|remark| format!("   # {}", plain(remark))).unwrap_or_default()
+}
+
+fn column_text(column: &Column, lead: &str, remark: &str, text: &mut String) -> std::fmt::Result {
+    let Column { name, from, ty, remark: _ } = column;
     let from = quoted(from);
     match ty {
         Type::Text(None) => writeln!(text, "{lead}{name} = {from}{remark}"),
@@ -122,7 +135,7 @@ fn left_out_text(left_out: &[LeftOut], text: &mut String) -> std::fmt::Result {
         let (fieldname, fieldtype) = (plain(&left.fieldname), plain(&left.fieldtype));
         writeln!(text, "#   {fieldname} ({fieldtype}): {}", plain(&left.reason.to_string()))?;
         if let Some(column) = &left.column {
-            column_text(column, "#     ", text)?;
+            column_text(column, "#     ", &ending(column), text)?;
         }
     }
     Ok(())

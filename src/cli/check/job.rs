@@ -38,14 +38,20 @@ pub(super) async fn look(hq: &Frappe, job: &Job, meter: &Meter, report: &mut Rep
     let good = good(job, doctype.as_ref(), wanted, report);
     let good_filters = self::good(job, doctype.as_ref(), &of_filters, report);
     let mut is_whole = good.len() == wanted.len() && good_filters.len() == of_filters.len();
+    let mut has_shown = false;
     if is_whole {
         // As a run will ask, filters included; which fields it lacks is found out below, by name.
         match hq.page(job, None, &mut PageSize::fixed(1), meter).await {
-            Ok(_) | Err(source::Error::Page(BadPage::Missing(_) | BadPage::Width { .. })) => {}
+            Ok(fetched) => has_shown = !fetched.page.is_empty(),
+            Err(source::Error::Page(BadPage::Missing(_) | BadPage::Width { .. })) => {}
             Err(error) => return Err(error),
         }
     }
-    let readable = hq.readable(&job.doctype, None, &good, meter).await?;
+    // A record that came whole has shown that all of it can be read.
+    let readable = match has_shown {
+        true => Some(good.iter().cloned().collect()),
+        false => hq.readable(&job.doctype, None, &good, meter).await?,
+    };
     is_whole &= all_readable(job, doctype.as_ref(), &good, readable.as_ref(), report);
     for child in job.mapping.children() {
         is_whole &= look_at_child(hq, job, doctype.as_ref(), child, meter, report).await?;

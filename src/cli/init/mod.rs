@@ -46,8 +46,12 @@ pub(super) struct Options {
     /// The outlet's database
     #[arg(long, value_name = "URL", default_value = "sqlite://outlet.db")]
     local: String,
-    /// Where the API key is read from: ${NAME} or ${file:PATH}
-    #[arg(long, value_name = "PLACE", default_value = "${HQ_API_KEY}")]
+    #[arg(
+        long,
+        value_name = "PLACE",
+        default_value = "${HQ_API_KEY}",
+        help = "Where the API key is read from: ${NAME} or ${file:PATH}"
+    )]
     api_key: String,
     /// Where the API secret is read from
     #[arg(long, value_name = "PLACE", default_value = "${HQ_API_SECRET}")]
@@ -175,8 +179,24 @@ async fn add(
         return Err(output::Usage(message).into());
     }
     file::replace(path, text, &longer)?;
-    let told = Told::of(path, false, &config, user, &jobs, Vec::new());
+    let notes = linked(&hq, &present, &jobs, &meter).await;
+    let told = Told::of(path, false, &config, user, &jobs, notes);
     tell(&told, output)
+}
+
+/// Which jobs of the file have links to the new ones: they are not touched, so what they lack is said.
+async fn linked(hq: &Frappe, present: &Present, jobs: &[scaffold::Job], meter: &Meter) -> Vec<String> {
+    let mut notes = Vec::new();
+    for before in &present.jobs {
+        // One that HQ does not describe is `check`'s to speak of.
+        let Ok(doctype) = hq.doctype(&before.doctype, meter).await else { continue };
+        let is_linked =
+            |job: &&scaffold::Job| doctype.fields.iter().any(|field| field.links_to() == Some(&job.doctype));
+        for job in jobs.iter().filter(is_linked).filter(|job| !job.after.contains(&before.name)) {
+            notes.push(format!("{} links to {}: give it after = [{:?}], too", before.name, job.doctype, job.name));
+        }
+    }
+    notes
 }
 
 /// The jobs of the file; the last is not its own but the one that it was probed with.
@@ -213,6 +233,13 @@ async fn log_in(hq: &Frappe, options: &Options, meter: &Meter) -> anyhow::Result
             }
             .into())
         }
+        Err(Cause::Unknown { .. }) => Err(output::Refused {
+            exit: Exit::Blocked,
+            message: "what answers at HQ's address is no Frappe".to_owned(),
+            remedy: "check the address: it is what stands before /app in the browser, https://hq.example.com"
+                .to_owned(),
+        }
+        .into()),
         Err(cause) => Err(at("logging in at HQ")(cause).into()),
     }
 }

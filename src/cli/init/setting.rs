@@ -137,9 +137,20 @@ fn by_option(problems: &Problems) -> String {
     lines.join("\n")
 }
 
-/// People leave the scheme out; a line without TLS has to be asked for.
+/// The pages of HQ that people copy the address of.
+const PAGES: [&str; 4] = ["/app", "/desk", "/login", "/api"];
+
+/// People leave the scheme out, and copy the address of the page they see. A line without TLS has to be asked for.
 pub(super) fn full_url(url: &str) -> String {
-    if url.contains("://") { url.to_owned() } else { format!("https://{url}") }
+    let url = if url.contains("://") { url.to_owned() } else { format!("https://{url}") };
+    let host_at = url.find("://").map_or(0, |at| at + 3);
+    let (scheme, rest) = url.split_at_checked(host_at).unwrap_or(("", &url));
+    let host = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+    let path = rest.strip_prefix(host).unwrap_or_default();
+    let is_page = |page: &str| {
+        path.strip_prefix(page).is_some_and(|after| after.is_empty() || after.starts_with(['/', '?', '#']))
+    };
+    if PAGES.into_iter().any(is_page) { format!("{scheme}{host}") } else { url }
 }
 
 /// A machine that is set to UTC is one whose zone nobody has set.
@@ -180,6 +191,19 @@ fn without_password(url: &str, notes: &mut Vec<String>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_copied_from_the_browser_is_hqs() {
+        for (typed, url) in [
+            ("hq.example.com", "https://hq.example.com"),
+            ("http://hq:8000/app/item?x=1", "http://hq:8000"),
+            ("hq.example.com/login#login", "https://hq.example.com"),
+            ("https://hq.example.com/erp", "https://hq.example.com/erp"),
+            ("https://hq.example.com/apple", "https://hq.example.com/apple"),
+        ] {
+            assert_eq!(full_url(typed), url);
+        }
+    }
 
     #[test]
     fn a_password_is_taken_out_of_the_url_and_nothing_else() {
