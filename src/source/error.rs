@@ -336,8 +336,7 @@ impl Error {
                 "set hq.tls.client_cert and hq.tls.client_key to a pair that HQ accepts; one that has expired is renewed at HQ"
             }
             Self::TimedOut { stage: Stage::Connect, .. } => {
-                "check the line, and hq.url: its host, its port, and whether https:// or http:// is spoken there; milkrun tries \
-                 again on schedule"
+                "check the line and hq.url (host, port, https:// or http://); milkrun tries again on schedule"
             }
             Self::TimedOut { .. } => {
                 "milkrun asks for less at once, and tries again on schedule; if it stays, raise hq.timeout"
