@@ -13,6 +13,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("run", &[]),
     ("quarantine", &["record", "retry"]),
     ("change", &[]),
+    ("doctype", &[]),
+    ("scaffold", &["doctype"]),
     ("reconciled", &[]),
     ("crash", &[]),
     ("breakage", &[]),
@@ -21,7 +23,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("mapping", &["record", "row"]),
     ("conflict", &["mapping", "ledger", "record", "row", "breakage"]),
     ("config", &["mapping", "conflict", "retry", "record", "row"]),
-    ("source", &["config", "mapping", "clock", "record", "watermark", "retry", "breakage"]),
+    ("source", &["config", "doctype", "mapping", "clock", "record", "watermark", "retry", "breakage"]),
     (
         "store",
         &[
@@ -70,6 +72,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "change",
             "daemon",
             "demo",
+            "doctype",
+            "scaffold",
             "sync",
             "source",
             "store",

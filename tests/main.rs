@@ -21,6 +21,8 @@ macro_rules! on_each_database {
 #[cfg(test)]
 mod beside;
 #[cfg(test)]
+mod check;
+#[cfg(test)]
 mod clocks;
 #[cfg(test)]
 mod commands;
@@ -46,6 +48,8 @@ mod fault_table;
 mod fleet;
 #[cfg(test)]
 mod handbook;
+#[cfg(test)]
+mod init;
 #[cfg(test)]
 mod kills;
 #[cfg(test)]

@@ -11,6 +11,7 @@ mod demo;
 mod diff;
 mod doctor;
 mod guard;
+mod init;
 mod log;
 mod man;
 mod moment;
@@ -82,6 +83,8 @@ pub(crate) enum Format {
 enum Command {
     /// Run a sample HQ, an outlet and the status page in one process
     Demo(demo::Options),
+    /// Write a sync.toml from HQ's own field lists, or add jobs to the one that is there
+    Init(init::Options),
     /// Validate sync.toml, then HQ, credentials, fields and tables
     Check(check::Options),
     /// Run the daemon
@@ -123,7 +126,8 @@ impl Command {
         match self {
             Self::Demo(_) => None,
             Self::Run => Some(2),
-            Self::Check(_)
+            Self::Init(_)
+            | Self::Check(_)
             | Self::Sync(_)
             | Self::Reconcile(_)
             | Self::Status(_)
@@ -208,6 +212,7 @@ pub fn main(arguments: Arguments) -> ExitCode {
 async fn dispatch(command: &Command, global: &Global, output: &Output) -> anyhow::Result<Exit> {
     match command {
         Command::Demo(options) => demo::run(options, output).await,
+        Command::Init(options) => Box::pin(init::run(options, &global.config, output)).await,
         Command::Check(options) => check::run(options, &global.config, output).await,
         Command::Run => run::run(&global.config).await,
         Command::Sync(options) => Box::pin(sync::run(options, &global.config, output)).await,

@@ -15,6 +15,15 @@ use crate::sync;
 #[error("{0}")]
 pub(super) struct Usage(pub(super) String);
 
+/// What cannot be done as things are, and what a person can do about it.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub(super) struct Refused {
+    pub(super) exit: Exit,
+    pub(super) message: String,
+    pub(super) remedy: String,
+}
+
 /// Where results go, and in which form.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Output {
@@ -24,6 +33,18 @@ pub(crate) struct Output {
 impl Output {
     pub(super) fn new(format: Format) -> Self {
         Self { format }
+    }
+
+    /// Whether a person reads what is printed.
+    pub(super) fn is_terminal(&self) -> bool {
+        self.format == Format::Text && io::stdout().is_terminal()
+    }
+
+    /// Whether colours are welcome: on a terminal that has them, unless `NO_COLOR` is set (<https://no-color.org>).
+    pub(super) fn is_coloured(&self) -> bool {
+        let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        self.is_terminal() && !is_set("NO_COLOR") && !is_dumb
     }
 
     /// The form of what is printed.
@@ -38,6 +59,18 @@ impl Output {
             Format::Text => text(),
         };
         self.line(text.trim_end())
+    }
+
+    /// Prints why nothing was done, all reasons at once: as JSON to stdout, as text to stderr.
+    pub(super) fn refusals(&self, reasons: &[impl Serialize], text: impl FnOnce() -> String) -> anyhow::Result<()> {
+        match self.format {
+            Format::Json => self.line(&serde_json::json!({ "errors": reasons }).to_string()),
+            Format::Text => {
+                // Where stderr is gone there is nobody to tell.
+                writeln!(io::stderr().lock(), "{}", text().trim_end()).ok();
+                Ok(())
+            }
+        }
     }
 
     /// Prints a line of text. A reader that has gone away is no error.
@@ -91,6 +124,9 @@ fn chain(error: &anyhow::Error) -> String {
 fn judge(error: &anyhow::Error) -> (Exit, Option<String>) {
     if error.is::<Problems>() || error.is::<Usage>() {
         return (Exit::Usage, None);
+    }
+    if let Some(refused) = error.downcast_ref::<Refused>() {
+        return (refused.exit, Some(refused.remedy.clone()));
     }
     match error.downcast_ref::<sync::Error>() {
         Some(error) if error.status() == Status::Blocked => (Exit::Blocked, Some(error.remedy())),

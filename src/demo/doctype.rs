@@ -10,6 +10,12 @@ pub struct DocType {
     pub(super) naming: Naming,
     /// A child DocType: its rows live in a table field of a parent.
     pub(super) is_child: bool,
+    /// One document in place of a list.
+    pub(super) is_single: bool,
+    /// Its records form a tree.
+    pub(super) is_tree: bool,
+    /// Its records are submitted and cancelled.
+    pub(super) is_submittable: bool,
     places: HashMap<String, usize>,
 }
 
@@ -38,6 +44,10 @@ pub struct Field {
     pub(super) reqd: bool,
     pub(super) unique: bool,
     pub(super) default: Option<String>,
+    pub(super) length: u32,
+    pub(super) precision: String,
+    pub(super) is_virtual: bool,
+    label: Option<String>,
 }
 
 /// How a field's values are stored and compared.
@@ -63,6 +73,9 @@ impl DocType {
             fields: Vec::new(),
             naming: Naming::Hash,
             is_child: false,
+            is_single: false,
+            is_tree: false,
+            is_submittable: false,
             places: HashMap::new(),
         }
     }
@@ -70,6 +83,24 @@ impl DocType {
     /// A child DocType without fields.
     pub fn child(name: &str) -> Self {
         Self { is_child: true, ..Self::new(name) }
+    }
+
+    /// Makes it one document in place of a list, which cannot be listed (recording 1112).
+    pub fn single(mut self) -> Self {
+        self.is_single = true;
+        self
+    }
+
+    /// Makes its records a tree, as HQ describes it (recording 976d).
+    pub fn tree(mut self) -> Self {
+        self.is_tree = true;
+        self
+    }
+
+    /// Has its records submitted and cancelled, as HQ describes it.
+    pub fn submittable(mut self) -> Self {
+        self.is_submittable = true;
+        self
     }
 
     /// Sets how new records are named.
@@ -126,6 +157,10 @@ impl Field {
             reqd: false,
             unique: false,
             default: None,
+            length: 0,
+            precision: String::new(),
+            is_virtual: false,
+            label: None,
         }
     }
 
@@ -169,8 +204,35 @@ impl Field {
         self
     }
 
-    /// The label HQ shows: the fieldname in words.
+    /// Sets a length of its own, in characters.
+    pub fn length(mut self, length: u32) -> Self {
+        self.length = length;
+        self
+    }
+
+    /// Sets how many digits after the point the form shows.
+    pub fn precision(mut self, digits: u32) -> Self {
+        self.precision = digits.to_string();
+        self
+    }
+
+    /// Makes it a field that is computed when a form is opened, and that no list has.
+    pub fn computed(mut self) -> Self {
+        self.is_virtual = true;
+        self
+    }
+
+    /// Sets the label that the form shows.
+    pub fn labelled(mut self, label: &str) -> Self {
+        self.label = Some(label.to_owned());
+        self
+    }
+
+    /// The label HQ shows: its own, or the fieldname in words.
     pub(super) fn label(&self) -> String {
+        if let Some(label) = &self.label {
+            return label.clone();
+        }
         self.fieldname
             .split('_')
             .map(|word| {
@@ -192,15 +254,35 @@ impl Field {
             "Date" => Kind::Date,
             "Datetime" => Kind::Datetime,
             "Table" | "Table MultiSelect" => Kind::Table,
-            "Section Break" | "Column Break" | "Tab Break" | "HTML" | "Button" | "Heading" | "Fold" => Kind::Layout,
+            "Section Break" | "Column Break" | "Tab Break" | "HTML" | "Button" | "Heading" | "Fold" | "Image" => {
+                Kind::Layout
+            }
             _ => Kind::Text,
         }
     }
 }
 
+/// The DocType whose records are the DocTypes.
+pub(super) const DOCTYPE: &str = "DocType";
+
+/// The child DocType whose rows are the fields of DocTypes (recordings 986 and 987).
+const DOCFIELD: &str = "DocField";
+
 /// The DocTypes every site has: where deletes and renames leave their traces.
-pub(super) fn built_in() -> [DocType; 2] {
+pub(super) fn built_in() -> [DocType; 4] {
     [
+        DocType::child(DOCFIELD).fields([
+            ("fieldname", "Data"),
+            ("fieldtype", "Select"),
+            ("options", "Small Text"),
+            ("permlevel", "Int"),
+            ("reqd", "Check"),
+        ]),
+        // The list of all DocTypes, which only an administrator may see (recordings 989b and 989c).
+        DocType::new(DOCTYPE)
+            .named_by(Naming::Prompt)
+            .fields([("istable", "Check"), ("issingle", "Check"), ("is_submittable", "Check"), ("autoname", "Data")])
+            .field(Field::table("fields", DOCFIELD)),
         DocType::new("Deleted Document").fields([
             ("deleted_name", "Data"),
             ("deleted_doctype", "Data"),

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::cell;
-use super::doctype::{DocType, Kind};
+use super::doctype::{DocType, Field, Kind};
 use super::filter::{self, Filter};
 use super::records::Records;
 use super::refusal::Refusal;
@@ -185,7 +185,8 @@ fn outputs(records: &Records, user: &User, doctype: &DocType, args: &Args, call:
         }
         let name = filter::bare_name(&doctype.name, expression);
         if let Some(column) = Column::of(doctype, name) {
-            let readable = doctype.get(name).is_none_or(|field| user.sees(&doctype.name, field));
+            let is_shown = |field: &Field| user.sees(&doctype.name, field) && !field.is_virtual;
+            let readable = doctype.get(name).is_none_or(is_shown);
             if readable && column.kind() != Kind::Table {
                 outputs
                     .push(Output { label: alias.unwrap_or(name).to_owned(), expression: Expression::Column(column) });

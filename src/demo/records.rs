@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use chrono_tz::Tz;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::cell::Cell;
 use super::clock::{Clock, Stamp};
 use super::doctype::{self, DocType, Naming};
+use super::edit::{Touch, Write};
 use super::refusal::Refusal;
 use super::row::Row;
 use super::table::{RowId, Table};
@@ -29,9 +30,24 @@ impl Records {
         records
     }
 
-    /// Adds a DocType, empty.
+    /// Adds a DocType, empty, and a record of it to the list of DocTypes.
     pub(super) fn define(&mut self, doctype: DocType) {
+        let fields: Vec<Value> = doctype
+            .fields
+            .iter()
+            .map(|field| {
+                json!({"fieldname": field.fieldname, "fieldtype": field.fieldtype, "options": field.options,
+                    "permlevel": field.permlevel, "reqd": u8::from(field.reqd)})
+            })
+            .collect();
+        let listed = super::site::object(json!({
+            "name": doctype.name, "istable": u8::from(doctype.is_child), "issingle": u8::from(doctype.is_single),
+            "is_submittable": u8::from(doctype.is_submittable), "fields": fields,
+        }));
         self.tables.insert(doctype.name.clone(), Table::new(doctype));
+        // Stamped in the past, so that no DocType moves a clock that stands still. Defined anew it is listed already.
+        let write = Write { user: "Administrator", touch: Touch::Load(0) };
+        self.insert(doctype::DOCTYPE, &listed, write).ok();
     }
 
     /// The table of a DocType (recording 820).

@@ -346,6 +346,6 @@ fn insert(records: &mut Records, doctype: &str, fields: &Map<String, Value>, tou
     Ok(cell::text(&name.to_json()))
 }
 
-fn object(value: Value) -> Map<String, Value> {
+pub(super) fn object(value: Value) -> Map<String, Value> {
     if let Value::Object(map) = value { map } else { Map::new() }
 }

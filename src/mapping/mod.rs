@@ -14,6 +14,7 @@ mod moment;
 mod number;
 mod offence;
 mod private;
+mod sources;
 mod spec;
 mod value;
 mod words;
@@ -23,6 +24,7 @@ mod tests;
 
 pub use child::{ChildRow, ChildTable};
 pub use fingerprint::children_hash;
+pub use sources::Taken;
 pub use spec::{ChildSpec, FieldSpec, Literal, LookupSpec, Origin, Owner, Problem};
 
 use std::collections::HashMap;

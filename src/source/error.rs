@@ -335,6 +335,9 @@ impl Error {
             Self::ClientCertificate { .. } => {
                 "set hq.tls.client_cert and hq.tls.client_key to a pair that HQ accepts; one that has expired is renewed at HQ"
             }
+            Self::TimedOut { stage: Stage::Connect, .. } => {
+                "check the line and hq.url (host, port, https:// or http://); milkrun tries again on schedule"
+            }
             Self::TimedOut { .. } => {
                 "milkrun asks for less at once, and tries again on schedule; if it stays, raise hq.timeout"
             }

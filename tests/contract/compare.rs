@@ -22,11 +22,11 @@ enum Closeness {
 
 /// Recordings whose values depend on content that only exists after hundreds of earlier requests.
 const BY_SHAPE: &str = "115 119b 405 813 815 860 870 883 885 1501 1510 1601 1603 1606 1611 1620 1621 1622 1623 1703 \
-     518 541 1604";
+     518 541 1604 987b 989b 1625";
 /// Recordings that show stamps given at the time.
 const WITHOUT_TIMES: &str = "401 510 516 518b 519 703 704 707 721 722 724 727 728 729 732 733 734 814 816 817 835 836 849 \
      850 910 912 913 914 917 918 919 920 921 930 931 932 933 934 935 937 944 945 1503 1615 412 990 1502";
-const OF_FIELDS: &str = "976 976b 977 978 978b 984 985";
+const OF_FIELDS: &str = "976 976b 976d 976e 977 978 978b 984 985";
 /// Headers of the page renderer, and of nginx's security set, that mean nothing to a puller.
 const UNTOLD_HEADERS: [&str; 5] = ["link", "x-page-name", "x-from-cache", "transfer-encoding", "referrer-policy"];
 

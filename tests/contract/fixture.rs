@@ -31,6 +31,13 @@ pub(super) fn site(items: usize) -> Site {
                 .fields([("naming_series", "Data"), ("customer_name", "Data"), ("disabled", "Check")])
                 .field(Field::new("credit_limit", "Currency").permlevel(1)),
         )
+        .doctype(described("976d-v2-meta-tree", DocType::new("Shelf").tree()))
+        .doctype(described("976e-v2-meta-single", DocType::new("Store Settings").single()))
+        .doctype(
+            DocType::new("Empty Thing")
+                .field(Field::new("title", "Data"))
+                .field(Field::new("cost", "Currency").permlevel(1)),
+        )
         .doctype(DocType::new("Counter Log").named_by(Naming::Autoincrement).field(Field::new("title", "Data")))
         .user(User::system_manager("sync@hq.test", "fakekeysysmgr00", "fakesecretsysmgr"))
         .user(outlet())
@@ -54,7 +61,7 @@ pub(super) fn site(items: usize) -> Site {
 
 /// The read-only user.
 pub(super) fn outlet() -> User {
-    ["Item", "Item Group", "UOM", "Item Price", "Customer", "Counter Log"]
+    ["Item", "Item Group", "UOM", "Item Price", "Customer", "Counter Log", "Empty Thing"]
         .iter()
         .fold(User::new("outlet@hq.test", "fakekeyoutlet00", "fakesecretoutlet"), |user, of| user.may_read(of))
 }
@@ -75,6 +82,9 @@ fn described(stem: &str, doctype: DocType) -> DocType {
     fields.iter().filter(|field| field["fieldname"] != "outlet_ref").fold(doctype, |doctype, field| {
         let mut made = Field::new(field["fieldname"].as_str().unwrap(), field["fieldtype"].as_str().unwrap())
             .permlevel(u8::try_from(field["permlevel"].as_u64().unwrap()).unwrap());
+        if let Some(label) = field["label"].as_str() {
+            made = made.labelled(label);
+        }
         if let Some(options) = field["options"].as_str() {
             made = made.options(options);
         }

@@ -34,7 +34,7 @@ const LEFT_OUT: [(&str, &str); 21] = [
     ("950 951 952 953 954 955 956 957 959", "bulk and RPC writes milkrun does not make"),
     ("960 961", "names with slashes: covered by unit tests of the router's decoding"),
     ("970 971 972 973 974 975 979 980 981 991 992 993", "API v2 lists and documents: milkrun uses v1"),
-    ("982 983 986 987 988 989", "DocType and DocField as records: need System Manager, milkrun reads v2 meta"),
+    ("982 983 988 989", "DocTypes as whole records: need System Manager, milkrun reads v2 meta"),
     ("996 997 998 999", "custom fields and pushing: milkrun does not write to HQ"),
     (
         "1101 1102 1103 1104 1105 1106 1107 1108 1109 1120",

@@ -23,7 +23,8 @@ pub(super) fn describe(doctype: &DocType) -> Value {
                 "doctype": "DocField", "name": format!("{place:010x}"), "docstatus": 0, "parent": doctype.name,
                 "parentfield": "fields", "parenttype": "DocType", "idx": place + 1, "fieldname": field.fieldname,
                 "label": field.label(), "fieldtype": field.fieldtype, "hidden": 0, "reqd": u8::from(field.reqd),
-                "unique": u8::from(field.unique), "permlevel": field.permlevel, "length": 0, "read_only": 0,
+                "unique": u8::from(field.unique), "permlevel": field.permlevel, "length": field.length, "read_only": 0,
+                "precision": field.precision, "is_virtual": u8::from(field.is_virtual),
             });
             if let Value::Object(map) = &mut described {
                 map.extend(field.options.as_ref().map(|options| ("options".to_owned(), options.as_str().into())));
@@ -33,9 +34,10 @@ pub(super) fn describe(doctype: &DocType) -> Value {
         })
         .collect();
     let mut described = json!({
-        "doctype": "DocType", "name": doctype.name, "docstatus": 0, "idx": 0, "issingle": 0, "is_tree": 0,
+        "doctype": "DocType", "name": doctype.name, "docstatus": 0, "idx": 0,
+        "issingle": u8::from(doctype.is_single), "is_tree": u8::from(doctype.is_tree),
         "istable": u8::from(doctype.is_child), "module": "Core", "sort_field": "modified", "sort_order": "DESC",
-        "is_submittable": 0, "custom": 1, "is_virtual": 0, "fields": fields,
+        "is_submittable": u8::from(doctype.is_submittable), "custom": 1, "is_virtual": 0, "fields": fields,
     });
     if let (Value::Object(map), Some(autoname)) = (&mut described, autoname) {
         map.insert("autoname".to_owned(), autoname.into());

@@ -101,9 +101,16 @@ fn endpoint(
         ["resource", doctype] => collection(site, incoming, user, doctype, maintenance, twist),
         ["resource", doctype, name @ ..] => one(site, incoming, user, doctype, &name.join("/"), maintenance, twist),
         ["method", method] => call(site, incoming, user, method, twist),
-        ["v2", "doctype", doctype, "meta"] => {
-            Ok(Answer::json(200, &json!({"data": meta::describe(&site.records().table(doctype)?.doctype)})))
-        }
+        ["v2", "doctype", doctype, "meta"] => Ok(match site.records().table(doctype) {
+            Ok(table) => Answer::json(200, &json!({"data": meta::describe(&table.doctype)})),
+            // Version 2 of the interface words its refusals otherwise (recording 976c).
+            Err(_unknown) => {
+                let message = format!("DocType {doctype} not found");
+                let error =
+                    json!({"type": "DoesNotExistError", "message": message, "title": "Message", "indicator": "red"});
+                Answer::json(404, &json!({"errors": [error]}))
+            }
+        }),
         _ => Err(Refusal::not_found(None)),
     }
 }

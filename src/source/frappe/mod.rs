@@ -8,6 +8,7 @@ mod beyond;
 mod broken;
 mod compare;
 mod decode;
+mod describe;
 mod query;
 mod stretch;
 
@@ -22,7 +23,7 @@ use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use self::query::{Query, encode};
+use self::query::Query;
 use super::client::{Answer, Client, Meter, Request};
 use super::error::Error;
 use super::lead::LONG;
@@ -53,38 +54,6 @@ pub struct Fetched {
     pub came: Came,
     /// Whether it was asked for before the page before it had come.
     pub is_ahead: bool,
-}
-
-/// A field as HQ describes it.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct Docfield {
-    /// Its name.
-    pub fieldname: String,
-    /// `Data`, `Link`, `Table` …
-    pub fieldtype: String,
-    /// For `Link` and `Table` the other DocType.
-    #[serde(default)]
-    pub options: Option<String>,
-}
-
-impl Docfield {
-    /// Whether the field holds child rows.
-    #[must_use]
-    pub fn is_table(&self) -> bool {
-        self.fieldtype == "Table" || self.fieldtype == "Table MultiSelect"
-    }
-}
-
-#[derive(Deserialize)]
-struct Docs {
-    docs: Vec<Doctype>,
-}
-
-#[derive(Deserialize)]
-struct Doctype {
-    #[serde(default)]
-    name: String,
-    fields: Vec<Docfield>,
 }
 
 /// The HQ of this outlet.
@@ -307,47 +276,6 @@ impl Frappe {
             .await?;
         let zone: Zone = decode::value(&answer.body)?;
         Ok((zone.time_zone, self.read(answer.date)))
-    }
-
-    /// The DocType of the rows in the Table field `field` of `doctype`; asked once and remembered.
-    ///
-    /// # Errors
-    /// [`Error::Unknown`] where there is no such Table field; all of [`Error`].
-    pub async fn child_doctype(&self, doctype: &str, field: &str, meter: &Meter) -> Result<String, Error> {
-        let key = (doctype.to_owned(), field.to_owned());
-        let known = self.child_doctypes.lock().ok().and_then(|known| known.get(&key).cloned());
-        if let Some(known) = known {
-            return Ok(known);
-        }
-        let fields = self.docfields(doctype, meter).await?;
-        let found = fields.into_iter().find(|docfield| docfield.fieldname == field && docfield.is_table());
-        let child = found.and_then(|docfield| docfield.options);
-        let child = child.ok_or_else(|| Error::Unknown { what: format!("Table field {field} of {doctype}") })?;
-        if let Ok(mut known) = self.child_doctypes.lock() {
-            known.insert(key, child.clone());
-        }
-        Ok(child)
-    }
-
-    /// The fields of a DocType, custom fields included. Needs no administrator's role: v2 tells them to any user
-    /// (recording 976), and so does the call that opens a form, on versions without v2 (recording 984).
-    ///
-    /// # Errors
-    /// All of [`Error`].
-    pub async fn docfields(&self, doctype: &str, meter: &Meter) -> Result<Vec<Docfield>, Error> {
-        let path = format!("/api/v2/doctype/{}/meta", encode(doctype));
-        match self.get(&path, doctype, meter).await {
-            Ok(answer) => return Ok(decode::value::<Doctype>(&answer.body)?.fields),
-            Err(Error::Unknown { .. } | Error::Forbidden { .. } | Error::Refused { .. } | Error::Unreadable(_)) => {}
-            Err(error) => return Err(error),
-        }
-        let path = format!("/api/method/frappe.desk.form.load.getdoctype?doctype={}", encode(doctype));
-        let answer = self.get(&path, doctype, meter).await?;
-        let docs: Docs = serde_json::from_str(&answer.body).map_err(|error| BadPage::Shape(error.to_string()))?;
-        let of_doctype = docs.docs.into_iter().find(|found| found.name == doctype);
-        of_doctype
-            .map(|found| found.fields)
-            .ok_or_else(|| Error::Unknown { what: format!("DocType {doctype}") })
     }
 
     async fn get(&self, path: &str, what: &str, meter: &Meter) -> Result<Answer, Error> {

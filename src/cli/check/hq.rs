@@ -1,0 +1,85 @@
+//! HQ as a whole: does it answer, what time is it there, as whom does it know us, does it show deletes?
+
+use super::job;
+use super::report::Report;
+use crate::cli::Exit;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::source::frappe::{DELETED_DOCUMENT, Frappe};
+use crate::source::{self, Meter};
+use crate::sync::clocks::{CLOCK_TOLERANCE, is_same_zone};
+use crate::watermark::Clocks;
+
+/// Looks at HQ and then at each job there. Where HQ cannot be reached or does not know us, the rest is not asked.
+pub(super) async fn look(config: &Config, report: &mut Report) {
+    if config.hq.is_in_clear() {
+        report.note("hq", "hq.url is http://: the API secret and all records go over the line in clear; use https://");
+    }
+    let hq = match Frappe::new(&config.hq, &config.site.name, Clock::system()) {
+        Ok(hq) => hq,
+        Err(error) => return report.source("hq", "setting up HQ", error),
+    };
+    let meter = Meter::default();
+    match hq.time_zone(&meter).await {
+        Ok((zone, asked)) => clocks(config, &zone, asked, report),
+        Err(
+            error @ (source::Error::Unreachable { .. }
+            | source::Error::TimedOut { .. }
+            | source::Error::Certificate { .. }
+            | source::Error::WrongScheme { .. }
+            | source::Error::Unauthorized { .. }
+            | source::Error::Down { .. }),
+        ) => {
+            return report.source("hq", "asking HQ for its time zone", error);
+        }
+        Err(error) => report.source("hq", "asking HQ for its time zone", error),
+    }
+    match hq.user(&meter).await {
+        Ok(user) => report.ok("hq", format!("{} knows us as {user}", config.hq.url)),
+        // Frappe 14 takes a wrong secret for nobody's, who may not ask.
+        Err(source::Error::Forbidden { .. }) => {
+            return report.source("hq", "logging in", source::Error::Unauthorized { status: 403 });
+        }
+        Err(error) => return report.source("hq", "logging in", error),
+    }
+    match hq.newest(DELETED_DOCUMENT, &[], "creation", None, &meter).await {
+        Ok(_) => report.ok("hq", "the user may list Deleted Document, so deletes are noticed"),
+        Err(source::Error::Forbidden { .. }) => report.note(
+            "hq",
+            "the user may not list Deleted Document: deletes at HQ stay unnoticed until a reconcile; give it read \
+             permission there",
+        ),
+        Err(error) => report.source("hq", "listing Deleted Document", error),
+    }
+    for job in &config.jobs {
+        if let Err(error) = job::look(&hq, job, &meter, report).await {
+            report.source(&job.name, &format!("reading {}", job.doctype), error);
+        }
+    }
+}
+
+fn clocks(config: &Config, zone: &str, asked: Clocks, report: &mut Report) {
+    let configured = config.hq.time_zone;
+    let is_same = zone.parse().is_ok_and(|told| is_same_zone(configured, told, asked.hq));
+    if is_same {
+        report.ok("hq", format!("writes its stamps in {zone}, as hq.time_zone says"));
+    } else {
+        let configured = configured.name();
+        let message = format!("hq.time_zone is {configured:?}, but HQ writes its stamps in {zone:?}: set it so");
+        report.problem("hq", Exit::Blocked, message);
+    }
+    let apart = asked.hq - asked.outlet;
+    if apart.abs() > CLOCK_TOLERANCE {
+        let (seconds, which) =
+            (apart.num_seconds(), if apart < chrono::Duration::zero() { "behind" } else { "ahead of" });
+        let (hq, here) = (asked.hq.format("%Y-%m-%d %H:%M:%S UTC"), asked.outlet.format("%Y-%m-%d %H:%M:%S UTC"));
+        report.note(
+            "hq",
+            format!(
+                "HQ's clock ({hq}) is {} s {which} this machine's ({here}): set the one that is wrong; schedules go by \
+                 this machine's, stamps by HQ's",
+                seconds.abs()
+            ),
+        );
+    }
+}

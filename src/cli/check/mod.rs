@@ -1,0 +1,72 @@
+//! `milkrun check`: is the configuration right, and do HQ and the local database agree with it?
+//!
+//! | file | what is looked at |
+//! | --- | --- |
+//! | `plan.rs` | the file alone: examples, the next times, who waits for whom |
+//! | `hq.rs` | HQ: clock, zone, credentials, tombstones |
+//! | `job.rs` | each job at HQ: its DocTypes and fields, and whether this user may read them |
+//! | `fit.rs` | whether what HQ's fields can hold fits what the columns take; pure |
+//! | `key.rs` | whether no two records at HQ would be one row |
+//! | `report.rs` | what is said of it |
+//!
+//! A check asks HQ a handful of small questions for each job, never for whole lists.
+
+mod fit;
+mod hq;
+mod job;
+mod key;
+mod plan;
+mod report;
+
+use std::path::Path;
+
+use self::report::Report;
+use super::output::{self, Output};
+use super::{Exit, load};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::store::Store;
+use crate::sync::Error;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Options {
+    /// Check only the file and the examples in it; contact nothing
+    #[arg(long)]
+    offline: bool,
+}
+
+pub(super) async fn run(options: &Options, path: &Path, output: &Output) -> anyhow::Result<Exit> {
+    let config = load(path)?;
+    let mut report = Report::default();
+    report.ok("config", format!("{}: {}", path.display(), output::count(config.jobs.len() as u64, "job", "jobs")));
+    plan::look(&config, Clock::system().now(), &mut report);
+    if !options.offline {
+        hq::look(&config, &mut report).await;
+        local(&config, &mut report).await;
+    }
+    let (is_terminal, is_coloured) = (output.is_terminal(), output.is_coloured());
+    output.result(&report, || report.text(is_terminal, is_coloured, options.offline))?;
+    Ok(report.exit())
+}
+
+async fn local(config: &Config, report: &mut Report) {
+    let store = match Store::open(&config.local).await {
+        Ok(store) => store,
+        Err(cause) => {
+            return report.error("local", &Error::Store { step: "opening the local database".to_owned(), cause });
+        }
+    };
+    report.ok("local", format!("{} answers", config.local.shown()));
+    for job in &config.jobs {
+        match store.inspect(job).await {
+            Ok(findings) if findings.is_empty() => report.ok(&job.name, format!("table {} fits", job.table)),
+            Ok(findings) => {
+                for finding in findings {
+                    report.problem(&job.name, Exit::Blocked, finding);
+                }
+            }
+            Err(cause) => report.error(&job.name, &Error::Store { step: format!("table {}", job.table), cause }),
+        }
+    }
+    store.close().await;
+}
