@@ -21,6 +21,8 @@ macro_rules! on_each_database {
 #[cfg(test)]
 mod beside;
 #[cfg(test)]
+mod broken_files;
+#[cfg(test)]
 mod clocks;
 #[cfg(test)]
 mod commands;
@@ -66,6 +68,8 @@ mod quarantine;
 mod reconcile;
 #[cfg(test)]
 mod schedule;
+#[cfg(test)]
+mod schema;
 #[cfg(test)]
 mod secrets;
 #[cfg(test)]

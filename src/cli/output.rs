@@ -6,7 +6,7 @@ use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
 
 use super::{Exit, Format};
-use crate::config::Problems;
+use crate::config::{Look, Problems};
 use crate::run::Status;
 use crate::sync;
 
@@ -14,6 +14,9 @@ use crate::sync;
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(super) struct Usage(pub(super) String);
+
+/// How wide a terminal is taken for that does not say so.
+const USUAL_WIDTH: usize = 100;
 
 /// Where results go, and in which form.
 #[derive(Debug, Clone, Copy)]
@@ -61,8 +64,10 @@ impl Output {
         let text = match (self.format, problems) {
             (Format::Json, Some(problems)) => serde_json::json!({ "problems": problems }).to_string(),
             (Format::Json, None) => serde_json::json!({ "error": chain(error), "remedy": remedy }).to_string(),
-            (Format::Text, Some(problems)) if io::stderr().is_terminal() => problems.with_source(),
-            (Format::Text, Some(problems)) => problems.to_string(),
+            (Format::Text, Some(problems)) => match look() {
+                Some(look) => problems.report(look),
+                None => problems.to_string(),
+            },
             (Format::Text, None) => {
                 let remedy = remedy.map(|remedy| format!("\n  do: {remedy}")).unwrap_or_default();
                 format!("error: {}{remedy}", chain(error))
@@ -75,6 +80,27 @@ impl Output {
         };
         written.map_or(exit, |()| exit)
     }
+}
+
+/// Takes `--color` for all that is printed from here on.
+pub(super) fn choose_color(choice: clap::ColorChoice) {
+    match choice {
+        clap::ColorChoice::Auto => anstream::ColorChoice::Auto,
+        clap::ColorChoice::Always => anstream::ColorChoice::Always,
+        clap::ColorChoice::Never => anstream::ColorChoice::Never,
+    }
+    .write_global();
+}
+
+/// How what goes to stderr looks on a terminal; `None` for a file or a program, unless colours are asked for all the same.
+fn look() -> Option<Look> {
+    let stderr = io::stderr();
+    let has_color = match anstream::AutoStream::choice(&stderr) {
+        anstream::ColorChoice::Always | anstream::ColorChoice::AlwaysAnsi => true,
+        anstream::ColorChoice::Auto | anstream::ColorChoice::Never => false,
+    };
+    let width = terminal_size::terminal_size_of(&stderr).map(|(width, _)| usize::from(width.0));
+    (has_color || stderr.is_terminal()).then_some(Look { has_color, width: width.unwrap_or(USUAL_WIDTH) })
 }
 
 fn chain(error: &anyhow::Error) -> String {

@@ -74,6 +74,7 @@ impl Substitution<'_> {
                 "${{{name}}} is neither ${{VARIABLE}} nor ${{file:PATH}}; a literal \"${{\" is written \"$${{\""
             ));
         }
+<<<<<<< HEAD
         self.variable(name)
     }
 
@@ -82,6 +83,11 @@ impl Substitution<'_> {
             .get(name)
             .cloned()
             .ok_or_else(|| format!("the environment variable {name} is not set"))
+=======
+        self.environment.get(name).cloned().ok_or_else(|| {
+            format!("the environment variable {name} is not set; set it for milkrun, or name a file: ${{file:PATH}}")
+        })
+>>>>>>> bbfc3bb (Problems of sync.toml: the place marked, what to do, what was probably meant; reading goes on past what is no TOML; a schema for editors)
     }
 
     /// A path with its variables replaced.
@@ -191,7 +197,7 @@ mod tests {
     fn every_substitution_that_fails_says_why() {
         let wrong = apply("${NONE} ${1x} ${file:none} ${", Path::new("")).unwrap_err();
         assert_eq!(wrong.len(), 4);
-        assert_eq!(wrong[0], "the environment variable NONE is not set");
+        assert!(wrong[0].starts_with("the environment variable NONE is not set; set it"));
         assert!(wrong[1].starts_with("${1x} is neither ${VARIABLE} nor ${file:PATH}"));
         assert!(wrong[2].starts_with("${file:none}: the file cannot be read: no such file"));
         assert!(wrong[3].contains("not closed"));
