@@ -21,6 +21,8 @@ macro_rules! on_each_database {
 #[cfg(test)]
 mod beside;
 #[cfg(test)]
+mod broken_files;
+#[cfg(test)]
 mod check;
 #[cfg(test)]
 mod clocks;
@@ -72,6 +74,8 @@ mod quarantine;
 mod reconcile;
 #[cfg(test)]
 mod schedule;
+#[cfg(test)]
+mod schema;
 #[cfg(test)]
 mod secrets;
 #[cfg(test)]

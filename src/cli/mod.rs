@@ -21,6 +21,7 @@ mod quarantine;
 mod reconcile;
 mod run;
 mod runs;
+mod schema;
 mod screen;
 mod status;
 mod sync;
@@ -59,6 +60,9 @@ pub(crate) struct Global {
     /// How results are printed
     #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
     format: Format,
+    /// When problems of sync.toml are shown in colour; auto minds `NO_COLOR` and `CLICOLOR_FORCE`
+    #[arg(long, global = true, value_enum, default_value_t = clap::ColorChoice::Auto, value_name = "WHEN")]
+    color: clap::ColorChoice,
     /// How logs are written to stderr
     #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
     log_format: Format,
@@ -112,6 +116,8 @@ enum Command {
     Watermark(watermark::Action),
     /// Look at what the outlet stands on: clock, disk, database, line, credentials; changes nothing
     Doctor(doctor::Options),
+    /// Print the JSON Schema of sync.toml, for editors
+    Schema(schema::Options),
     /// Print a completion script for a shell
     Completions(completions::Options),
     /// Write the manual pages
@@ -138,6 +144,7 @@ impl Command {
             | Self::Why(_)
             | Self::Watermark(_)
             | Self::Doctor(_)
+            | Self::Schema(_)
             | Self::Completions(_)
             | Self::Man(_) => Some(1),
         }
@@ -187,12 +194,16 @@ impl Exit {
 pub fn main(arguments: Arguments) -> ExitCode {
     guard::raise();
     let Arguments { command, global } = arguments;
+    output::choose_color(global.color);
     let output = Output::new(global.format);
     if let Command::Completions(options) = &command {
         return finish(&output, completions::run(options, &output));
     }
     if let Command::Man(options) = &command {
         return finish(&output, man::run(options, &output));
+    }
+    if let Command::Schema(options) = &command {
+        return finish(&output, schema::run(options, &output));
     }
     log::start(&global, matches!(command, Command::Run));
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
@@ -225,6 +236,7 @@ async fn dispatch(command: &Command, global: &Global, output: &Output) -> anyhow
         Command::Why(options) => why::run(options, &global.config, output).await,
         Command::Watermark(action) => watermark::run(action, &global.config, output).await,
         Command::Doctor(options) => Box::pin(doctor::run(options, &global.config, output)).await,
+        Command::Schema(options) => schema::run(options, output),
         Command::Completions(options) => completions::run(options, output),
         Command::Man(options) => man::run(options, output),
     }

@@ -6,7 +6,7 @@ use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
 
 use super::{Exit, Format};
-use crate::config::Problems;
+use crate::config::{Look, Problems};
 use crate::run::Status;
 use crate::sync;
 
@@ -14,6 +14,9 @@ use crate::sync;
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(super) struct Usage(pub(super) String);
+
+/// How wide a terminal is taken for that does not say so.
+const USUAL_WIDTH: usize = 100;
 
 /// What cannot be done as things are, and what a person can do about it.
 #[derive(Debug, thiserror::Error)]
@@ -40,11 +43,9 @@ impl Output {
         self.format == Format::Text && io::stdout().is_terminal()
     }
 
-    /// Whether colours are welcome: on a terminal that has them, unless `NO_COLOR` is set (<https://no-color.org>).
+    /// Whether colours are welcome: on a terminal that has them, unless `NO_COLOR`, `CLICOLOR` or `--color` say otherwise.
     pub(super) fn is_coloured(&self) -> bool {
-        let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-        let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-        self.is_terminal() && !is_set("NO_COLOR") && !is_dumb
+        self.format == Format::Text && console::colors_enabled()
     }
 
     /// The form of what is printed.
@@ -101,8 +102,10 @@ impl Output {
         let text = match (self.format, problems) {
             (Format::Json, Some(problems)) => serde_json::json!({ "problems": problems }).to_string(),
             (Format::Json, None) => serde_json::json!({ "error": chain(error), "remedy": remedy }).to_string(),
-            (Format::Text, Some(problems)) if io::stderr().is_terminal() => problems.with_source(),
-            (Format::Text, Some(problems)) => problems.to_string(),
+            (Format::Text, Some(problems)) => match look() {
+                Some(look) => problems.report(look),
+                None => problems.to_string(),
+            },
             (Format::Text, None) => {
                 let remedy = remedy.map(|remedy| format!("\n  do: {remedy}")).unwrap_or_default();
                 format!("error: {}{remedy}", chain(error))
@@ -115,6 +118,24 @@ impl Output {
         };
         written.map_or(exit, |()| exit)
     }
+}
+
+/// Takes `--color` for all that is printed from here on.
+pub(super) fn choose_color(choice: clap::ColorChoice) {
+    let has_color = match choice {
+        clap::ColorChoice::Auto => return,
+        clap::ColorChoice::Always => true,
+        clap::ColorChoice::Never => false,
+    };
+    console::set_colors_enabled(has_color);
+    console::set_colors_enabled_stderr(has_color);
+}
+
+/// How what goes to stderr looks on a terminal; `None` for a file or a program, unless colours are asked for all the same.
+fn look() -> Option<Look> {
+    let (stderr, has_color) = (console::Term::stderr(), console::colors_enabled_stderr());
+    let width = stderr.size_checked().map_or(USUAL_WIDTH, |(_, columns)| usize::from(columns));
+    (has_color || stderr.is_term()).then_some(Look { has_color, width })
 }
 
 fn chain(error: &anyhow::Error) -> String {

@@ -24,6 +24,25 @@ pub(super) fn parse(text: &str) -> Option<Duration> {
     Some(Duration::from_millis(millis))
 }
 
+/// What was probably meant by a text that is no length of time: `30 s`, `5min`, `1.5h`, `2 weeks`, `30`.
+pub(super) fn meant(text: &str) -> Option<String> {
+    let plain = text.trim().to_lowercase().replace(' ', "").replace(',', ".");
+    let digits = plain.trim_end_matches(|c: char| !c.is_ascii_digit());
+    let number: f64 = digits.parse().ok()?;
+    let millis = match plain.strip_prefix(digits)? {
+        "" | "sec" | "secs" | "second" | "seconds" | "s" => 1_000.0,
+        "msec" | "millis" | "milliseconds" | "ms" => 1.0,
+        "m" | "min" | "mins" | "minute" | "minutes" => 60_000.0,
+        "h" | "hr" | "hrs" | "hour" | "hours" => 3_600_000.0,
+        "d" | "day" | "days" => 86_400_000.0,
+        "w" | "week" | "weeks" => 7.0 * 86_400_000.0,
+        _ => return None,
+    } * number;
+    let is_whole = (0.0..1e15).contains(&millis) && millis.fract() == 0.0;
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "whole, positive and small")]
+    is_whole.then(|| shown(Duration::from_millis(millis as u64)))
+}
+
 /// The shortest way to write a length of time in one unit.
 pub(super) fn shown(duration: Duration) -> String {
     let millis = duration.as_millis();
@@ -52,6 +71,16 @@ mod tests {
     #[test]
     fn nothing_is_written_in_seconds() {
         assert_eq!(shown(Duration::ZERO), "0s");
+    }
+
+    #[test]
+    fn what_was_meant_is_told_where_it_can_be() {
+        for (text, expected) in
+            [("30", "30s"), ("5 min", "5m"), ("1.5h", "90m"), ("2 weeks", "14d"), ("10SEC", "10s"), ("500 ms", "500ms")]
+        {
+            assert_eq!(meant(text).as_deref(), Some(expected), "{text}");
+        }
+        assert_eq!([meant("soon"), meant("-5s"), meant("")], [None, None, None]);
     }
 
     #[test]

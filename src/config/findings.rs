@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
 use super::path::{Path, Step};
-use super::problem::{Problem, Problems, Snippet};
-use super::tree::{Node, Shape};
+use super::problem::{Problem, Problems};
+use super::said::{Code, Said};
+use super::toml::{Node, Shape};
 use super::words;
 
 /// Shorter results of a substitution are not searched for in messages: `1` would blot out every digit.
@@ -33,6 +34,10 @@ pub(super) struct Findings<'t> {
     hidden: Vec<(Path, String, String)>,
     /// Bytes of the file that are never shown.
     stars: Vec<Range<usize>>,
+    /// Keys that are there after all, under a misspelt name or in the wrong place, and the part of the file they belong to.
+    meant: Vec<(Path, String)>,
+    /// Whether parts of the text could not be read: then nothing can be missed.
+    is_torn: bool,
     found: Vec<(Path, Problem)>,
 }
 
@@ -47,6 +52,8 @@ impl<'t> Findings<'t> {
             written: HashMap::new(),
             hidden: Vec::new(),
             stars: Vec::new(),
+            meant: Vec::new(),
+            is_torn: false,
             found: Vec::new(),
         }
     }
@@ -54,6 +61,16 @@ impl<'t> Findings<'t> {
     /// Takes the places of everything from the tree of the text.
     pub(super) fn locate(&mut self, tree: &'t Node) {
         self.tree = Some(tree);
+    }
+
+    /// Parts of the text could not be read, so that what is missing may well be there.
+    pub(super) fn tear(&mut self) {
+        self.is_torn = true;
+    }
+
+    /// The key `name`, within `scope`, is there under another name or in another place, and is not missed.
+    pub(super) fn meant(&mut self, scope: Path, name: &str) {
+        self.meant.push((scope, name.to_owned()));
     }
 
     /// The value at `path` is taken from an environment variable.
@@ -90,29 +107,30 @@ impl<'t> Findings<'t> {
     }
 
     /// A problem with the value at `path`.
-    pub(super) fn at_value(&mut self, path: &Path, message: impl Into<String>) {
+    pub(super) fn at_value(&mut self, path: &Path, said: impl Into<Said>) {
+        let mut said = said.into();
         if let Some(variable) = self.variable(path) {
-            let message = format!("environment variable {variable}: {}", message.into());
-            return self.push(path, None, message);
+            said.what = format!("environment variable {variable}: {}", said.what);
+            return self.push(path, None, said);
         }
         let at = self.place(path).map(|place| place.value);
-        self.push(path, at, message.into());
+        self.push(path, at, said);
     }
 
     /// A problem with the key at `path`, or with what is missing from it.
-    pub(super) fn at_key(&mut self, path: &Path, message: impl Into<String>) {
+    pub(super) fn at_key(&mut self, path: &Path, said: impl Into<Said>) {
         let at = self.place(path).map(|place| place.key);
-        self.push(path, at, message.into());
+        self.push(path, at, said.into());
     }
 
     /// A problem with these bytes of the file.
-    pub(super) fn at_bytes(&mut self, at: Range<usize>, message: impl Into<String>) {
-        self.push(&Path::default(), Some(at), message.into());
+    pub(super) fn at_bytes(&mut self, at: Range<usize>, said: impl Into<Said>) {
+        self.push(&Path::default(), Some(at), said.into());
     }
 
     /// A problem that is not in the file.
-    pub(super) fn elsewhere(&mut self, message: impl Into<String>) {
-        self.push(&Path::default(), None, message.into());
+    pub(super) fn elsewhere(&mut self, said: impl Into<Said>) {
+        self.push(&Path::default(), None, said.into());
     }
 
     /// Whether something was found wrong at `path` or below.
@@ -134,13 +152,14 @@ impl<'t> Findings<'t> {
         }
     }
 
-    /// The nearest of `words` as a question; nothing for a value that must not be shown.
-    pub(super) fn hint<'w>(&self, path: &Path, value: &str, words: impl IntoIterator<Item = &'w str>) -> String {
-        if self.variable(path).is_some() || self.written_at(path).is_some() {
-            String::new()
-        } else {
-            words::hint(value, words)
-        }
+    /// The nearest of `words`; nothing for a value that must not be shown.
+    pub(super) fn nearest<'w>(
+        &self,
+        path: &Path,
+        value: &str,
+        words: impl IntoIterator<Item = &'w str>,
+    ) -> Option<String> {
+        if self.is_showable(path) { words::nearest(value, words).map(str::to_owned) } else { None }
     }
 
     /// Whether the value at `path` may be quoted in a message.
@@ -156,27 +175,32 @@ impl<'t> Findings<'t> {
     /// All that was found, in the order of the file.
     pub(super) fn finish(self) -> Problems {
         let starred = star(self.text, &self.stars);
-        let with_stars = |mut problem: Problem| {
-            if let (Some(line), Some(snippet)) = (problem.line, problem.snippet.as_mut()) {
-                snippet.line = starred.lines().nth(line - 1).unwrap_or_default().to_owned();
-            }
+        let is_there =
+            |path: &Path| self.meant.iter().any(|(scope, name)| path.is_within(scope) && path.ends_with(name));
+        let is_said = |path: &Path, problem: &Problem| problem.code != Code::MissingKey || !is_there(path);
+        let with_source = |mut problem: Problem| {
+            let line = problem.line.and_then(|line| starred.lines().nth(line - 1));
+            problem.source = line.map(|line| line.trim_start_matches('\u{feff}').to_owned());
             problem
         };
-        Problems::new(self.found.into_iter().map(|(_, problem)| with_stars(problem)).collect())
+        let found = self.found.into_iter().filter(|(path, problem)| is_said(path, problem));
+        Problems::new(found.map(|(_, problem)| with_source(problem)).collect())
     }
 
-    fn push(&mut self, path: &Path, at: Option<Range<usize>>, message: String) {
-        let (mut line, mut column, mut snippet) = (None, None, None);
-        if let Some(at) = at {
-            let (row, start) = position(self.text, at.start);
-            let width =
-                self.text.get(at).map_or(1, |bytes| bytes.lines().next().map_or(1, |first| first.chars().count()));
-            (line, column) = (Some(row), Some(start));
-            snippet = Some(Snippet { line: String::new(), width });
+    fn push(&mut self, path: &Path, at: Option<Range<usize>>, mut said: Said) {
+        let needs_the_whole = matches!(said.code, Code::MissingKey | Code::UnknownName);
+        if self.is_torn && needs_the_whole {
+            return;
         }
-        let file = self.file.to_owned();
-        let message = self.without_hidden(path, message);
-        let problem = Problem { file, line, column, key: path.to_string(), message, snippet };
+        said.what = self.without_hidden(path, said.what);
+        said.help = said.help.map(|help| self.without_hidden(path, help));
+        said.near = said.near.map(|near| self.without_hidden(path, near));
+        let mut problem = Problem::new(self.file, path.to_string(), said);
+        if let Some(at) = at {
+            let (line, column) = position(self.text, at.start);
+            (problem.line, problem.column) = (Some(line), Some(column));
+            problem.end = Some(position(self.text, at.end.max(at.start)));
+        }
         self.found.push((path.clone(), problem));
     }
 
@@ -217,6 +241,21 @@ impl<'t> Findings<'t> {
                     entry.map(|entry| (&entry.key_at, &entry.node))
                 }
                 (Shape::List(nodes), Step::Index(index)) => nodes.get(*index).map(|node| (&node.at, node)),
+                // A list of tables where one belongs stands for its first.
+                (Shape::List(nodes), Step::Key(key)) => nodes
+                    .first()
+                    .and_then(|first| match &first.shape {
+                        Shape::Table(entries) => entries.iter().find(|entry| entry.key == *key),
+                        Shape::Text(_)
+                        | Shape::Int(_)
+                        | Shape::Float(_)
+                        | Shape::Bool(_)
+                        | Shape::Date
+                        | Shape::List(_) => None,
+                    })
+                    .map(|entry| (&entry.key_at, &entry.node)),
+                // One table where a list of them belongs is the first of the list.
+                (Shape::Table(_), Step::Index(0)) => Some((&node.at, node)),
                 (_, _) => None,
             };
             let Some((key, value)) = below else { break };

@@ -12,8 +12,9 @@ use super::overrides::{self, PREFIX, SEPARATOR};
 use super::path::Path;
 use super::problem::Problems;
 use super::raw::Raw;
+use super::said::{Code, Said};
 use super::substitute::{self, Environment, Substitution};
-use super::{Config, tree, walk};
+use super::{Config, toml, walk};
 
 /// A thousand jobs fit in a tenth of it; anything larger is not a `sync.toml`.
 const LARGEST_FILE: u64 = 4 * 1024 * 1024;
@@ -28,7 +29,11 @@ const PRIVATE_MARKS: [&str; 5] = ["secret", "key", "password", "auth", "://"];
 pub fn load(path: &FilePath) -> Result<Config, Problems> {
     let name = path.display().to_string();
     let text = substitute::read(path, LARGEST_FILE).map_err(|reason| {
-        Problems::whole(&name, format!("{reason}; another file is named by `milkrun --config PATH`"))
+        let help = match reason.contains("UTF-8") {
+            true => "save it as UTF-8",
+            false => "another file is named by `milkrun --config PATH`",
+        };
+        Problems::whole(&name, Said::new(Code::Unreadable, reason).help(help))
     })?;
     // A relative SQLite file must stay the same one, whatever the process's folder is later on.
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
@@ -43,20 +48,24 @@ pub fn load(path: &FilePath) -> Result<Config, Problems> {
 /// # Errors
 /// Everything that is wrong with it, at once.
 pub fn parse(name: &str, text: &str, folder: &FilePath, environment: &Environment) -> Result<Config, Problems> {
-    let tree = tree::parse(text);
+    let reading = toml::read(text);
     let mut findings = Findings::new(name, text);
-    let tree = match &tree {
-        Ok(tree) => tree,
-        Err(bad) => {
-            hide_private_line(text, bad.at.start, &mut findings);
-            findings.at_bytes(bad.at.clone(), bad.message.as_str());
-            return Err(findings.finish());
-        }
+    for mistake in &reading.mistakes {
+        hide_private_line(text, mistake.at.start, &mut findings);
+        findings.at_bytes(mistake.at.clone(), mistake.said.clone());
+    }
+    if reading.is_torn {
+        findings.tear();
+    }
+    let Some(tree) = &reading.tree else {
+        return Err(refused(findings));
     };
     findings.locate(tree);
     let fit = overrides::collect(environment, &mut findings);
     let layer = Layer(walk::file(tree, Substitution { environment, folder }, &mut findings));
     let config = match deserialize(layer, fit) {
+        // What is left out may be what makes sense of the rest.
+        Ok(_) if reading.is_torn => None,
         Ok(raw) => check::file(raw, folder, &mut findings),
         Err(misfit) => {
             findings.at_value(&misfit.path, misfit.message);
@@ -65,13 +74,15 @@ pub fn parse(name: &str, text: &str, folder: &FilePath, environment: &Environmen
     };
     match config {
         Some(config) if findings.is_empty() => Ok(config),
-        Some(_) | None => {
-            if findings.is_empty() {
-                findings.elsewhere("the configuration is incomplete, and milkrun cannot say where: please report this");
-            }
-            Err(findings.finish())
-        }
+        Some(_) | None => Err(refused(findings)),
     }
+}
+
+fn refused(mut findings: Findings<'_>) -> Problems {
+    if findings.is_empty() {
+        findings.elsewhere("the configuration is incomplete, and milkrun cannot say where: please report this");
+    }
+    findings.finish()
 }
 
 /// What the walk let pass and the typed form refuses: a hole in the schema.

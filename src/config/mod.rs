@@ -1,7 +1,7 @@
 //! From `sync.toml` to a [`Config`] that cannot hold an invalid thing: everything is parsed, compiled and checked here,
 //! and nothing downstream looks a word up again.
 //!
-//! The text becomes a tree with positions (`tree`); the tree is held against the table of keys (`keys`, `walk`),
+//! The text becomes a tree with positions, and is mended on the way where it is no TOML (`toml`); the tree is held against the table of keys (`keys`, `walk`),
 //! each text against its syntax (`syntax`); what passes goes through the `config` crate, which lays the environment
 //! over it (`raw`); and what the values mean together is judged last (`check`). A step leaves out what the one before
 //! it found wrong, so that [`Problems`] holds everything that is wrong with a file at once.
@@ -10,24 +10,32 @@ mod check;
 mod cron;
 mod duration;
 mod findings;
+mod json_schema;
 mod keys;
 mod load;
 mod overrides;
 mod path;
 mod problem;
 mod raw;
+mod reference;
+mod report;
+mod said;
 mod schema;
 mod substitute;
 mod syntax;
 #[cfg(test)]
 mod tests;
-mod tree;
+mod toml;
 mod url;
 mod walk;
 mod words;
 
+pub use json_schema::json_schema;
 pub use load::{load, parse};
 pub use problem::{Problem, Problems};
+pub use reference::reference;
+pub use report::Look;
+pub use said::Code;
 pub use substitute::Environment;
 pub use words::nearest;
 

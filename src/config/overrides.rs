@@ -6,9 +6,10 @@ use ::config::Map;
 use super::findings::Findings;
 use super::keys::FILE;
 use super::path::Path;
+use super::said::{Code, Said};
 use super::schema::{Kind, Section};
 use super::substitute::Environment;
-use super::{syntax, words};
+use super::syntax;
 
 /// What the names of overriding variables start with, without the separator.
 pub(super) const PREFIX: &str = "MILKRUN";
@@ -35,13 +36,12 @@ pub(super) fn collect(environment: &Environment, findings: &mut Findings<'_>) ->
     let mut fit = Map::new();
     for (name, value) in environment.iter().filter(|(name, _)| name.starts_with(&start)) {
         let Some(variable) = known.iter().find(|variable| variable.name == *name) else {
-            let hint = words::hint(name, known.iter().map(|variable| variable.name.as_str()));
-            let hint = if name.starts_with(&format!("{start}JOB")) {
-                ": jobs cannot be overridden by the environment".to_owned()
+            let said = Said::new(Code::Environment, format!("environment variable {name} overrides no key"));
+            findings.elsewhere(if name.starts_with(&format!("{start}JOB")) {
+                said.help("jobs cannot be overridden by the environment")
             } else {
-                hint
-            };
-            findings.elsewhere(format!("environment variable {name} overrides no key{hint}"));
+                said.near_to(name, known.iter().map(|variable| variable.name.as_str()))
+            });
             continue;
         };
         findings.override_by(name, variable.path.clone());
@@ -52,7 +52,7 @@ pub(super) fn collect(environment: &Environment, findings: &mut Findings<'_>) ->
             Ok(()) => {
                 fit.insert(name.clone(), value.clone());
             }
-            Err(fault) => findings.at_value(&variable.path, fault.message("the value", false)),
+            Err(fault) => findings.at_value(&variable.path, fault.said("the value", false)),
         }
     }
     fit

@@ -56,6 +56,11 @@ impl Path {
         }
     }
 
+    /// Whether the last step is to the value of this key.
+    pub(super) fn ends_with(&self, key: &str) -> bool {
+        self.0.as_ref().is_some_and(|link| matches!(&link.step, Step::Key(last) if last == key))
+    }
+
     /// The steps from the top.
     pub(super) fn steps(&self) -> Vec<&Step> {
         let (mut steps, mut at) = (Vec::new(), self);

@@ -4,13 +4,12 @@
 
 use std::fmt::{self, Write as _};
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
-/// A source line longer than this is not shown under its problem: it would wrap, and the caret point nowhere.
-const LONGEST_LINE: usize = 160;
+use super::said::{Code, Said};
 
 /// One thing that is wrong, and where.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     /// The file, as it was named on the command line.
     pub file: String,
@@ -20,20 +19,18 @@ pub struct Problem {
     pub column: Option<usize>,
     /// The key concerned, as `job[1].fields.price.scale`; empty for the file as a whole.
     pub key: String,
-    /// What is wrong, what was expected, and the nearest valid word where one is near.
+    /// Its kind.
+    pub code: Code,
+    /// What is wrong, and the nearest valid word where one is near, or else the remedy; one line.
     pub message: String,
-    /// The source line, secrets starred out, and how many of its characters are at fault.
-    #[serde(skip)]
-    pub(super) snippet: Option<Snippet>,
-}
-
-/// The source line under a problem.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Snippet {
-    /// The line without its end, secrets starred out.
-    pub(super) line: String,
-    /// How many characters from the problem's column on are at fault; at least one.
-    pub(super) width: usize,
+    /// What was probably meant in place of what is at fault.
+    pub suggestion: Option<String>,
+    /// Where what is at fault ends: the line, and the column after its last character.
+    pub(super) end: Option<(usize, usize)>,
+    /// The same as `message`, in its parts.
+    pub(super) said: Said,
+    /// The source line, secrets starred out.
+    pub(super) source: Option<String>,
 }
 
 impl fmt::Display for Problem {
@@ -47,33 +44,42 @@ impl fmt::Display for Problem {
 }
 
 impl Problem {
-    /// The problem with its source line and a caret mark under what is at fault, for a terminal.
-    #[must_use]
-    pub fn with_source(&self) -> String {
-        let mut text = self.to_string();
-        let (Some(snippet), Some(line), Some(column)) = (&self.snippet, self.line, self.column) else {
-            return text;
-        };
-        if snippet.line.chars().count() > LONGEST_LINE {
-            return text;
+    /// Without a place; `key` is where it is about.
+    pub(super) fn new(file: &str, key: String, said: Said) -> Self {
+        Self {
+            file: file.to_owned(),
+            line: None,
+            column: None,
+            key,
+            code: said.code,
+            message: said.sentence(),
+            suggestion: said.near.clone(),
+            end: None,
+            said,
+            source: None,
         }
-        let number = line.to_string();
-        let gutter = " ".repeat(number.len());
-        // Tabs stay tabs, so that the caret stands under its character however wide they are.
-        let blank = |c: char| if c == '\t' { '\t' } else { ' ' };
-        let indent: String = snippet.line.chars().take(column.saturating_sub(1)).map(blank).collect();
-        let shown: String = snippet.line.chars().map(plain).collect();
-        let carets = "^".repeat(snippet.width.max(1));
-        // Writing to a `String` cannot fail.
-        let written = write!(text, "\n{gutter} |\n{number} | {shown}\n{gutter} | {indent}{carets}");
-        debug_assert!(written.is_ok());
-        text
+    }
+
+    fn to_json(&self) -> serde_json::Value {
+        serde_json::json!({
+            "file": self.file,
+            "line": self.line,
+            "column": self.column,
+            "end_line": self.end.map(|(line, _)| line),
+            "end_column": self.end.map(|(_, column)| column),
+            "key": self.key,
+            "severity": "error",
+            "code": self.code,
+            "message": self.message,
+            "suggestion": self.suggestion,
+        })
     }
 }
 
-/// A character that cannot steer a terminal.
-fn plain(c: char) -> char {
-    if c.is_control() && c != '\t' { '\u{fffd}' } else { c }
+impl Serialize for Problem {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.to_json().serialize(serializer)
+    }
 }
 
 /// Everything that is wrong, in the order of the file; never empty.
@@ -84,21 +90,14 @@ pub struct Problems(Vec<Problem>);
 impl Problems {
     /// Sorts what was found by position; what has no position comes first.
     pub(super) fn new(mut found: Vec<Problem>) -> Self {
-        found.sort_by(|a, b| (a.line, a.column, &a.message).cmp(&(b.line, b.column, &b.message)));
+        found.sort_by(|a, b| (a.line, a.column, a.code, &a.message).cmp(&(b.line, b.column, b.code, &b.message)));
         found.dedup();
         Self(found)
     }
 
     /// A single problem with the file as a whole.
-    pub(super) fn whole(file: &str, message: String) -> Self {
-        Self(vec![Problem {
-            file: file.to_owned(),
-            line: None,
-            column: None,
-            key: String::new(),
-            message,
-            snippet: None,
-        }])
+    pub(super) fn whole(file: &str, said: Said) -> Self {
+        Self(vec![Problem::new(file, String::new(), said)])
     }
 
     /// Each problem, in the order of the file.
@@ -118,25 +117,10 @@ impl Problems {
         self.0.is_empty()
     }
 
-    /// All problems with their source lines, for a terminal.
-    #[must_use]
-    pub fn with_source(&self) -> String {
-        self.0.iter().map(Problem::with_source).collect::<Vec<_>>().join("\n\n")
-    }
-
-    /// All problems as a JSON list of `{file, line, column, key, message}`.
+    /// All problems as a JSON list of objects, each with the keys that the documentation names.
     #[must_use]
     pub fn to_json(&self) -> serde_json::Value {
-        let fields = |problem: &Problem| {
-            serde_json::json!({
-                "file": problem.file,
-                "line": problem.line,
-                "column": problem.column,
-                "key": problem.key,
-                "message": problem.message,
-            })
-        };
-        self.0.iter().map(fields).collect()
+        self.0.iter().map(Problem::to_json).collect()
     }
 }
 
@@ -167,36 +151,27 @@ mod tests {
     use super::*;
 
     fn problem(line: usize, column: usize, message: &str) -> Problem {
-        Problem {
-            file: "sync.toml".to_owned(),
-            line: Some(line),
-            column: Some(column),
-            key: "job[0].conflict".to_owned(),
-            message: message.to_owned(),
-            snippet: Some(Snippet { line: "\tkonflikt = 1".to_owned(), width: 8 }),
-        }
+        let said = Said::new(Code::UnknownWord, message).near(Some("c".to_owned()));
+        let placed = (Some(line), Some(column), Some((line, column + 2)));
+        let (line, column, end) = placed;
+        Problem { line, column, end, ..Problem::new("sync.toml", "job[0].conflict".to_owned(), said) }
     }
 
     #[test]
     fn problems_read_one_a_line_in_the_order_of_the_file() {
         let problems = Problems::new(vec![problem(9, 1, "b"), problem(2, 7, "a")]);
-        assert_eq!(problems.to_string(), "sync.toml:2:7: a\nsync.toml:9:1: b");
-    }
-
-    #[test]
-    fn a_terminal_sees_the_line_and_a_caret_that_keeps_tabs() {
-        let shown = problem(14, 2, "unknown key").with_source();
-        let expected = "sync.toml:14:2: unknown key\n   |\n14 | \tkonflikt = 1\n   | \t^^^^^^^^";
-        assert_eq!(shown, expected);
+        let expected = "sync.toml:2:7: a, did you mean \"c\"?\nsync.toml:9:1: b, did you mean \"c\"?";
+        assert_eq!(problems.to_string(), expected);
     }
 
     #[test]
     fn a_program_reads_the_same_as_json() {
-        let json = Problems::new(vec![problem(3, 4, "m")]).to_json();
-        let expected = serde_json::json!([
-            {"file": "sync.toml", "line": 3, "column": 4, "key": "job[0].conflict", "message": "m"}
-        ]);
-        assert_eq!(json, expected);
-        assert_eq!(json, serde_json::to_value(Problems::new(vec![problem(3, 4, "m")])).unwrap());
+        let problems = Problems::new(vec![problem(3, 4, "m")]);
+        let expected = serde_json::json!([{
+            "file": "sync.toml", "line": 3, "column": 4, "end_line": 3, "end_column": 6, "key": "job[0].conflict",
+            "severity": "error", "code": "unknown_word", "message": "m, did you mean \"c\"?", "suggestion": "c",
+        }]);
+        assert_eq!(problems.to_json(), expected);
+        assert_eq!(problems.to_json(), serde_json::to_value(&problems).unwrap());
     }
 }

@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use super::words;
+
 /// A key of a section.
 #[derive(Debug)]
 pub(super) struct Key {
@@ -14,6 +16,8 @@ pub(super) struct Key {
     pub(super) is_required: bool,
     /// What it is for, in a sentence.
     pub(super) about: &'static str,
+    /// What it is where it is left out, as `sync.toml` would say it.
+    pub(super) default: Option<&'static str>,
 }
 
 /// A table with fixed keys.
@@ -23,8 +27,8 @@ pub(super) struct Section {
     pub(super) title: &'static str,
     /// Its keys.
     pub(super) keys: &'static [Key],
-    /// Keys that are planned, and refused until they do something.
-    pub(super) later: &'static [&'static str],
+    /// What people write for a key that has another name here.
+    pub(super) aka: &'static [(&'static str, &'static str)],
 }
 
 /// Words to choose from.
@@ -34,8 +38,8 @@ pub(super) struct Words {
     pub(super) what: &'static str,
     /// The words.
     pub(super) known: &'static [&'static str],
-    /// Words that are planned, and refused until they do something.
-    pub(super) later: &'static [&'static str],
+    /// What people write for a word that is another here.
+    pub(super) aka: &'static [(&'static str, &'static str)],
 }
 
 /// What a value must be.
@@ -103,9 +107,29 @@ impl Section {
         self.keys.iter().find(|key| key.name == name)
     }
 
+    /// The key that was probably meant by `written`.
+    pub(super) fn nearest(&self, written: &str) -> Option<&'static str> {
+        words::meant(written, self.names(), self.aka)
+    }
+
+    /// How the table may be written: the keys that must be there, or else one.
+    pub(super) fn example(&self) -> String {
+        let must: Vec<String> = self.keys.iter().filter(|key| key.is_required).map(Key::example).collect();
+        let one = || self.keys.iter().take(1).map(Key::example).collect();
+        let keys: Vec<String> = if must.is_empty() { one() } else { must };
+        format!("{{ {} }}", keys.join(", "))
+    }
+
     /// The names of the keys.
     pub(super) fn names(&self) -> impl Iterator<Item = &'static str> + use<> {
         self.keys.iter().map(|key| key.name)
+    }
+}
+
+impl Words {
+    /// The word that was probably meant by `written`.
+    pub(super) fn nearest(&self, written: &str) -> Option<&'static str> {
+        words::meant(written, self.known.iter().copied(), self.aka)
     }
 }
 
@@ -116,12 +140,62 @@ impl Kind {
     }
 }
 
+impl Key {
+    /// How it may be written, `name = "outlet-042"`.
+    pub(super) fn example(&self) -> String {
+        if matches!(self.kind, Kind::Fields) {
+            return "[job.fields] with column = \"hq_field\"".to_owned();
+        }
+        format!("{} = {}", self.name, self.example_value())
+    }
+
+    /// A value that it may have, as TOML.
+    pub(super) fn example_value(&self) -> String {
+        if let Some(default) = self.default {
+            return default.to_owned();
+        }
+        let text = match &self.kind {
+            Kind::Secret => return format!("\"${{HQ_{}}}\"", self.name.to_uppercase()),
+            Kind::Word(words) => words.known.first().copied().unwrap_or_default(),
+            Kind::HqUrl => "https://hq.example.com",
+            Kind::LocalUrl => "sqlite://outlet.db",
+            Kind::Zone => "Asia/Kolkata",
+            Kind::Listen => "127.0.0.1:7878",
+            Kind::Cron => "0 */5 * * * *",
+            Kind::Duration { .. } => "30s",
+            Kind::JobName | Kind::LocalTable => "items",
+            Kind::Column | Kind::OneOrMore(_) => "item_code",
+            Kind::HqField => "item_name",
+            Kind::Pem => "/etc/milkrun/ca.pem",
+            Kind::Line if self.name == "doctype" => "Item",
+            Kind::Line if self.name == "expr" => "not disabled",
+            Kind::Line => "outlet-042",
+            Kind::Text | Kind::Literal => "",
+            Kind::Bool => return "true".to_owned(),
+            Kind::Integer { least, .. } => return (*least).max(1).to_string(),
+            Kind::Number { .. } => return "5".to_owned(),
+            Kind::List(_) => return "[\"items\"]".to_owned(),
+            Kind::Tables(_) => return "[{ … }]".to_owned(),
+            Kind::Json => return "[[\"disabled\", \"=\", 0]]".to_owned(),
+            Kind::Table(section) => return section.example(),
+            Kind::Literals | Kind::Record | Kind::Fields => return "{ … }".to_owned(),
+        };
+        format!("{text:?}")
+    }
+
+    /// With what it is where it is left out.
+    pub(super) const fn or(mut self, default: &'static str) -> Self {
+        self.default = Some(default);
+        self
+    }
+}
+
 /// A key that must be there.
 pub(super) const fn must(name: &'static str, kind: Kind, about: &'static str) -> Key {
-    Key { name, kind, is_required: true, about }
+    Key { name, kind, is_required: true, about, default: None }
 }
 
 /// A key that may be left out.
 pub(super) const fn may(name: &'static str, kind: Kind, about: &'static str) -> Key {
-    Key { name, kind, is_required: false, about }
+    Key { name, kind, is_required: false, about, default: None }
 }

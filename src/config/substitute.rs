@@ -75,6 +75,7 @@ impl Substitution<'_> {
             ));
         }
         self.variable(name)
+            .map_err(|reason| format!("{reason}; set it for milkrun, or name a file: ${{file:PATH}}"))
     }
 
     fn variable(&self, name: &str) -> Result<String, String> {
@@ -191,7 +192,7 @@ mod tests {
     fn every_substitution_that_fails_says_why() {
         let wrong = apply("${NONE} ${1x} ${file:none} ${", Path::new("")).unwrap_err();
         assert_eq!(wrong.len(), 4);
-        assert_eq!(wrong[0], "the environment variable NONE is not set");
+        assert!(wrong[0].starts_with("the environment variable NONE is not set; set it"));
         assert!(wrong[1].starts_with("${1x} is neither ${VARIABLE} nor ${file:PATH}"));
         assert!(wrong[2].starts_with("${file:none}: the file cannot be read: no such file"));
         assert!(wrong[3].contains("not closed"));

@@ -19,6 +19,16 @@ const SCHEMES: [(&str, DatabaseKind); 5] = [
     ("mariadb", DatabaseKind::Mysql),
 ];
 
+/// What other programs call them.
+const SCHEMES_ELSEWHERE: [(&str, &str); 6] = [
+    ("sqlite3", "sqlite"),
+    ("file", "sqlite"),
+    ("pgsql", "postgres"),
+    ("psql", "postgres"),
+    ("mysql2", "mysql"),
+    ("jdbc:mysql", "mysql"),
+];
+
 /// What the drivers take after the "?". What they do not know they ignore, a misspelt `sslmode` with its protection, or
 /// write to the log with its value.
 const POSTGRES_PARAMETERS: [&str; 18] = [
@@ -66,15 +76,16 @@ const MYSQL_PARAMETERS: [&str; 14] = [
 /// Anything but `http(s)://host[:port][/path]`.
 pub(super) fn hq(text: &str) -> Result<String, Fault> {
     scheme(text, &["http", "https"], "https://hq.example.com")?;
-    let url = Url::parse(text).map_err(|error| Fault::of(format!("is not a URL: {error}")))?;
+    let help = "write http(s)://host[:port][/path]";
+    let url = Url::parse(text).map_err(|error| Fault::of(format!("is not a URL: {error}")).help(help))?;
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(Fault::of("must not hold credentials: they belong in hq.auth"));
+        return Err(Fault::of("must not hold credentials").help("they belong in hq.auth"));
     }
     if url.query().is_some() || url.fragment().is_some() {
-        return Err(Fault::of("must not hold \"?\" or \"#\": expected http(s)://host[:port][/path]"));
+        return Err(Fault::of("must not hold \"?\" or \"#\"").help(help));
     }
     if url.host_str().is_none_or(str::is_empty) {
-        return Err(Fault::of("names no host: expected http(s)://host[:port][/path]"));
+        return Err(Fault::of("names no host").help(help));
     }
     Ok(url.as_str().trim_end_matches('/').to_owned())
 }
@@ -112,31 +123,29 @@ pub(super) fn local(text: &str, folder: &Path) -> Result<Local, Fault> {
 fn scheme<'t>(text: &'t str, known: &[&str], example: &str) -> Result<(String, &'t str), Fault> {
     let listed: Vec<String> = known.iter().map(|scheme| format!("{scheme}://")).collect();
     let listed: Vec<&str> = listed.iter().map(String::as_str).collect();
-    let expected = format!("expected {}, as in {example:?}", words::either(&listed));
+    let expected = format!("it begins with {}, as in {example:?}", words::either(&listed));
     // The driver takes `sqlite:outlet.db`, too.
     let short = || text.strip_prefix("sqlite:").map(|rest| ("sqlite", rest));
     let Some((scheme, rest)) = text.split_once("://").or_else(short) else {
-        return Err(Fault::of(format!("has no scheme: {expected}")));
+        return Err(Fault::of("has no scheme").help(expected));
     };
     let lower = scheme.to_ascii_lowercase();
     if known.contains(&lower.as_str()) {
         return Ok((lower, rest));
     }
-    let near = words::nearest(&lower, known.iter().copied());
-    Err(Fault {
-        detail: near.map_or_else(String::new, |near| format!(", did you mean \"{near}://\"?")),
-        ..Fault::of(format!("has an unknown scheme: {expected}"))
-    })
+    let near = words::meant(&lower, known.iter().copied(), &SCHEMES_ELSEWHERE).filter(|near| known.contains(near));
+    Err(Fault::of("has an unknown scheme").help(expected).near(near.map(|near| format!("{near}://"))))
 }
 
 fn sqlite(rest: &str, folder: &Path) -> Result<String, Fault> {
     let (path, query) = rest.split_once('?').map_or((rest, None), |(path, query)| (path, Some(query)));
     let is_in_memory = path == ":memory:" || query.is_some_and(|query| query.contains("mode=memory"));
     if is_in_memory {
-        return Err(Fault::of("is in memory: it would forget the watermark with every restart"));
+        return Err(Fault::of("is in memory, where the watermark would be forgotten with every restart")
+            .help("name a file as in \"sqlite://outlet.db\""));
     }
     if path.is_empty() {
-        return Err(Fault::of("names no file: expected one as in \"sqlite://outlet.db\""));
+        return Err(Fault::of("names no file").help("name one as in \"sqlite://outlet.db\""));
     }
     let query = query.map_or_else(String::new, |query| format!("?{query}"));
     let is_relative = PathBuf::from(path).is_relative() && folder != Path::new("");
@@ -144,7 +153,7 @@ fn sqlite(rest: &str, folder: &Path) -> Result<String, Fault> {
         return Ok(format!("sqlite://{path}{query}"));
     }
     let Some(folder) = folder.to_str() else {
-        return Err(Fault::of("cannot be placed beside sync.toml: the folder's name is not UTF-8"));
+        return Err(Fault::of("cannot be placed beside sync.toml, whose folder's name is not UTF-8"));
     };
     // The driver decodes the path, so the folder must be encoded where it would be misread.
     let folder = folder.replace('%', "%25").replace('?', "%3F").replace('#', "%23");
@@ -153,27 +162,26 @@ fn sqlite(rest: &str, folder: &Path) -> Result<String, Fault> {
 
 fn server(text: &str, parameters: &[&str]) -> Result<String, Fault> {
     let url = Url::parse(text).map_err(|error| {
-        Fault::of(format!(
-            "is not a URL: {error}; in a password \"@\", \"/\", \"?\", \"#\" and \"%\" are written %40, %2F, %3F, %23, %25"
-        ))
+        let help = "in a password \"@\", \"/\", \"?\", \"#\" and \"%\" are written %40, %2F, %3F, %23 and %25";
+        Fault::of(format!("is not a URL: {error}")).help(help)
     })?;
     let has_socket = url.query_pairs().any(|(key, _)| key == "host" || key == "socket");
     if url.host_str().is_none_or(str::is_empty) && !has_socket {
-        return Err(Fault::of("names no host: expected scheme://user:password@host/database"));
+        return Err(Fault::of("names no host").help("write scheme://user:password@host/database"));
     }
     if url.path().trim_matches('/').is_empty() {
-        return Err(Fault::of("names no database: expected scheme://user:password@host/database"));
+        return Err(Fault::of("names no database").help("write scheme://user:password@host/database"));
     }
     let is_known = |name: &str| parameters.contains(&name) || name.starts_with("options[");
     if let Some((name, _)) = url.query_pairs().find(|(name, _)| !is_known(name)) {
         // Not named itself: it may be part of a password that holds "?" or "&".
         let near = words::nearest(&name, parameters.iter().copied());
-        let hint = near.map_or_else(String::new, |near| format!(", did you mean {near:?}?"));
         let taken = words::either(parameters);
-        return Err(Fault::of(format!("has a parameter that would be ignored{hint}; expected {taken}")));
+        let fault = Fault::of("has a parameter that would be ignored");
+        return Err(fault.help(format!("the driver knows {taken}")).near(near.map(str::to_owned)));
     }
     if url.fragment().is_some() {
-        return Err(Fault::of("holds \"#\", which in a password is written %23"));
+        return Err(Fault::of("holds \"#\"").help("in a password it is written %23"));
     }
     Ok(text.to_owned())
 }
@@ -200,13 +208,13 @@ mod tests {
     use super::*;
 
     fn hq_said(text: &str) -> String {
-        hq(text).unwrap_or_else(|fault| fault.message("the URL", true))
+        hq(text).unwrap_or_else(|fault| fault.said("the URL", true).sentence())
     }
 
     fn local_said(text: &str) -> String {
         match local(text, Path::new("/etc/milk run")) {
             Ok(local) => local.url.expose_secret().to_owned(),
-            Err(fault) => fault.message("the URL", true),
+            Err(fault) => fault.said("the URL", true).sentence(),
         }
     }
 

@@ -5,6 +5,11 @@ use std::collections::HashMap;
 use crate::config::findings::Findings;
 use crate::config::path::Path;
 use crate::config::raw::RawJob;
+use crate::config::said::{Code, Said};
+use crate::config::words;
+
+/// A message that lists more words than this is not read.
+const MOST_LISTED: usize = 8;
 
 /// Looks at all jobs together; problems go to `findings`.
 pub(super) fn jobs(jobs: &[RawJob], findings: &mut Findings<'_>) {
@@ -32,7 +37,8 @@ fn names(jobs: &[RawJob], findings: &mut Findings<'_>) {
             Some(first) => {
                 let line = findings.line(&at(*first).key("name"));
                 let shown = findings.shown(&path, name);
-                findings.at_value(&path, format!("{shown} is the name of the job of line {line}, too"));
+                let said = Said::new(Code::Duplicate, format!("{shown} is the name of the job of line {line}, too"));
+                findings.at_value(&path, said.help("give each job a name of its own"));
             }
         }
     }
@@ -50,8 +56,8 @@ fn tables(jobs: &[RawJob], findings: &mut Findings<'_>) {
             Some(first) => {
                 let line = findings.line(first);
                 let shown = findings.shown(&path, table);
-                let message = format!("the table {shown} is written by line {line} already; each needs its own");
-                findings.at_value(&path, message);
+                let said = Said::new(Code::Duplicate, format!("the table {shown} is written by line {line} already"));
+                findings.at_value(&path, said.help("each job and each child table needs a table of its own"));
             }
         }
     };
@@ -78,11 +84,22 @@ fn waits(jobs: &[RawJob], findings: &mut Findings<'_>) -> Vec<Vec<usize>> {
                     let shown = findings.shown(&path, name);
                     let numbered = jobs.iter().enumerate();
                     let names: Vec<&str> = numbered
-                        .filter(|(other, _)| findings.is_showable(&self::at(*other).key("name")))
+                        .filter(|(other, _)| *other != index && findings.is_showable(&self::at(*other).key("name")))
                         .filter_map(|(_, job)| job.name.as_deref())
                         .collect();
-                    let hint = findings.hint(&path, name, names);
-                    findings.at_value(&path, format!("there is no job named {shown}{hint}"));
+                    let near = findings.nearest(&path, name, names.iter().copied());
+                    let said = Said::new(Code::UnknownName, format!("there is no job named {shown}")).near(near);
+                    findings.at_value(
+                        &path,
+                        match names.as_slice() {
+                            [] => said.help("there is no other job"),
+                            [only] => said.help(format!("the other job is {only:?}")),
+                            several if several.len() <= MOST_LISTED => {
+                                said.help(format!("the other jobs are {}", words::all(several)))
+                            }
+                            _ => said,
+                        },
+                    );
                 }
             }
         }
@@ -106,8 +123,8 @@ fn circles(jobs: &[RawJob], waits: &[Vec<usize>], findings: &mut Findings<'_>) {
             continue;
         }
         let names: Vec<String> = way.iter().chain([&start]).map(|job| name(*job, findings)).collect();
-        let message = format!("the job waits for itself: {}", names.join(" -> "));
-        findings.at_value(&at(start).key("after"), message);
+        let said = Said::new(Code::Circle, format!("the job waits for itself: {}", names.join(" -> ")));
+        findings.at_value(&at(start).key("after"), said.help("take one of these steps out of `after`"));
     }
 }
 

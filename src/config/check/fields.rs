@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use crate::config::findings::Findings;
 use crate::config::path::Path;
 use crate::config::raw::{RawField, RawFields, RawLookup};
+use crate::config::said::{Code, Said};
 use crate::mapping::{FieldSpec, Literal, LookupSpec, Origin};
 use crate::row::Type;
 
@@ -13,14 +14,17 @@ use crate::row::Type;
 /// Another field stands in for one that is wrong: its column exists, and what else is wrong with the mapping shows.
 pub(super) fn fields(path: &Path, raw: RawFields, findings: &mut Findings<'_>) -> Vec<FieldSpec> {
     if raw.is_empty() && !findings.is_damaged(path) {
-        findings.at_value(path, "no field is mapped: write local column = \"hq_field\"");
+        let said = Said::new(Code::MissingKey, "no field is mapped");
+        findings.at_value(path, said.help("write column = \"hq_field\", one line for each column"));
     }
     let mut seen: HashMap<String, String> = HashMap::new();
     let mut specs = Vec::new();
     for (column, field) in raw {
         let at = path.key(&column);
         if let Some(other) = seen.insert(column.to_lowercase(), column.clone()) {
-            findings.at_key(&at, format!("the columns {other:?} and {column:?} differ in case only"));
+            let what = format!("the columns {other:?} and {column:?} differ in case only");
+            findings
+                .at_key(&at, Said::new(Code::Duplicate, what).help("databases take them for one; keep one of the two"));
         }
         let spec = if findings.is_damaged(&at) { None } else { spec(&at, &column, field, findings) };
         specs.push(spec.unwrap_or_else(|| stand_in(column)));
@@ -73,15 +77,15 @@ fn origin(
         [("from", from.map(Origin::Field)), ("expr", expr.map(Origin::Expr)), ("const", constant.map(Origin::Const))];
     let mut given = all.into_iter().filter_map(|(key, origin)| Some((key, origin?)));
     let Some((first, origin)) = given.next() else {
-        findings.at_value(at, "a field needs one of \"from\", \"expr\" and \"const\"");
+        let said = Said::new(Code::MissingKey, "a field needs one of \"from\", \"expr\" and \"const\"");
+        findings.at_value(at, said.help("from = \"hq_field\" is the usual one"));
         return None;
     };
     match given.next() {
         None => Some(origin),
         Some((second, _)) => {
-            let message =
-                format!("a field has one of \"from\", \"expr\" and \"const\", and {first:?} is there already");
-            findings.at_key(&at.key(second), message);
+            let what = format!("a field has one of \"from\", \"expr\" and \"const\", and {first:?} is there already");
+            findings.at_key(&at.key(second), Said::from(what).help("keep one of the two"));
             None
         }
     }
@@ -103,11 +107,13 @@ fn ty(at: &Path, raw: &RawField, findings: &mut Findings<'_>) -> Result<Option<T
     };
     let mut verdict = Ok(ty);
     if scale.is_some() && word != Some("decimal") {
-        findings.at_key(&at.key("scale"), "only a field of type = \"decimal\" has a scale");
+        let said = Said::from("only a field of type = \"decimal\" has a scale");
+        findings.at_key(&at.key("scale"), said.help("add type = \"decimal\", or leave scale out"));
         verdict = Err(());
     }
     if max_length.is_some() && word.is_some_and(|word| word != "text") {
-        findings.at_key(&at.key("max_length"), "only a field of type = \"text\" has a max_length");
+        let said = Said::from("only a field of type = \"text\" has a max_length");
+        findings.at_key(&at.key("max_length"), said.help("leave max_length out, or let the type be \"text\""));
         verdict = Err(());
     }
     verdict

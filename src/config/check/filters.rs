@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::config::findings::Findings;
 use crate::config::path::Path;
+use crate::config::said::{Code, Said};
 use crate::config::schema::Kind;
 use crate::config::{syntax, words};
 
@@ -29,6 +30,20 @@ const OPERATORS: [&str; 17] = [
     "descendants of (inclusive)",
 ];
 
+/// What other languages call them.
+const ELSEWHERE: [(&str, &str); 10] = [
+    ("==", "="),
+    ("eq", "="),
+    ("equals", "="),
+    ("<>", "!="),
+    ("ne", "!="),
+    ("=>", ">="),
+    ("=<", "<="),
+    ("gt", ">"),
+    ("lt", "<"),
+    ("contains", "like"),
+];
+
 /// The operators that are left out.
 const MOVING: [&str; 3] = ["timespan", "previous", "next"];
 
@@ -41,8 +56,8 @@ pub(super) fn filters(path: &Path, doctype: Option<&str>, value: &Value, finding
     match value {
         Value::Array(list) => {
             if list.first().is_some_and(Value::is_string) {
-                let message = format!("each filter is a list of its own: write filters = {FORM}, with two brackets");
-                check.findings.at_value(path, message);
+                let said = Said::new(Code::WrongType, "each filter is a list of its own");
+                check.findings.at_value(path, said.help(format!("write filters = {FORM}, with two brackets")));
                 return Vec::new();
             }
             let all = list.iter().enumerate();
@@ -52,7 +67,8 @@ pub(super) fn filters(path: &Path, doctype: Option<&str>, value: &Value, finding
             table.iter().filter_map(|(field, each)| check.keyed(&path.key(field), field, each)).collect()
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
-            check.findings.at_value(path, format!("expected a list of filters: {FORM}"));
+            let said = Said::new(Code::WrongType, "this is no list of filters");
+            check.findings.at_value(path, said.help(format!("write filters = {FORM}")));
             Vec::new()
         }
     }
@@ -79,8 +95,8 @@ impl Check<'_, '_, '_> {
                 self.condition((at(1), field), (at(2), operator), (at(3), value))
             }
             _ => {
-                let message = "expected [field, operator, value] or [DocType, field, operator, value]";
-                self.findings.at_value(path, message);
+                let said = Said::new(Code::WrongType, format!("a filter has three parts, found {}", found(filter)));
+                self.findings.at_value(path, said.help("write [\"field\", \"operator\", value]"));
                 None
             }
         }
@@ -95,7 +111,8 @@ impl Check<'_, '_, '_> {
                     self.condition((path.clone(), &field), (path.index(0), operator), (path.index(1), value))
                 }
                 _ => {
-                    self.findings.at_value(path, "expected a value or [operator, value]");
+                    let said = Said::new(Code::WrongType, format!("found {} for a filter's value", found(filter)));
+                    self.findings.at_value(path, said.help("write field = value, or field = [\"operator\", value]"));
                     None
                 }
             },
@@ -113,8 +130,9 @@ impl Check<'_, '_, '_> {
         }
         let shown = self.findings.shown(path, doctype.as_str().unwrap_or_default());
         let own = self.findings.shown(&self.job.key("doctype"), own);
-        let message = format!("a filter on another DocType than the job's ({own}) is not supported yet, found {shown}");
-        self.findings.at_value(path, message);
+        let what = format!("a filter on another DocType than the job's ({own}) is not supported yet, found {shown}");
+        self.findings
+            .at_value(path, Said::new(Code::InvalidValue, what).help("write [\"field\", \"operator\", value]"));
         None
     }
 
@@ -133,7 +151,7 @@ impl Check<'_, '_, '_> {
             Err(fault) => {
                 let shown = self.findings.shown(path, name);
                 let is_showable = self.findings.is_showable(path);
-                self.findings.at_value(path, fault.message(&shown, is_showable));
+                self.findings.at_value(path, fault.said(&shown, is_showable));
                 None
             }
         }
@@ -145,22 +163,20 @@ impl Check<'_, '_, '_> {
         if OPERATORS.contains(&word.as_str()) {
             return Some(word);
         }
-        let message = if MOVING.contains(&word.as_str()) {
-            format!(
-                "{written:?} moves with the clock: records would leave it without a change at HQ; filter by a fixed value"
-            )
-        } else {
-            let shown = self.findings.shown(path, written);
-            // Signs are a slip away from every other sign; only words are guessed.
-            let hint = match word.as_str() {
-                "==" => ", did you mean \"=\"?".to_owned(),
-                "<>" => ", did you mean \"!=\"?".to_owned(),
-                _ => self.findings.hint(path, &word, OPERATORS.into_iter().filter(|known| known.len() > 2)),
-            };
-            let hint = if hint.is_empty() { format!("; expected {}", words::either(&OPERATORS)) } else { hint };
-            format!("unknown operator {shown}{hint}")
-        };
-        self.findings.at_value(path, message);
+        let shown = self.findings.shown(path, written);
+        if MOVING.contains(&word.as_str()) {
+            let what = format!("{shown} moves with the clock: records would leave it without a change at HQ");
+            self.findings.at_value(path, Said::new(Code::InvalidValue, what).help("filter by a fixed value"));
+            return None;
+        }
+        // Signs are a slip away from every other sign; only words are guessed.
+        let words = OPERATORS.into_iter().filter(|known| known.len() > 2);
+        let near = words::meant(&word.replace(' ', "_"), words.clone(), &ELSEWHERE).map(str::to_owned);
+        let near = near.or_else(|| words::nearest(&word, words).map(str::to_owned));
+        let near = near.filter(|_| self.findings.is_showable(path));
+        let said = Said::new(Code::UnknownWord, format!("unknown operator {shown}"));
+        self.findings
+            .at_value(path, said.near(near).help(format!("expected {}", words::either(&OPERATORS))));
         None
     }
 
@@ -190,8 +206,33 @@ impl Check<'_, '_, '_> {
                 None => "a string, a number, true or false",
             },
         };
-        self.findings.at_value(path, format!("the operator {operator:?} wants {expected}"));
+        let what = format!("the operator {operator:?} wants {expected}, found {}", found(value));
+        let example = match operator {
+            "in" | "not in" => "[\"field\", \"in\", [\"one\", \"other\"]]",
+            "between" => "[\"field\", \"between\", [1, 5]]",
+            "is" => "[\"field\", \"is\", \"set\"]",
+            "like" | "not like" => "[\"field\", \"like\", \"ICE-%\"]",
+            _ => "[\"field\", \"=\", \"one\"]",
+        };
+        self.findings
+            .at_value(path, Said::new(Code::WrongType, what).help(format!("write it as {example}")));
         None
+    }
+}
+
+/// What the value is, for a message.
+fn found(value: &Value) -> String {
+    match value {
+        Value::Null => "nothing".to_owned(),
+        Value::Bool(claim) => claim.to_string(),
+        Value::Number(number) => number.to_string(),
+        Value::String(_) => "a string".to_owned(),
+        Value::Array(list) => match list.len() {
+            0 => "an empty list".to_owned(),
+            1 => "a list of one value".to_owned(),
+            many => format!("a list of {many} values"),
+        },
+        Value::Object(_) => "a table".to_owned(),
     }
 }
 

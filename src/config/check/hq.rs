@@ -7,7 +7,8 @@ use super::tls;
 use crate::config::findings::Findings;
 use crate::config::path::Path;
 use crate::config::raw::{RawAuth, RawAuthKind, RawHq, RawRetry};
-use crate::config::{Auth, Hq, url};
+use crate::config::said::Said;
+use crate::config::{Auth, Hq, duration, url};
 use crate::retry::Backoff;
 
 /// Half a minute without a byte is no slow answer any more, and short enough for a few attempts within a run.
@@ -63,7 +64,9 @@ fn retry(raw: &RawRetry, findings: &mut Findings<'_>) -> Backoff {
     let max_delay = raw.max_delay.map_or(DEFAULT_MAX_DELAY.max(first_delay), |time| time.0);
     if first_delay > max_delay {
         let at = Path::of(["hq", "retry", if raw.first_delay.is_some() { "first_delay" } else { "max_delay" }]);
-        findings.at_value(&at, "first_delay must not be longer than max_delay");
+        let (first, max) = (duration::shown(first_delay), duration::shown(max_delay));
+        let said = Said::from(format!("the first delay, {first}, is longer than the longest, {max}"));
+        findings.at_value(&at, said.help("let first_delay be at most max_delay"));
     }
     Backoff { max_attempts: raw.max_attempts.unwrap_or(DEFAULT_MAX_ATTEMPTS), first_delay, max_delay }
 }

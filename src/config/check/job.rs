@@ -9,8 +9,9 @@ use super::{fields, filters};
 use crate::config::findings::Findings;
 use crate::config::path::Path;
 use crate::config::raw::{RawChild, RawDeleteLimit, RawJob, RawTest};
-use crate::config::{DeleteLimit, Deletes, Example, Job, cron, words};
-use crate::mapping::{self, ChildSpec, FieldSpec, Mapping};
+use crate::config::said::{Code, Said};
+use crate::config::{DeleteLimit, Deletes, Example, Job, cron};
+use crate::mapping::{self, ChildSpec, FieldSpec, Mapping, Origin};
 
 /// The start only, as pages grow and shrink with the line: small enough for a weak one, and one transaction each.
 const DEFAULT_PAGE_SIZE: u32 = 500;
@@ -91,8 +92,10 @@ fn delete_limit(raw: &RawDeleteLimit) -> DeleteLimit {
 fn mark_column_is_free(at: &Path, columns: &[FieldSpec], findings: &mut Findings<'_>) {
     let taken = columns.iter().find(|spec| spec.column.eq_ignore_ascii_case(MARK_COLUMN));
     if let Some(spec) = taken {
-        let message = format!("deletes = \"mark\" sets the column {MARK_COLUMN:?} itself, so it cannot be mapped");
-        findings.at_key(&at.key(&spec.column), message);
+        let said =
+            Said::from(format!("deletes = \"mark\" sets the column {MARK_COLUMN:?} itself, so it cannot be mapped"));
+        findings
+            .at_key(&at.key(&spec.column), said.help("give the column another name, or take another word for deletes"));
     }
 }
 
@@ -105,8 +108,8 @@ fn tests(at: &Path, raw: Vec<RawTest>, columns: &[FieldSpec], findings: &mut Fin
             continue;
         };
         for column in expect.keys().filter(|column| names().all(|name| name != column.as_str())) {
-            let hint = words::hint(column, names());
-            findings.at_key(&at.key("expect").key(column), format!("no column {column:?} is mapped{hint}"));
+            let said = Said::new(Code::UnknownName, format!("no column {column:?} is mapped")).near_to(column, names());
+            findings.at_key(&at.key("expect").key(column), said);
         }
         tests.push(Example { line: findings.line(&at), given, expect });
     }
@@ -126,6 +129,7 @@ fn mapping(
     if columns.is_empty() {
         return None;
     }
+    key_columns(&at.key("key"), key.as_deref().unwrap_or_default(), &columns, findings);
     // A key or zone that is missing was reported; stand-ins let everything else that is wrong be found.
     let is_whole = key.is_some() && hq_zone.is_some();
     let key = key.unwrap_or_else(|| {
@@ -146,6 +150,23 @@ fn mapping(
     }
 }
 
+/// Each column of the key is one of the fields.
+fn key_columns(at: &Path, key: &[String], columns: &[FieldSpec], findings: &mut Findings<'_>) {
+    let names: Vec<&str> = columns.iter().map(|spec| spec.column.as_str()).collect();
+    for (index, column) in key.iter().enumerate().filter(|(_, column)| !names.contains(&column.as_str())) {
+        let at = at.index(index);
+        // People name HQ's field, too.
+        let is_from = |spec: &&FieldSpec| matches!(&spec.origin, Origin::Field(field) if field == column);
+        let near = columns.iter().find(is_from).map(|spec| spec.column.clone());
+        let near = near
+            .filter(|_| findings.is_showable(&at))
+            .or_else(|| findings.nearest(&at, column, names.iter().copied()));
+        let shown = findings.shown(&at, column);
+        let said = Said::new(Code::UnknownName, format!("the key column {shown} is not among the fields")).near(near);
+        findings.at_value(&at, said.help("the key is a local column, on the left in [job.fields]"));
+    }
+}
+
 /// Nothing can be called so in `sync.toml`, so it is nobody's double.
 const STAND_IN: &str = " ";
 
@@ -153,8 +174,8 @@ const STAND_IN: &str = " ";
 fn child(at: &Path, index: usize, raw: RawChild, findings: &mut Findings<'_>) -> ChildSpec {
     let stand_in = || format!("{STAND_IN}{index}");
     for (column, _) in raw.fields.iter().filter(|(_, field)| field.conflict.is_some()) {
-        let message = "child rows are replaced with their parent: they have no conflict of their own";
-        findings.at_key(&at.key("fields").key(column).key("conflict"), message);
+        let said = Said::from("child rows are replaced with their parent: they have no conflict of their own");
+        findings.at_key(&at.key("fields").key(column).key("conflict"), said.help("leave conflict out"));
     }
     ChildSpec {
         fields: fields::fields(&at.key("fields"), raw.fields, findings),
@@ -182,10 +203,36 @@ fn subject(job: &Path, problem: &mapping::Problem) -> Path {
 /// Puts a problem of the mapping at the key or value it is about.
 fn place(job: &Path, problem: &mapping::Problem, findings: &mut Findings<'_>) {
     let subject = subject(job, problem);
-    let message = problem.message.clone();
+    let said = said(problem);
     match (&problem.column, problem.part) {
-        (Some(_), None) => findings.at_key(&subject, message),
-        (Some(_), Some(part)) => findings.at_value(&subject.key(part), message),
-        (None, _) => findings.at_value(&subject, message),
+        (Some(_), None | Some("parent_key")) => findings.at_key(&subject, said),
+        (Some(_), Some(part)) => findings.at_value(&subject.key(part), said),
+        (None, _) => findings.at_value(&subject, said),
     }
+}
+
+/// The mapping's sentence, and its remedy where it names one, or else that of the key that it is about.
+fn said(problem: &mapping::Problem) -> Said {
+    let message = problem.message.as_str();
+    if let Some((what, help)) = message.split_once("; ") {
+        return Said::from(what).help(help);
+    }
+    for verb in ["write ", "map ", "add "] {
+        if let Some((what, rest)) = message.split_once(&format!(": {verb}")) {
+            return Said::from(what).help(format!("{verb}{rest}"));
+        }
+    }
+    let help = match problem.part {
+        Some("owner") => "leave owner out",
+        Some("map") => "list HQ's texts in it, or leave map out",
+        Some("const") => "take a field that differs from record to record",
+        Some("expr") => "every word in it is a field of HQ, and texts stand in quotes",
+        Some("default") => "write a value of the column's type",
+        Some("parent_key") => "take it out of the fields",
+        Some("key") if problem.child.is_some() => "let the key be one column, or take the child table out",
+        Some("key") => "name each column of the key once",
+        Some("trim") => "leave trim out",
+        Some(_) | None => return message.into(),
+    };
+    Said::from(message).help(help)
 }

@@ -17,6 +17,7 @@ use std::time::Duration;
 use super::findings::Findings;
 use super::path::Path;
 use super::raw::{Raw, RawDaemon, RawSite};
+use super::said::{Code, Said};
 use super::{Config, Daemon, Local, Site, url};
 
 /// Wide enough that a thousand outlets on one cron minute come as 33 a second, short enough that nobody waits for it.
@@ -32,7 +33,8 @@ pub(super) fn file(raw: Raw, folder: &FilePath, findings: &mut Findings<'_>) -> 
     between::jobs(&raw.job, findings);
     let names: Vec<Option<String>> = raw.job.iter().map(|job| job.name.clone()).collect();
     if raw.job.is_empty() && !findings.is_damaged(&Path::of(["job"])) {
-        findings.at_value(&Path::of(["job"]), "there is no [[job]], so nothing would be synced");
+        let said = Said::new(Code::MissingKey, "there is no [[job]], so nothing would be synced");
+        findings.at_value(&Path::of(["job"]), said.help("each DocType that is to be synced is a [[job]]"));
     }
     let numbered = raw.job.into_iter().enumerate();
     let jobs: Vec<Option<super::Job>> =
@@ -54,7 +56,7 @@ fn local(text: &str, folder: &FilePath, findings: &mut Findings<'_>) -> Option<L
     match url::local(text, folder) {
         Ok(local) => Some(local),
         Err(fault) => {
-            findings.at_value(&Path::of(["local", "url"]), fault.message("the value", false));
+            findings.at_value(&Path::of(["local", "url"]), fault.said("the value", false));
             None
         }
     }

@@ -3,6 +3,7 @@
 use crate::config::findings::Findings;
 use crate::config::path::Path;
 use crate::config::raw::{RawConflict, RawFields};
+use crate::config::said::Said;
 use crate::conflict::{Rule, Rules};
 use crate::mapping::{FieldSpec, Owner};
 
@@ -33,13 +34,24 @@ pub(super) fn rules(
             continue;
         }
         if key.is_some_and(|key| key.contains(&spec.column)) {
-            findings.at_key(&path, "the key tells the rows apart, so no two sides can have changed it");
+            findings.at_key(
+                &path,
+                Said::from("the key tells the rows apart, so no two sides can have changed it")
+                    .help("leave conflict out"),
+            );
         }
         match spec.owner {
             Owner::Hq => {}
-            Owner::Once => findings.at_key(&path, "with owner = \"once\" HQ changes the column no more"),
+            Owner::Once => findings.at_key(
+                &path,
+                Said::from("with owner = \"once\" HQ changes the column no more").help("leave conflict out"),
+            ),
             Owner::UntilEdited => {
-                findings.at_key(&path, "owner = \"until_edited\" says already that the outlet's edit stays");
+                findings.at_key(
+                    &path,
+                    Said::from("owner = \"until_edited\" says already that the outlet's edit stays")
+                        .help("leave conflict out"),
+                );
             }
         }
     }
@@ -55,25 +67,33 @@ pub(super) fn rules(
     };
     let has = |rule| rules.job == rule || rules.fields.contains(&Some(rule));
     if written.otherwise.is_some() && !has(Rule::Merge) {
-        findings.at_key(&at.key("otherwise"), "only conflict = \"merge\" asks what is to be done otherwise");
+        findings.at_key(
+            &at.key("otherwise"),
+            Said::from("only conflict = \"merge\" asks what is to be done otherwise")
+                .help("add conflict = \"merge\", or leave otherwise out"),
+        );
     }
     let is_newest = |rule| rule == Rule::NewestWins;
     if rules.local_modified.is_none() {
-        let needs =
-            "\"newest_wins\" needs local_modified = \"COLUMN\", the column that says when the outlet edited the row";
+        let needs = Said::from("\"newest_wins\" needs to know when the outlet edited the row")
+            .help("add local_modified = \"COLUMN\", a column of the table that holds the time in UTC");
         if is_newest(rules.job) {
-            findings.at_value(&at.key("conflict"), needs);
+            findings.at_value(&at.key("conflict"), needs.clone());
         }
         if written.otherwise.is_some() && is_newest(rules.otherwise) {
-            findings.at_value(&at.key("otherwise"), needs);
+            findings.at_value(&at.key("otherwise"), needs.clone());
         }
         for (spec, rule) in columns.iter().zip(&rules.fields) {
             if rule.is_some_and(is_newest) {
-                findings.at_value(&at.key("fields").key(&spec.column).key("conflict"), needs);
+                findings.at_value(&at.key("fields").key(&spec.column).key("conflict"), needs.clone());
             }
         }
     } else if !has(Rule::NewestWins) && rules.otherwise != Rule::NewestWins {
-        findings.at_key(&at.key("local_modified"), "only \"newest_wins\" asks when the outlet edited the row");
+        findings.at_key(
+            &at.key("local_modified"),
+            Said::from("only \"newest_wins\" asks when the outlet edited the row")
+                .help("leave local_modified out, or let a rule be \"newest_wins\""),
+        );
     }
     rules
 }

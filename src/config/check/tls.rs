@@ -16,6 +16,7 @@ use rustls::sign::CertifiedKey;
 use crate::config::findings::Findings;
 use crate::config::path::Path;
 use crate::config::raw::RawTls;
+use crate::config::said::{Code, Said};
 use crate::config::{Tls, substitute};
 
 /// The CAs of a whole operating system fit.
@@ -31,7 +32,8 @@ pub(super) fn tls(raw: RawTls, hq_url: Option<&str>, folder: &FilePath, findings
     let identity = match (raw.client_cert, raw.client_key) {
         (Some(cert), key) => reading.identity(&cert, key.as_deref()),
         (None, Some(_)) => {
-            reading.wrong("client_key", "hq.tls has a client_key and no client_cert: the key is of no use alone");
+            let said = Said::from("hq.tls has a client_key and no client_cert, without which it is of no use");
+            reading.wrong("client_key", said.help("name the certificate's file in client_cert"));
             None
         }
         (None, None) => None,
@@ -39,8 +41,8 @@ pub(super) fn tls(raw: RawTls, hq_url: Option<&str>, folder: &FilePath, findings
     let is_used = ca.is_some() || identity.is_some();
     if is_used && hq_url.is_some_and(|url| url.starts_with("http:")) {
         let at = Path::of(["hq", "tls"]);
-        findings
-            .at_key(&at, "hq.url is http://, where no certificate is looked at: make it https://, or leave hq.tls out");
+        let said = Said::from("hq.url is http://, where no certificate is looked at");
+        findings.at_key(&at, said.help("make it https://, or leave hq.tls out"));
     }
     Tls { ca, identity: identity.map(Into::into) }
 }
@@ -59,7 +61,7 @@ impl Reading<'_, '_> {
         for (at, certificate) in certificates.into_iter().enumerate() {
             if let Err(error) = roots.add(certificate) {
                 let message = format!("certificate {} of {} is no CA's: {error}", at + 1, self.subject("ca", written));
-                self.wrong("ca", &message);
+                self.wrong("ca", invalid(message));
                 return None;
             }
         }
@@ -78,18 +80,15 @@ impl Reading<'_, '_> {
         };
         let Ok(private_key) = PrivateKeyDer::from_pem_slice(key_pem.as_bytes()) else {
             let subject = self.subject(at, written);
-            self.wrong(
-                at,
-                &match (key_pem.contains("ENCRYPTED"), at) {
-                    (true, _) => format!(
-                        "the private key of {subject} is encrypted: store it decrypted, readable by milkrun only"
-                    ),
-                    (false, "client_key") => format!("{subject} holds no private key (a PEM section \"PRIVATE KEY\")"),
-                    (false, _) => {
-                        format!("{subject} holds no private key: add it there, or name its file in client_key")
-                    }
-                },
-            );
+            let said = match (key_pem.contains("ENCRYPTED"), at) {
+                (true, _) => invalid(format!("the private key of {subject} is encrypted"))
+                    .help("store it decrypted, readable by milkrun only"),
+                (false, "client_key") => invalid(format!("{subject} holds no private key"))
+                    .help("name a PEM file with a section \"PRIVATE KEY\""),
+                (false, _) => invalid(format!("{subject} holds no private key"))
+                    .help("add it there, or name its file in client_key"),
+            };
+            self.wrong(at, said);
             return None;
         };
         let fits = any_supported_type(&private_key)
@@ -100,7 +99,7 @@ impl Reading<'_, '_> {
             });
         if let Err(offence) = fits {
             let message = format!("the private key of {} {offence}", self.subject(at, written));
-            self.wrong(at, &message);
+            self.wrong(at, invalid(message));
             return None;
         }
         // The last key is the one that counts, where the certificate's file holds another.
@@ -115,13 +114,15 @@ impl Reading<'_, '_> {
         match substitute::read_regular(&self.folder.join(written.trim()), LARGEST_FILE) {
             Ok(text) => Some(text),
             Err(reason) => {
-                let hint = if reason.contains("UTF-8") {
-                    "; PEM is expected, DER is turned into it by `openssl x509 -inform der`"
-                } else {
-                    ""
-                };
-                let message = format!("{} {reason}{hint}", self.subject(key, written));
-                self.wrong(key, &message);
+                let is_binary = reason.contains("UTF-8");
+                let said = invalid(format!("{} {reason}", self.subject(key, written)));
+                self.wrong(
+                    key,
+                    match is_binary {
+                        true => said.help("PEM is expected, DER is turned into it by `openssl x509 -inform der`"),
+                        false => said.help("a relative path begins at the folder of sync.toml"),
+                    },
+                );
                 None
             }
         }
@@ -134,8 +135,8 @@ impl Reading<'_, '_> {
             Ok(found) => return Some(found),
             Err(_) => "holds damaged PEM".to_owned(),
         };
-        let message = format!("{} {offence}", self.subject(key, written));
-        self.wrong(key, &message);
+        let said = invalid(format!("{} {offence}", self.subject(key, written)));
+        self.wrong(key, said.help("name a PEM file"));
         None
     }
 
@@ -147,9 +148,13 @@ impl Reading<'_, '_> {
         format!("the file {}", self.findings.shown(&at(key), written))
     }
 
-    fn wrong(&mut self, key: &str, message: &str) {
-        self.findings.at_value(&at(key), message);
+    fn wrong(&mut self, key: &str, said: Said) {
+        self.findings.at_value(&at(key), said);
     }
+}
+
+fn invalid(what: String) -> Said {
+    Said::new(Code::InvalidValue, what)
 }
 
 fn at(key: &str) -> Path {

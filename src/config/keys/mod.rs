@@ -7,8 +7,7 @@ mod job;
 use std::time::Duration;
 
 use super::schema::{Kind, Section, Words, may, must};
-pub(super) use job::FIELD;
-use job::JOB;
+pub(super) use job::{FIELD, JOB};
 
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -23,7 +22,20 @@ pub(super) static FILE: Section = Section {
         may("daemon", Kind::Table(&DAEMON), "The running daemon."),
         must("job", Kind::Tables(&JOB), "One DocType landing in one local table."),
     ],
-    later: &[],
+    aka: &[
+        ("outlet", "site"),
+        ("shop", "site"),
+        ("server", "hq"),
+        ("remote", "hq"),
+        ("source", "hq"),
+        ("frappe", "hq"),
+        ("erpnext", "hq"),
+        ("database", "local"),
+        ("db", "local"),
+        ("target", "local"),
+        ("tasks", "job"),
+        ("sync", "job"),
+    ],
 };
 
 static SITE: Section = Section {
@@ -32,7 +44,7 @@ static SITE: Section = Section {
         must("name", Kind::Line, "In logs, metrics and the User-Agent; also seeds the splay."),
         must("time_zone", Kind::Zone, "Cron is read in this zone."),
     ],
-    later: &[],
+    aka: &[("tz", "time_zone"), ("zone", "time_zone"), ("id", "name"), ("outlet", "name")],
 };
 
 static HQ: Section = Section {
@@ -46,30 +58,55 @@ static HQ: Section = Section {
             "timeout",
             Kind::Duration { least: Duration::from_millis(100), most: HOUR },
             "How long to wait for the first byte of an answer, and for each further piece.",
-        ),
-        may("max_requests_per_second", Kind::Integer { least: 0, most: 10_000 }, "Over all jobs; 0 for no bound."),
+        )
+        .or("\"30s\""),
+        may("max_requests_per_second", Kind::Integer { least: 0, most: 10_000 }, "Over all jobs; 0 for no bound.")
+            .or("10"),
         may(
             "budget_share",
             Kind::Number { least: 0.01, most: 100.0 },
             "The share of HQ's rate limit that this outlet takes in a window, in percent.",
-        ),
+        )
+        .or("5"),
         may("retry", Kind::Table(&RETRY), "How a failed request is repeated."),
     ],
-    later: &[],
+    aka: &[
+        ("host", "url"),
+        ("server", "url"),
+        ("address", "url"),
+        ("base_url", "url"),
+        ("tz", "time_zone"),
+        ("zone", "time_zone"),
+        ("rate_limit", "max_requests_per_second"),
+        ("retries", "retry"),
+        ("credentials", "auth"),
+        ("ssl", "tls"),
+    ],
 };
 
 static AUTH: Section = Section {
     title: "hq.auth",
     keys: &[
-        must(
-            "kind",
-            Kind::Word(&Words { what: "kind of auth", known: &["token", "basic"], later: &[] }),
-            "How the pair is sent.",
-        ),
+        must("kind", Kind::Word(&AUTH_KIND), "How the pair is sent."),
         must("api_key", Kind::Secret, "The API key."),
         must("api_secret", Kind::Secret, "The API secret."),
     ],
-    later: &[],
+    aka: &[
+        ("type", "kind"),
+        ("method", "kind"),
+        ("key", "api_key"),
+        ("username", "api_key"),
+        ("user", "api_key"),
+        ("secret", "api_secret"),
+        ("password", "api_secret"),
+        ("token", "api_secret"),
+    ],
+};
+
+static AUTH_KIND: Words = Words {
+    what: "kind of auth",
+    known: &["token", "basic"],
+    aka: &[("api_key", "token"), ("apikey", "token"), ("key", "token"), ("password", "basic"), ("http_basic", "basic")],
 };
 
 static TLS: Section = Section {
@@ -79,27 +116,43 @@ static TLS: Section = Section {
         may("client_cert", Kind::Pem, "The certificate that HQ asks of its clients, and those above it."),
         may("client_key", Kind::Pem, "Its private key, where client_cert does not hold it."),
     ],
-    later: &[],
+    aka: &[("ca_cert", "ca"), ("ca_file", "ca"), ("cert", "client_cert"), ("key", "client_key")],
 };
 
 static RETRY: Section = Section {
     title: "hq.retry",
     keys: &[
-        may("max_attempts", Kind::Integer { least: 1, most: 100 }, "The first time included."),
+        may(
+            "max_attempts",
+            Kind::Integer { least: 1, most: 100 },
+            "How often a request is sent, the first time included.",
+        )
+        .or("6"),
         may(
             "first_delay",
             Kind::Duration { least: Duration::from_millis(1), most: HOUR },
             "The bound of the first wait; it doubles.",
-        ),
-        may("max_delay", Kind::Duration { least: Duration::from_millis(1), most: DAY }, "No wait is longer."),
+        )
+        .or("\"500ms\""),
+        may(
+            "max_delay",
+            Kind::Duration { least: Duration::from_millis(1), most: DAY },
+            "No wait is longer; first_delay, where that is longer.",
+        )
+        .or("\"2m\""),
     ],
-    later: &[],
+    aka: &[
+        ("attempts", "max_attempts"),
+        ("max_retries", "max_attempts"),
+        ("delay", "first_delay"),
+        ("initial_delay", "first_delay"),
+    ],
 };
 
 static LOCAL: Section = Section {
     title: "[local]",
     keys: &[must("url", Kind::LocalUrl, "sqlite://, postgres:// or mysql://.")],
-    later: &[],
+    aka: &[("database", "url"), ("dsn", "url"), ("path", "url"), ("file", "url"), ("connection", "url")],
 };
 
 static DAEMON: Section = Section {
@@ -110,35 +163,85 @@ static DAEMON: Section = Section {
             "splay",
             Kind::Duration { least: Duration::ZERO, most: DAY },
             "Each outlet starts up to this much later, always by the same amount.",
-        ),
+        )
+        .or("\"30s\""),
     ],
-    later: &[],
+    aka: &[("address", "listen"), ("bind", "listen"), ("port", "listen"), ("jitter", "splay")],
 };
+
+/// The headers that stand in two brackets, as there may be several: `job`, `job.children`.
+pub(super) fn lists() -> Vec<String> {
+    let mut all = Vec::new();
+    headers_below("", &FILE, &mut |name, kind| {
+        if matches!(kind, Kind::Tables(_)) {
+            all.push(name.to_owned());
+        }
+    });
+    all
+}
+
+/// Everything that a header may name.
+pub(super) fn headers() -> Vec<String> {
+    let mut all = Vec::new();
+    headers_below("", &FILE, &mut |name, _| all.push(name.to_owned()));
+    all
+}
+
+fn headers_below(above: &str, section: &Section, found: &mut impl FnMut(&str, &Kind)) {
+    for key in section.keys {
+        let name = if above.is_empty() { key.name.to_owned() } else { format!("{above}.{}", key.name) };
+        if let Kind::Table(below) | Kind::Tables(below) = key.kind {
+            found(&name, &key.kind);
+            headers_below(&name, below, found);
+        } else if matches!(key.kind, Kind::Fields) {
+            found(&name, &key.kind);
+        }
+    }
+}
+
+/// Every section, each with the way to it as a header would name it: the file itself, `hq.auth`, `job.fields.COLUMN`.
+pub(super) fn sections() -> Vec<(String, &'static Section)> {
+    let mut all = vec![(String::new(), &FILE)];
+    sections_below("", &FILE, &mut all);
+    all
+}
+
+fn sections_below(above: &str, section: &'static Section, all: &mut Vec<(String, &'static Section)>) {
+    for key in section.keys {
+        let name = if above.is_empty() { key.name.to_owned() } else { format!("{above}.{}", key.name) };
+        // The fields of child tables are those of the job once more.
+        let is_fields = matches!(key.kind, Kind::Fields) && above == "job";
+        let (name, below) = match key.kind.section() {
+            Some(below) => (name, below),
+            None if is_fields => (format!("{name}.COLUMN"), &FIELD),
+            None => continue,
+        };
+        all.push((name.clone(), below));
+        sections_below(&name, below, all);
+    }
+}
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn sections(section: &'static Section, all: &mut Vec<&'static Section>) {
-        all.push(section);
-        for key in section.keys {
-            if let Kind::Table(below) | Kind::Tables(below) = key.kind {
-                sections(below, all);
+    #[test]
+    fn every_key_is_said_once_and_explained_in_a_sentence() {
+        for (name, section) in sections() {
+            for (position, key) in section.keys.iter().enumerate() {
+                assert!(key.about.ends_with('.'), "{name} {}", key.name);
+                assert!(section.keys[..position].iter().all(|other| other.name != key.name));
+            }
+            for (other, meant) in section.aka {
+                assert!(section.key(other).is_none() && section.key(meant).is_some(), "{name} {other}");
             }
         }
     }
 
     #[test]
-    fn every_key_is_said_once_and_explained_in_a_sentence() {
-        let mut all = vec![&FIELD];
-        sections(&FILE, &mut all);
-        for section in all {
-            for (position, key) in section.keys.iter().enumerate() {
-                assert!(key.about.ends_with('.'), "{} {}", section.title, key.name);
-                assert!(section.keys[..position].iter().all(|other| other.name != key.name));
-                assert!(!section.later.contains(&key.name));
-            }
-        }
+    fn headers_and_lists_are_those_of_the_file() {
+        assert_eq!(lists(), ["job", "job.children", "job.test"]);
+        assert!(headers().contains(&"job.children.fields".to_owned()) && headers().contains(&"hq.auth".to_owned()));
     }
 
     #[test]

@@ -10,7 +10,7 @@ mod sections;
 
 use std::path::Path;
 
-use super::{Config, Environment, Problems, parse};
+use super::{Config, Environment, Look, Problems, parse};
 
 /// Everything but jobs.
 const HEAD: &str = r#"[site]
@@ -44,6 +44,11 @@ fn read(text: &str) -> Result<Config, Problems> {
 
 fn read_with(text: &str, pairs: &[(&str, &str)]) -> Result<Config, Problems> {
     parse("sync.toml", text, Path::new("/etc/milkrun"), &environment(pairs))
+}
+
+/// As a terminal shows it.
+fn shown(problems: &Problems) -> String {
+    problems.report(Look { has_color: false, width: 120 })
 }
 
 /// What is wrong, one line each.

@@ -55,10 +55,10 @@ fn a_variable_that_does_not_fit_is_named_and_its_value_is_not() {
     );
     let expected = r#"sync.toml: environment variable MILKRUN__HQ__AUTH__API_SECRET: the value must not be empty
 sync.toml: environment variable MILKRUN__HQ__RETRY__MAX_ATTEMPTS: the value is not a whole number
-sync.toml: environment variable MILKRUN__HQ__TIMEOUT: the value is not a length of time: write a whole number and a unit, such as "500ms", "30s", "5m", "2h" or "1d"
-sync.toml: environment variable MILKRUN__HQ__URL: the value has an unknown scheme: expected "http://" or "https://", as in "https://hq.example.com"
-sync.toml: environment variable MILKRUN__LOCAL__URL: the value is in memory: it would forget the watermark with every restart
-sync.toml: environment variable MILKRUN__SITE__TIME_ZONE: unknown time zone the value; expected an IANA name such as "Asia/Kolkata""#;
+sync.toml: environment variable MILKRUN__HQ__TIMEOUT: the value is not a length of time; write a whole number and a unit, such as "500ms", "30s", "5m", "2h" or "1d"
+sync.toml: environment variable MILKRUN__HQ__URL: the value has an unknown scheme; it begins with "http://" or "https://", as in "https://hq.example.com"
+sync.toml: environment variable MILKRUN__LOCAL__URL: the value is in memory, where the watermark would be forgotten with every restart; name a file as in "sqlite://outlet.db"
+sync.toml: environment variable MILKRUN__SITE__TIME_ZONE: the value is no known time zone; write the name of the IANA zone, such as "Asia/Kolkata""#;
     assert_eq!(problems, expected);
 }
 
@@ -70,6 +70,6 @@ fn an_unknown_variable_is_an_error_that_names_the_nearest() {
     );
     let expected = r#"sync.toml: environment variable MILKRUN__HQ overrides no key
 sync.toml: environment variable MILKRUN__HQ__ULR overrides no key, did you mean "MILKRUN__HQ__URL"?
-sync.toml: environment variable MILKRUN__JOB__NAME overrides no key: jobs cannot be overridden by the environment"#;
+sync.toml: environment variable MILKRUN__JOB__NAME overrides no key; jobs cannot be overridden by the environment"#;
     assert_eq!(problems, expected);
 }

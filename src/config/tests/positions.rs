@@ -76,7 +76,7 @@ expected = { }
     ];
     assert_eq!(places, expected, "{problems}");
     assert!(problems.to_string().contains(r#"unknown key "page_sise" in [[job]], did you mean "page_size"?"#));
-    assert!(problems.to_string().contains(r#"unknown key "jobs" in sync.toml, did you mean "job"?"#));
+    assert!(problems.to_string().contains(r#"unknown section [jobs], did you mean "[[job]]"?"#));
 }
 
 #[test]
@@ -113,45 +113,50 @@ key = "name"
 [job.fields]
 name = "name"
 "#;
-    let expected = r#"sync.toml:1:1: [site] needs the key "name": in logs, metrics and the User-Agent; also seeds the splay
-sync.toml:2:1: unknown key "nmae" in [site], did you mean "name"?
+    let expected = r#"sync.toml:2:1: unknown key "nmae" in [site], did you mean "name"?
 sync.toml:3:13: unknown time zone "Asia/Kolkatta", did you mean "Asia/Kolkata"?
-sync.toml:8:11: expected a length of time in quotes such as "30s", found an integer
-sync.toml:14:12: "0 61 * * * *" is not a cron pattern: minute "61": Number out of bounds
+sync.toml:8:11: expected a length of time in quotes such as "30s", found an integer, did you mean "30s"?
+sync.toml:14:12: "0 61 * * * *" is not a cron pattern: its minute is "61"; the minute goes from 0 to 59; * is any, */5 every fifth, 1-5 a range and 1,15 a list
 sync.toml:15:10: there is no job named "item_group", did you mean "item_groups"?
 sync.toml:18:12: unknown conflict rule "hq_win", did you mean "hq_wins"?
-sync.toml:19:11: each filter is a list of its own: write filters = [["field", "=", value], …], with two brackets
-sync.toml:22:35: only a field of type = "decimal" has a scale
+sync.toml:19:11: each filter is a list of its own; write filters = [["field", "=", value], …], with two brackets
+sync.toml:22:35: only a field of type = "decimal" has a scale; add type = "decimal", or leave scale out
 "#;
     let problems = wrong(text);
     assert!(problems.starts_with(expected), "{problems}");
-    let rest: Vec<&str> = problems.lines().skip(9).collect();
+    let rest: Vec<&str> = problems.lines().skip(8).collect();
     assert!(rest[0].starts_with("sync.toml:23:19: "), "{problems}");
-    assert_eq!(rest[1..], [r#"sync.toml:28:9: the table "items" is written by line 16 already; each needs its own"#]);
+    assert_eq!(
+        rest[1..],
+        [
+            r#"sync.toml:28:9: the table "items" is written by line 16 already; each job and each child table needs a table of its own"#
+        ]
+    );
 }
 
 #[test]
 fn a_key_written_twice_and_bad_toml_have_a_place() {
     let twice = wrong("[site]\nname = \"a\"\nname = \"b\"\n");
-    assert_eq!(twice, "sync.toml:3:1: the key \"name\" is written twice");
-    let problems = read("[site]\nname = \"a\n").unwrap_err();
-    let problem = problems.iter().next().unwrap();
-    assert_eq!(problem.line, Some(2), "{problem}");
-    assert!(problem.message.starts_with("this is not TOML: "), "{problem}");
+    assert_eq!(
+        twice.lines().last().unwrap(),
+        "sync.toml:3:1: the key \"name\" is written twice; it stands in line 2 already: keep one of the two"
+    );
+    let problems = wrong("[site]\nname = \"a\n");
+    assert!(problems.contains("sync.toml:2:8: the quote \" is not closed; add \" at the end"), "{problems}");
     // The same section again is a key written twice, too.
-    assert!(wrong("[site]\n[hq]\n[site]\n").starts_with("sync.toml:3:2: the key \"site\" is written twice"));
+    assert!(wrong("[site]\n[hq]\n[site]\n").contains("sync.toml:3:1: the section [site] is there twice"));
 }
 
 #[test]
 fn what_is_missing_is_reported_at_the_table_it_is_missing_from() {
     let problems = wrong("[site]\nname = \"a\"\n[[job]]\nname = \"x\"\n[hq]\nauth = { kind = \"token\" }\n");
     for expected in [
-        "sync.toml: [local] is missing: the outlet's own database",
-        "sync.toml:1:1: [site] needs the key \"time_zone\": cron is read in this zone",
-        "sync.toml:3:1: [[job]] needs the key \"doctype\": HQ's DocType",
-        "sync.toml:3:1: [[job]] needs the key \"fields\": local column = HQ field, or a table",
-        "sync.toml:5:1: [hq] needs the key \"url\": HQ's address, http:// or https://",
-        "sync.toml:6:8: hq.auth needs the key \"api_key\": the API key",
+        "sync.toml: [local] is missing: the outlet's own database; add [local] with \"url\"",
+        "sync.toml:1:1: [site] needs the key \"time_zone\"; add time_zone = \"Asia/Kolkata\": cron is read in this zone",
+        "sync.toml:3:1: [[job]] needs the key \"doctype\"; add doctype = \"Item\": HQ's DocType",
+        "sync.toml:3:1: [[job]] needs the key \"fields\"; add [job.fields] with column = \"hq_field\": local column = HQ field, or a table",
+        "sync.toml:5:1: [hq] needs the key \"url\"; add url = \"https://hq.example.com\": HQ's address, http:// or https://",
+        "sync.toml:6:8: hq.auth needs the key \"api_key\"; add api_key = \"${HQ_API_KEY}\": the API key",
     ] {
         assert!(problems.lines().any(|line| line == expected), "{expected}\n{problems}");
     }
@@ -166,12 +171,12 @@ fn every_wrong_type_is_named_with_what_was_expected() {
     );
     let problems = wrong(&text);
     for expected in [
-        "expected an integer, found a string",
+        "expected an integer, found a string; write 500, without quotes",
         "expected true or false, found a string",
         "expected a list of strings, found a string",
         "expected a table, found an integer",
         "expected a string as HQ writes it, such as \"2024-05-05 10:00:00\", found a date or time",
-        "expected a table of its own with two brackets on each side, as there may be several, found an integer",
+        "expected a list of tables, found an integer",
         "expected an HQ field's name or a table such as { from = \"item_name\" }, found an integer",
         "expected a string, found a list",
         "expected a table such as { Nos = \"each\" }, found a string",
@@ -199,12 +204,20 @@ fn a_missing_or_unreadable_file_is_a_problem_with_a_remedy() {
     assert!(crate::config::load(folder.path()).unwrap_err().to_string().contains("cannot be read"));
     std::fs::write(folder.path().join("latin"), b"name = \"\xe9\"").unwrap();
     let latin = crate::config::load(&folder.path().join("latin")).unwrap_err().to_string();
-    assert!(latin.contains("is not UTF-8 text (byte 8)"), "{latin}");
+    assert!(latin.contains("is not UTF-8 text (byte 8); save it as UTF-8"), "{latin}");
 }
 
 #[test]
 fn a_terminal_is_shown_the_line_and_a_mark() {
     let problems = read(&with_job("conflict = \"hq_win\"", "")).unwrap_err();
-    let expected = "sync.toml:16:12: unknown conflict rule \"hq_win\", did you mean \"hq_wins\"?\n   |\n16 | conflict = \"hq_win\"\n   |            ^^^^^^^^";
-    assert_eq!(problems.with_source(), expected);
+    let expected = "\
+error: unknown conflict rule \"hq_win\"
+  --> sync.toml:16:12
+   |
+16 | conflict = \"hq_win\"
+   |            ^^^^^^^^
+   |
+   = help: did you mean \"hq_wins\"?
+   = help: expected \"hq_wins\", \"local_wins\", \"newest_wins\", \"merge\" or \"manual\"";
+    assert_eq!(shown(&problems), expected);
 }

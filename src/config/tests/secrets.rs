@@ -52,11 +52,11 @@ c = {{ expr = "((${{S}}" }}
 {JOB}{FIELDS}"#
     );
     let problems = read_with(&text, &[("S", HIDDEN), ("EMPTY", "")]).unwrap_err();
-    let all = format!("{problems}\n{problems:?}\n{}\n{}", problems.with_source(), problems.to_json());
+    let all = format!("{problems}\n{problems:?}\n{}\n{}", shown(&problems), problems.to_json());
     assert!(!all.contains("hunter"), "{all}");
     assert!(problems.len() >= 20, "{problems}");
     for expected in [
-        r#"unknown time zone "${S}"; expected"#,
+        r#"unknown time zone "${S}"; write"#,
         r#"unknown conflict rule "${S}"; expected "hq_wins", "local_wins", "newest_wins", "merge" or "manual""#,
         r#""${EMPTY}" must not be empty"#,
         r#""${S}" is not a cron pattern"#,
@@ -82,7 +82,7 @@ fn a_secret_written_into_the_file_is_starred_out_of_the_shown_line() {
     ] {
         let problems = read(&text).unwrap_err();
         assert!(problems.iter().any(|problem| problem.line == Some(at)), "{problems}");
-        let all = format!("{problems}{problems:?}{}{}", problems.with_source(), problems.to_json());
+        let all = format!("{problems}{problems:?}{}{}", shown(&problems), problems.to_json());
         assert!(!all.contains("hunter"), "{all}");
         assert!(all.contains("***"), "{all}");
     }
@@ -93,7 +93,7 @@ fn a_substitution_that_fails_is_reported_at_its_value() {
     let text = with_job("", "")
         .replace("api_key = \"k\"", "api_key = \"${HQ_API_KEY}\"")
         .replace("\"s\"", "\"${file:none}\"");
-    let expected = "sync.toml:6:36: the environment variable HQ_API_KEY is not set\n\
+    let expected = "sync.toml:6:36: the environment variable HQ_API_KEY is not set; set it for milkrun, or name a file: ${file:PATH}\n\
         sync.toml:6:66: ${file:none}: the file cannot be read: no such file or directory";
     assert_eq!(wrong(&text), expected);
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use secrecy::ExposeSecret as _;
 
 use super::*;
+use crate::config::schema::{Kind, Section};
 use crate::config::{Auth, DatabaseKind};
 
 /// The example of the design, without the keys that are not supported yet.
@@ -127,15 +128,15 @@ fn every_key_outside_jobs_refuses_what_it_cannot_use() {
         (
             "\"https://hq.example.com\"",
             "\"htps://hq\"",
-            r#":5:7: the value has an unknown scheme: expected "http://" or "https://", as in "https://hq.example.com", did you mean "https://"?"#,
+            r#":5:7: the value has an unknown scheme, did you mean "https://"?"#,
         ),
         ("kind = \"token\"", "kind = \"tokne\"", r#":6:17: unknown kind of auth "tokne", did you mean "token"?"#),
         ("kind = \"token\"", "kind = \"oauth\"", r#":6:17: unknown kind of auth "oauth"; expected "token" or "basic""#),
         ("api_key = \"k\"", "api_key = \"\"", ":6:36: the value must not be empty"),
-        ("[local]", "budget_share = 101\n[local]", ":8:16: 101 is out of bounds: from 0.01 to 100"),
-        ("[local]", "timeout = \"2h\"\n[local]", r#":8:11: "2h" is out of bounds: from 100ms to 1h"#),
-        ("[local]", "max_requests_per_second = -1\n[local]", ":8:27: -1 is out of bounds: from 0 to 10000"),
-        ("[local]", "retry = { max_attempts = 0 }\n[local]", ":8:26: 0 is out of bounds: from 1 to 100"),
+        ("[local]", "budget_share = 101\n[local]", ":8:16: 101 is out of bounds; it goes from 0.01 to 100"),
+        ("[local]", "timeout = \"2h\"\n[local]", r#":8:11: "2h" is out of bounds; it goes from 100ms to 1h"#),
+        ("[local]", "max_requests_per_second = -1\n[local]", ":8:27: -1 is out of bounds; it goes from 0 to 10000"),
+        ("[local]", "retry = { max_attempts = 0 }\n[local]", ":8:26: 0 is out of bounds; it goes from 1 to 100"),
         (
             "[local]",
             "retry = { first_delay = \"3m\", max_delay = \"2m\" }\n[local]",
@@ -144,21 +145,55 @@ fn every_key_outside_jobs_refuses_what_it_cannot_use() {
         (
             "\"sqlite://outlet.db\"",
             "\"sqlit://x\"",
-            r#":9:7: the value has an unknown scheme: expected "sqlite://", "postgres://", "postgresql://", "mysql://" or "mariadb://", as in "sqlite://outlet.db", did you mean "sqlite://"?"#,
+            r#":9:7: the value has an unknown scheme, did you mean "sqlite://"?"#,
         ),
         (
             "[local]",
             "[daemon]\nlisten = \"localhost:1\"\n[local]",
-            r#":9:10: "localhost:1" is not an address and port, such as "127.0.0.1:7878" or "[::]:7878""#,
+            r#":9:10: "localhost:1" is not an address and a port, did you mean "127.0.0.1:1"?"#,
         ),
         (
             "[local]",
             "[daemon]\nsplay = \"soon\"\n[local]",
-            r#":9:9: "soon" is not a length of time: write a whole number and a unit, such as "500ms", "30s", "5m", "2h" or "1d""#,
+            r#":9:9: "soon" is not a length of time; write a whole number and a unit, such as "500ms", "30s", "5m", "2h" or "1d""#,
         ),
     ] {
         let text = with_job("", "");
         assert!(text.contains(old));
         assert_eq!(wrong(&text.replacen(old, new, 1)), format!("sync.toml{message}"));
     }
+}
+
+/// The defaults of a section as lines of TOML, each key with what stands before it.
+fn defaults(section: &'static Section, before: &str) -> String {
+    let mut lines = String::new();
+    for key in section.keys {
+        let name = format!("{before}{}", key.name);
+        if let Kind::Table(below) = key.kind {
+            lines.push_str(&defaults(below, &format!("{name}.")));
+        }
+        // Written out, a rule has the ledger keep values, and `otherwise` goes with merge only.
+        if let (Some(default), false) = (key.default, ["conflict", "otherwise"].contains(&key.name)) {
+            lines.push_str(&format!("{name} = {default}\n"));
+        }
+    }
+    lines
+}
+
+#[test]
+fn a_default_written_out_changes_nothing() {
+    let text = format!("{}[daemon]\n", with_job("", "a = { from = \"a\" }"));
+    let sections = crate::config::keys::sections();
+    let of = |wanted: &str| sections.iter().find(|(name, _)| name == wanted).unwrap().1;
+    let written = text
+        .replace("[hq]\n", &format!("[hq]\n{}", defaults(of("hq"), "")))
+        .replace("[[job]]\n", &format!("[[job]]\n{}", defaults(of("job"), "")))
+        .replace("[daemon]\n", &format!("[daemon]\n{}", defaults(of("daemon"), "")))
+        .replace(
+            "{ from = \"a\" }",
+            &format!("{{ from = \"a\", {} }}", defaults(of("job.fields.COLUMN"), "").trim().replace('\n', ", ")),
+        );
+    assert!(written.lines().count() > text.lines().count() + 12, "{written}");
+    let (left_out, written) = (read(&text).unwrap(), read(&written).unwrap());
+    assert_eq!(format!("{left_out:#?}"), format!("{written:#?}"));
 }

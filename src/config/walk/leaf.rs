@@ -2,12 +2,13 @@
 
 use ::config::Value;
 
-use super::{Walk, list_of, may_be_secret, value_of};
+use super::{Walk, list_of, may_be_secret, remedy, value_of};
 use crate::config::check::tls::PEM_MARK;
 use crate::config::path::Path;
+use crate::config::said::{Code, Said};
 use crate::config::schema::Kind;
 use crate::config::syntax::{self, Fault};
-use crate::config::tree::{Entry, Node, Shape};
+use crate::config::toml::{Entry, Node, Shape};
 
 impl Walk<'_, '_, '_> {
     pub(super) fn scalar(&mut self, path: &Path, node: &Node, kind: &'static Kind, shape: &Shape) -> Option<Value> {
@@ -16,7 +17,7 @@ impl Walk<'_, '_, '_> {
             (Kind::Bool, Shape::Bool(claim)) => Some(Value::new(None, *claim)),
             (Kind::Integer { least, most }, Shape::Int(number)) => {
                 let verdict = syntax::integer(*least, *most, *number);
-                self.accept(path, &number.to_string(), verdict).then(|| Value::new(None, *number))
+                self.accept(path, &number.to_string(), true, verdict).then(|| Value::new(None, *number))
             }
             (Kind::Number { least, most }, Shape::Int(_) | Shape::Float(_)) => {
                 let text = match shape {
@@ -26,15 +27,15 @@ impl Walk<'_, '_, '_> {
                 };
                 let number: f64 = text.parse().ok()?;
                 let verdict = syntax::number(*least, *most, number);
-                self.accept(path, &text, verdict).then(|| Value::new(None, number))
+                self.accept(path, &text, true, verdict).then(|| Value::new(None, number))
             }
             (Kind::Table(_) | Kind::Tables(_) | Kind::Fields | Kind::Record | Kind::Literals | Kind::List(_), _) => {
-                self.wrong(path, node, expected(kind));
+                self.wrong(path, node, kind, expected(kind));
                 None
             }
             (kind, Shape::Text(written)) if is_text => self.text(path, node, kind, written),
             (kind, _) => {
-                self.wrong(path, node, expected(kind));
+                self.wrong(path, node, kind, expected(kind));
                 None
             }
         }
@@ -66,10 +67,10 @@ impl Walk<'_, '_, '_> {
                 } else {
                     self.findings.shown(path, &text)
                 };
-                self.findings.at_value(path, fault.message(&shown, is_showable));
+                self.findings.at_value(path, fault.said(&shown, is_showable));
                 None
             }
-            verdict => self.accept(path, &text, verdict).then(|| Value::new(None, text)),
+            verdict => self.accept(path, &text, false, verdict).then(|| Value::new(None, text)),
         }
     }
 
@@ -86,7 +87,9 @@ impl Walk<'_, '_, '_> {
             }
             Err(reasons) => {
                 for reason in reasons {
-                    self.findings.at_value(path, reason);
+                    let (what, help) = reason.split_once("; ").unwrap_or((&reason, ""));
+                    let said = Said::new(Code::Substitution, what);
+                    self.findings.at_value(path, if help.is_empty() { said } else { said.help(help) });
                 }
                 None
             }
@@ -101,7 +104,7 @@ impl Walk<'_, '_, '_> {
             Shape::Float(text) if is_finite(text) => ("float", Value::new(None, text.as_str())),
             Shape::Bool(claim) => ("bool", Value::new(None, *claim)),
             Shape::Float(_) | Shape::Date | Shape::List(_) | Shape::Table(_) => {
-                self.wrong(path, node, "a string, a number, true or false");
+                self.wrong(path, node, &Kind::Literal, "a string, a number, true or false");
                 return None;
             }
         };
@@ -115,11 +118,11 @@ impl Walk<'_, '_, '_> {
             Shape::Float(text) if is_finite(text) => Some(Value::new(None, text.parse::<f64>().ok()?)),
             Shape::Bool(claim) => Some(Value::new(None, *claim)),
             Shape::Float(_) => {
-                self.wrong(path, node, "a finite number");
+                self.wrong(path, node, &Kind::Json, "a finite number");
                 None
             }
             Shape::Date => {
-                self.wrong(path, node, "a string as HQ writes it, such as \"2024-05-05 10:00:00\"");
+                self.wrong(path, node, &Kind::Json, "a string as HQ writes it, such as \"2024-05-05 10:00:00\"");
                 None
             }
             Shape::List(nodes) => {
@@ -134,28 +137,26 @@ impl Walk<'_, '_, '_> {
         }
     }
 
-    fn accept(&mut self, path: &Path, text: &str, verdict: Result<(), Fault>) -> bool {
+    fn accept(&mut self, path: &Path, text: &str, is_number: bool, verdict: Result<(), Fault>) -> bool {
         match verdict {
             Ok(()) => true,
             Err(fault) => {
                 let is_showable = self.findings.is_showable(path);
                 // A number is quoted without marks.
-                let shown = match text.parse::<f64>() {
-                    Ok(_) if is_showable => text.to_owned(),
-                    Ok(_) | Err(_) => self.findings.shown(path, text),
-                };
-                self.findings.at_value(path, fault.message(&shown, is_showable));
+                let shown = if is_number { text.to_owned() } else { self.findings.shown(path, text) };
+                self.findings.at_value(path, fault.said(&shown, is_showable));
                 false
             }
         }
     }
 
-    pub(super) fn wrong(&mut self, path: &Path, node: &Node, expected: &str) {
+    pub(super) fn wrong(&mut self, path: &Path, node: &Node, kind: &Kind, expected: &str) {
         if matches!(node.shape, Shape::Text(_)) && may_be_secret(path) {
             // `auth = "KEY:SECRET"` is not what is expected, but it is a secret.
             self.findings.star_out(node.at.clone());
         }
-        self.findings.at_value(path, format!("expected {expected}, found {}", node.shape.noun()));
+        let said = Said::new(Code::WrongType, format!("expected {expected}, found {}", node.shape.noun()));
+        self.findings.at_value(path, remedy::of(said, kind, &node.shape));
     }
 }
 
@@ -168,9 +169,6 @@ fn expected(kind: &Kind) -> &'static str {
         Kind::Number { .. } => "a number",
         Kind::OneOrMore(_) => "a string or a list of strings",
         Kind::List(_) => "a list of strings",
-        Kind::Tables(section) if section.title.starts_with("[[") => {
-            "a table of its own with two brackets on each side, as there may be several"
-        }
         Kind::Tables(_) => "a list of tables",
         Kind::Table(_) | Kind::Record => "a table",
         Kind::Literals => "a table such as { Nos = \"each\" }",

@@ -4,17 +4,19 @@
 //! A value that is wrong is left out of the result, so that the checks that follow find everything else that is wrong.
 
 mod leaf;
+mod remedy;
+mod unknown;
 
 use ::config::{Map, Value, ValueKind};
 
 use super::findings::Findings;
 use super::keys::{FIELD, FILE};
 use super::path::Path;
+use super::said::{Code, Said};
 use super::schema::{Key, Kind, Section};
 use super::substitute::Substitution;
 use super::syntax;
-use super::tree::{Entry, Node, Shape};
-use super::words;
+use super::toml::{Entry, Node, Shape};
 
 /// Walks the whole file; every problem goes to `findings`.
 pub(super) fn file(tree: &Node, substitution: Substitution<'_>, findings: &mut Findings<'_>) -> Map<String, Value> {
@@ -46,44 +48,18 @@ impl Walk<'_, '_, '_> {
         let may_matter = |key: &&Key| key.is_required || self.findings.has_overrides();
         let missing: Vec<&Key> = section.keys.iter().filter(may_matter).filter(is_missing).collect();
         for key in missing {
-            self.missing(&path.key(key.name), key, section, &mut values);
+            let at = path.key(key.name);
+            if self.findings.is_overridden(&at) {
+                // The environment gives it, or keys below it, of which others may be missing.
+                if let Kind::Table(below) = key.kind {
+                    let table = self.section(&at, &[], below);
+                    values.insert(key.name.to_owned(), value_of(table));
+                }
+            } else if key.is_required {
+                self.missing(&at, key, section);
+            }
         }
         values
-    }
-
-    fn unknown(&mut self, path: &Path, entry: &Entry, section: &'static Section) {
-        let at = path.key(&entry.key);
-        if section.later.contains(&entry.key.as_str()) {
-            return self.findings.at_key(&at, format!("{:?} is not supported yet", entry.key));
-        }
-        if matches!(entry.node.shape, Shape::Text(_)) && may_be_secret(&at) {
-            // It may be a secret under a misspelt name.
-            self.findings.star_out(entry.node.at.clone());
-        }
-        let hint = words::hint(&entry.key, section.names());
-        self.findings.at_key(&at, format!("unknown key {:?} in {}{hint}", entry.key, section.title));
-    }
-
-    fn missing(&mut self, at: &Path, key: &Key, section: &Section, values: &mut Map<String, Value>) {
-        if self.findings.is_overridden(at) {
-            // The environment gives it, or keys below it, of which others may be missing.
-            if let Kind::Table(below) = key.kind {
-                let table = self.section(at, &[], below);
-                values.insert(key.name.to_owned(), value_of(table));
-            }
-            return;
-        }
-        if !key.is_required {
-            return;
-        }
-        let about = lower(key.about);
-        let message = match key.kind.section() {
-            Some(below) if section.title == FILE.title => {
-                format!("{} is missing: {about}", below.title)
-            }
-            Some(_) | None => format!("{} needs the key {:?}: {about}", section.title, key.name),
-        };
-        self.findings.at_value(at, message);
     }
 
     fn value(&mut self, path: &Path, node: &Node, kind: &'static Kind) -> Option<Value> {
@@ -98,14 +74,39 @@ impl Walk<'_, '_, '_> {
                     | Shape::Bool(_)
                     | Shape::Date
                     | Shape::List(_) => {
-                        self.wrong(&path.index(index), node, "a table");
+                        self.wrong(&path.index(index), node, kind, "a table");
                         // Its neighbours keep their position.
                         Map::new()
                     }
                 };
                 Some(list_of(nodes.iter().enumerate().map(each).map(value_of).collect()))
             }
+            (Kind::Tables(section), Shape::Table(entries)) if are_named(entries, section) => {
+                for entry in entries {
+                    let header = section.title.trim_matches(['[', ']']);
+                    let what = format!("[{header}.{}] is no section: the tables of a list have no names", entry.key);
+                    let said = Said::new(Code::MisplacedKey, what);
+                    self.findings.at_key(&path.key(&entry.key), said.near(Some(section.title.to_owned())));
+                }
+                None
+            }
+            (Kind::Tables(section), Shape::Table(entries)) => {
+                let what = format!("{} stands in two brackets on each side, as there may be several", section.title);
+                self.brackets(path, what, section.title);
+                Some(list_of(vec![value_of(self.section(&path.index(0), entries, section))]))
+            }
+            (Kind::Table(section), Shape::List(nodes)) if section.title.starts_with('[') => {
+                let entries = only_table(nodes)?;
+                self.brackets(path, format!("there is one {} only", section.title), section.title);
+                Some(value_of(self.section(path, entries, section)))
+            }
             (Kind::Fields, Shape::Table(entries)) => Some(value_of(self.fields(path, entries))),
+            (Kind::Fields, Shape::List(nodes)) if only_table(nodes).is_some() => {
+                let header =
+                    if path.to_string().contains("children") { "[job.children.fields]" } else { "[job.fields]" };
+                self.brackets(path, "there is one table of fields only".to_owned(), header);
+                Some(value_of(self.fields(path, only_table(nodes)?)))
+            }
             (Kind::Record, Shape::Table(_)) | (Kind::Json, _) => self.json(path, node),
             (Kind::Literals, Shape::Table(entries)) => {
                 let each = |entry: &Entry| {
@@ -127,12 +128,21 @@ impl Walk<'_, '_, '_> {
         }
     }
 
+    /// A header with one bracket too few or too many on each side.
+    fn brackets(&mut self, path: &Path, what: String, header: &str) {
+        self.findings.at_value(path, Said::new(Code::WrongType, what).near(Some(header.to_owned())));
+    }
+
     fn fields(&mut self, path: &Path, entries: &[Entry]) -> Map<String, Value> {
         let mut fields = Map::new();
-        for Entry { key, node, .. } in entries {
+        for entry in entries {
+            let Entry { key, node, .. } = entry;
             let at = path.key(key);
+            if self.is_misplaced(path, entry) {
+                continue;
+            }
             if let Err(fault) = syntax::column(key) {
-                self.findings.at_key(&at, fault.message(&format!("{key:?}"), true));
+                self.findings.at_key(&at, fault.said(&format!("{key:?}"), true));
             }
             let field = match &node.shape {
                 Shape::Text(_) => {
@@ -141,7 +151,8 @@ impl Walk<'_, '_, '_> {
                 }
                 Shape::Table(entries) => self.section(&at, entries, &FIELD),
                 Shape::Int(_) | Shape::Float(_) | Shape::Bool(_) | Shape::Date | Shape::List(_) => {
-                    self.wrong(&at, node, "an HQ field's name or a table such as { from = \"item_name\" }");
+                    let kind = &Kind::HqField;
+                    self.wrong(&at, node, kind, "an HQ field's name or a table such as { from = \"item_name\" }");
                     Map::new()
                 }
             };
@@ -149,6 +160,21 @@ impl Walk<'_, '_, '_> {
             fields.insert(key.clone(), value_of(field));
         }
         fields
+    }
+}
+
+/// Whether the tables of a list were given names, as in `[job.items]`.
+fn are_named(entries: &[Entry], section: &Section) -> bool {
+    let is_one = |entry: &Entry| section.key(&entry.key).is_none() && matches!(entry.node.shape, Shape::Table(_));
+    !entries.is_empty() && entries.iter().all(is_one)
+}
+
+/// The tables of a list that has nothing else, if any: the entries of the first.
+fn only_table(nodes: &[Node]) -> Option<&[Entry]> {
+    match nodes.first().map(|node| &node.shape) {
+        Some(Shape::Table(entries)) => Some(entries),
+        Some(Shape::Text(_) | Shape::Int(_) | Shape::Float(_) | Shape::Bool(_) | Shape::Date | Shape::List(_))
+        | None => None,
     }
 }
 

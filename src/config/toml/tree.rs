@@ -1,23 +1,23 @@
 //! The text of `sync.toml` as a tree whose every key and value knows the bytes it stands on.
 //!
-//! The only module that knows `toml_edit`; a syntax error or a key written twice ends the reading here.
+//! The only module that knows `toml_edit`; the first syntax error, or key written twice, ends the reading here.
 
 use std::ops::Range;
 
-use toml_edit::{Document, Item, TableLike, TomlError, Value};
+use toml_edit::{Document, Item, TableLike, Value};
 
 /// A value and where it stands.
 #[derive(Debug)]
-pub(super) struct Node {
+pub(in crate::config) struct Node {
     /// The bytes of the value; of its header for a `[table]`.
-    pub(super) at: Range<usize>,
+    pub(in crate::config) at: Range<usize>,
     /// What it is.
-    pub(super) shape: Shape,
+    pub(in crate::config) shape: Shape,
 }
 
 /// What a value is.
 #[derive(Debug)]
-pub(super) enum Shape {
+pub(in crate::config) enum Shape {
     /// A string, unescaped, nothing substituted yet.
     Text(String),
     /// An integer.
@@ -36,15 +36,15 @@ pub(super) enum Shape {
 
 /// A key, its value, and where the key stands.
 #[derive(Debug)]
-pub(super) struct Entry {
-    pub(super) key: String,
-    pub(super) key_at: Range<usize>,
-    pub(super) node: Node,
+pub(in crate::config) struct Entry {
+    pub(in crate::config) key: String,
+    pub(in crate::config) key_at: Range<usize>,
+    pub(in crate::config) node: Node,
 }
 
 impl Shape {
     /// What it is, for a message.
-    pub(super) fn noun(&self) -> &'static str {
+    pub(in crate::config) fn noun(&self) -> &'static str {
         match self {
             Self::Text(_) => "a string",
             Self::Int(_) => "an integer",
@@ -57,11 +57,13 @@ impl Shape {
     }
 }
 
-/// What is wrong with the text as TOML.
+/// The first thing that is wrong with the text as TOML.
 #[derive(Debug)]
 pub(super) struct BadSyntax {
     pub(super) at: Range<usize>,
     pub(super) message: String,
+    /// A key or section that is there already; the rest of the text may be well.
+    pub(super) is_duplicate: bool,
 }
 
 /// Reads the text.
@@ -74,19 +76,12 @@ pub(super) fn parse(text: &str) -> Result<Node, BadSyntax> {
             let entries = Reader { text }.entries(document.as_table());
             Ok(Node { at: 0..0, shape: Shape::Table(entries) })
         }
-        Err(error) => Err(bad_syntax(&error, text)),
+        Err(error) => Err(BadSyntax {
+            at: error.span().unwrap_or(text.len()..text.len()),
+            message: error.message().trim().replace('\n', " "),
+            is_duplicate: error.message() == "duplicate key",
+        }),
     }
-}
-
-fn bad_syntax(error: &TomlError, text: &str) -> BadSyntax {
-    let at = error.span().unwrap_or(text.len()..text.len());
-    let message = match (error.message(), text.get(at.clone())) {
-        ("duplicate key", Some(key)) => {
-            format!("the key {:?} is written twice", key.trim_matches(['"', '\'']))
-        }
-        (message, _) => format!("this is not TOML: {}", message.trim()),
-    };
-    BadSyntax { at, message }
 }
 
 /// Reads the parsed document beside the text that it was parsed from.
@@ -179,7 +174,7 @@ mod tests {
     #[test]
     fn a_key_written_twice_is_named() {
         let bad = parse("[hq]\nurl = 1\nurl = 2\n").unwrap_err();
-        assert_eq!((bad.at, bad.message.as_str()), (13..16, "the key \"url\" is written twice"));
+        assert_eq!((bad.at, bad.is_duplicate), (13..16, true));
     }
 
     #[test]

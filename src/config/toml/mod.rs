@@ -1,0 +1,15 @@
+//! The text of `sync.toml` as a tree with positions, and what is wrong with it as TOML.
+//!
+//! Reading goes on after a mistake: the statement at fault is mended as its writer probably meant it (`guess`), or left out
+//! where nobody can tell, so that everything else that is wrong with the file is found in the same go.
+
+mod draft;
+mod guess;
+mod header;
+mod reading;
+mod scan;
+mod tree;
+mod value;
+
+pub(super) use reading::read;
+pub(super) use tree::{Entry, Node, Shape};

@@ -1,0 +1,59 @@
+//! What to write in the place of a value of the wrong type. Nothing of a text is repeated, as it may be a secret.
+
+use crate::config::said::Said;
+use crate::config::schema::Kind;
+use crate::config::toml::Shape;
+use crate::config::{cron, words};
+
+/// `said` with the remedy for a value of this shape where `kind` is wanted.
+pub(super) fn of(said: Said, kind: &Kind, shape: &Shape) -> Said {
+    match (kind, shape) {
+        (Kind::Secret | Kind::HqUrl | Kind::LocalUrl | Kind::Pem, Shape::Int(_) | Shape::Float(_) | Shape::Bool(_)) => {
+            said.help("put it in quotes")
+        }
+        (Kind::Duration { .. }, Shape::Int(number)) if *number >= 0 => said.near(Some(format!("{number}s"))),
+        (Kind::Listen, Shape::Int(port)) => said.near(Some(format!("127.0.0.1:{port}"))),
+        (Kind::Bool, Shape::Text(text)) => match text.to_lowercase().as_str() {
+            "true" | "yes" | "on" | "1" | "y" => said.help("write true, without quotes"),
+            "false" | "no" | "off" | "0" | "n" => said.help("write false, without quotes"),
+            _ => said,
+        },
+        (Kind::Bool, Shape::Int(0)) => said.help("write false"),
+        (Kind::Bool, Shape::Int(1)) => said.help("write true"),
+        (Kind::Integer { .. } | Kind::Number { .. }, Shape::Text(text)) => {
+            let digits = text.trim().trim_end_matches('%').trim_end().replace([',', '_'], "");
+            match digits.parse::<f64>() {
+                Ok(_) => said.help(format!("write {digits}, without quotes")),
+                Err(_) => said,
+            }
+        }
+        (Kind::Integer { .. }, Shape::Float(text)) => match text.trim_end_matches('0').strip_suffix('.') {
+            Some(whole) => said.help(format!("write {whole}")),
+            None => said.help("write a whole number"),
+        },
+        (Kind::List(_), Shape::Text(_)) => said.help("put it in square brackets, as in [\"items\"]"),
+        (Kind::Table(section), Shape::Text(_) | Shape::Int(_) | Shape::Float(_) | Shape::Bool(_) | Shape::List(_)) => {
+            said.help(format!("write {}", section.example()))
+        }
+        (Kind::Json, Shape::Date) => said.help("put it in quotes"),
+        (
+            Kind::Text
+            | Kind::Line
+            | Kind::Zone
+            | Kind::Cron
+            | Kind::JobName
+            | Kind::LocalTable
+            | Kind::Column
+            | Kind::HqField,
+            Shape::Date,
+        ) => said.help("put it in quotes"),
+        (Kind::Word(words), _) => said.help(format!("write {}", words::either(words.known))),
+        (Kind::Cron, _) => said.help(cron::FORM),
+        (Kind::Fields, _) => said.help("write [job.fields], and below it column = \"hq_field\" for each column"),
+        (Kind::HqField, Shape::Int(_) | Shape::Float(_) | Shape::Bool(_)) => {
+            said.help("a constant is written { const = … }")
+        }
+        (Kind::Line | Kind::Text, Shape::Int(number)) => said.near(Some(number.to_string())),
+        _ => said,
+    }
+}

@@ -1,0 +1,159 @@
+//! Keys that are not known where they stand: misspelt, in the wrong place, or missing.
+
+use super::{Walk, lower, may_be_secret};
+use crate::config::keys::{self, FIELD, FILE, JOB};
+use crate::config::path::{Path, Step};
+use crate::config::said::{Code, Said};
+use crate::config::schema::{Key, Kind, Section};
+use crate::config::syntax;
+use crate::config::toml::{Entry, Node, Shape};
+use crate::config::words;
+
+/// A message that lists more keys than this is not read.
+const MOST_LISTED: usize = 8;
+
+/// A key that is known in more sections than this says nothing about where it belongs.
+const MOST_HOMES: usize = 3;
+
+impl Walk<'_, '_, '_> {
+    pub(super) fn unknown(&mut self, path: &Path, entry: &Entry, section: &'static Section) {
+        let at = path.key(&entry.key);
+        let is_header = entry.node.at.start <= entry.key_at.start;
+        let holds_text = matches!(entry.node.shape, Shape::Text(_) | Shape::List(_) | Shape::Table(_));
+        if holds_text && !is_header && may_be_secret(&at) {
+            // It may be a secret under a misspelt name.
+            self.findings.star_out(entry.node.at.clone());
+        }
+        let is_top = section.title == FILE.title;
+        if is_top && let Some(said) = unknown_section(entry) {
+            if let Some(key) = FILE.keys.iter().find(|key| said.near.as_deref() == key.kind.section().map(|s| s.title))
+            {
+                self.findings.meant(path.key(key.name), key.name);
+            }
+            return self.findings.at_key(&at, said);
+        }
+        let key = entry.key.as_str();
+        let is_alias = section.aka.iter().any(|(other, _)| *other == key);
+        if let Some(home) = home(key, section, path).filter(|_| !is_alias) {
+            self.findings.meant(job_of(path), key);
+            let said = Said::new(Code::MisplacedKey, format!("{key:?} is no key of {}", section.title));
+            return self.findings.at_key(&at, said.help(home));
+        }
+        let said = Said::new(Code::UnknownKey, format!("unknown key {key:?} in {}", section.title));
+        let near = section.nearest(key);
+        if let Some(near) = near {
+            self.findings.meant(path.key(near), near);
+        }
+        let said = said.near(near.map(str::to_owned));
+        let names: Vec<&str> = section.names().collect();
+        let said =
+            if names.len() <= MOST_LISTED { said.help(format!("it knows {}", words::all(&names))) } else { said };
+        self.findings.at_key(&at, said);
+    }
+
+    pub(super) fn missing(&mut self, at: &Path, key: &Key, section: &Section) {
+        let about = lower(key.about);
+        let below = key.kind.section();
+        let said = match below {
+            Some(below) if section.title == FILE.title => {
+                let must: Vec<&str> = below.keys.iter().filter(|key| key.is_required).map(|key| key.name).collect();
+                let said = Said::new(Code::MissingKey, format!("{} is missing: {about}", below.title));
+                said.help(format!("add {} with {}", below.title, words::all(&must)))
+            }
+            Some(_) | None => {
+                let what = format!("{} needs the key {:?}", section.title, key.name);
+                Said::new(Code::MissingKey, what).help(format!("add {}: {about}", key.example()))
+            }
+        };
+        self.findings.at_value(at, said);
+    }
+
+    /// Whether what stands among the fields is a key of the job, or of the child table, that slipped below its header.
+    pub(super) fn is_misplaced(&mut self, path: &Path, entry: &Entry) -> bool {
+        let Some(key) = JOB.key(&entry.key) else { return false };
+        if fits_a_field(&entry.node, &key.kind) {
+            return false;
+        }
+        let is_child = path.steps().iter().any(|step| matches!(step, Step::Key(key) if key == "children"));
+        let said = Said::new(Code::MisplacedKey, format!("{:?} stands among the fields", entry.key));
+        let owner = if is_child { "[[job.children]]" } else { "[job.fields]" };
+        let said = said.help(format!("a key of [[job]] stands above the first {owner} of its job"));
+        self.findings.meant(job_of(path), key.name);
+        self.findings.at_key(&path.key(&entry.key), said);
+        true
+    }
+}
+
+/// Whether a column may be called like the key of the job, and filled so.
+fn fits_a_field(node: &Node, kind: &Kind) -> bool {
+    match &node.shape {
+        Shape::Text(text) => {
+            let is_word = matches!(kind, Kind::Word(words) if words.known.contains(&text.as_str()));
+            !is_word && syntax::check(&Kind::HqField, text).is_ok()
+        }
+        Shape::Table(entries) => entries.iter().any(|entry| FIELD.key(&entry.key).is_some()),
+        Shape::Int(_) | Shape::Float(_) | Shape::Bool(_) | Shape::Date | Shape::List(_) => false,
+    }
+}
+
+/// The job that the path lies in, or the file.
+fn job_of(path: &Path) -> Path {
+    match path.steps().as_slice() {
+        [Step::Key(job), Step::Index(index), ..] if job == "job" => Path::of(["job"]).index(*index),
+        _ => Path::default(),
+    }
+}
+
+/// Where the key belongs, if that can be told.
+fn home(key: &str, here: &Section, path: &Path) -> Option<String> {
+    let sections = keys::sections();
+    let mut homes: Vec<&Section> = sections.into_iter().map(|(_, section)| section).collect();
+    homes.retain(|section| section.title != here.title && section.key(key).is_some());
+    let is_in_job = job_of(path) != Path::default();
+    // A key of the job's own sections is looked for there first.
+    let in_job = |section: &&Section| {
+        section.title == JOB.title || section.title == FIELD.title || section.title.contains("job.")
+    };
+    if is_in_job && homes.iter().any(in_job) {
+        homes.retain(in_job);
+    }
+    match homes.as_slice() {
+        [] => None,
+        [one] if one.title == FIELD.title => {
+            Some(format!("it belongs to one field, as in price = {{ from = \"…\", {key} = … }}"))
+        }
+        [one] if one.title == JOB.title && is_in_job => {
+            Some("it belongs in [[job]], above its first [job.…]".to_owned())
+        }
+        many if many.len() <= MOST_HOMES => {
+            let titles: Vec<&str> = many.iter().map(|section| section.title).collect();
+            Some(format!("it belongs in {}", titles.join(" or ")))
+        }
+        _ => None,
+    }
+}
+
+/// What is said of a section that there is not; of a key that is no section nothing.
+fn unknown_section(entry: &Entry) -> Option<Said> {
+    let (title, keys) = match &entry.node.shape {
+        Shape::Table(entries) => (format!("[{}]", entry.key), entries),
+        Shape::List(nodes) => match nodes.first().map(|node| &node.shape) {
+            Some(Shape::Table(entries)) => (format!("[[{}]]", entry.key), entries),
+            Some(_) | None => return None,
+        },
+        Shape::Text(_) | Shape::Int(_) | Shape::Float(_) | Shape::Bool(_) | Shape::Date => return None,
+    };
+    let by_name = FILE.nearest(&entry.key).and_then(|name| FILE.key(name)).and_then(|key| key.kind.section());
+    let known = |section: &&Section| keys.iter().filter(|entry| section.key(&entry.key).is_some()).count();
+    let by_keys = FILE
+        .keys
+        .iter()
+        .filter_map(|key| key.kind.section())
+        .max_by_key(known)
+        .filter(|section| known(section) > 1);
+    let near = by_name.or(by_keys).map(|section| section.title.to_owned());
+    let titles: Vec<&str> =
+        FILE.keys.iter().filter_map(|key| key.kind.section()).map(|section| section.title).collect();
+    let said = Said::new(Code::UnknownKey, format!("unknown section {title}")).near(near);
+    Some(said.help(format!("the sections are {}", titles.join(", "))))
+}
