@@ -198,7 +198,7 @@ fn a_lookup_finds_the_row_that_an_earlier_job_of_the_same_dry_run_makes(kind: Ki
 
 /// Has milkrun's own tables made, so that a dump has something to show; none of the jobs'.
 fn shop_with_tables(shop: Shop) -> Shop {
-    shop.outlet.run(&["status"]);
+    shop.outlet.run(&["runs"]);
     shop
 }
 
