@@ -40,6 +40,8 @@ fn every_command_has_a_manual_page_and_the_program_s_tells_of_exit_codes_files_a
             "{program}"
         );
     }
+    let configuration = page("sync.toml.5");
+    assert!(configuration.contains("budget_share") && configuration.contains(".SH"), "{configuration}");
     assert!(page("milkrun-sync.1").contains("dry\\-run"));
     assert!(
         page("milkrun-quarantine-retry.1").contains("milkrun(1)") || page("milkrun-quarantine-retry.1").contains("(1")

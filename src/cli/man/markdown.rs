@@ -45,7 +45,9 @@ fn shown(command: &Command) -> impl Iterator<Item = &Command> {
 
 fn section(command: &Command, depth: usize, text: &mut String) {
     let name = full_name(command);
-    text.push_str(&format!("\n{} {name}\n\n{}.\n\n", "#".repeat(depth), about(command)));
+    let about_it = about(command);
+    let stop = if about_it.ends_with(['.', '?']) { "" } else { "." };
+    text.push_str(&format!("\n{} {name}\n\n{about_it}{stop}\n\n", "#".repeat(depth)));
     if let Some(more) = command.get_long_about() {
         let more = more.to_string();
         let rest = more.strip_prefix(&about(command)).unwrap_or(&more).trim_start_matches('.').trim();
@@ -54,7 +56,8 @@ fn section(command: &Command, depth: usize, text: &mut String) {
         }
     }
     let usage = command.clone().render_usage().to_string();
-    let usage = usage.strip_prefix("Usage: ").unwrap_or(&usage);
+    // Of several lines, those after the first are set in as far as the word before the first.
+    let usage = usage.strip_prefix("Usage: ").unwrap_or(&usage).replace("\n       ", "\n");
     text.push_str(&format!("```\n{usage}\n```\n"));
     let own: Vec<&Arg> = command.get_arguments().filter(|arg| !arg.is_global_set()).collect();
     let table = options(own);

@@ -1,5 +1,6 @@
 //! `milkrun man`: the manual pages, and `docs/commands.md`, both from what clap knows, so that neither can be out of date.
 
+mod document;
 mod markdown;
 mod pages;
 mod sections;
@@ -31,7 +32,8 @@ pub(super) fn run(options: &Options, output: &Output) -> anyhow::Result<Exit> {
         output.line(markdown::page(&program).trim_end())?;
     }
     if let Some(folder) = &options.folder {
-        for (name, page) in pages::all(&program)? {
+        let configuration = document::of_the_configuration()?;
+        for (name, page) in pages::all(&program)?.into_iter().chain([configuration]) {
             let path = folder.join(name);
             std::fs::write(&path, page).with_context(|| format!("writing {}", path.display()))?;
             output.line(&path.display().to_string())?;
