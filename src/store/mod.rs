@@ -32,6 +32,7 @@ mod loan;
 mod lookups;
 mod migrate;
 mod mysql;
+mod pools;
 mod postgres;
 mod presence;
 mod prune;
@@ -73,8 +74,8 @@ pub use watermarks::Stream;
 
 use crate::config::{DatabaseKind, Job, Local};
 
-use connection::Pools;
 use driver::Driver;
+use pools::Pools;
 use table::Wish;
 
 /// The outlet's database; clones share its connections.

@@ -58,6 +58,10 @@ pub(super) struct Work<'e> {
     pub(super) has_met_rows: bool,
     /// HQ has been asked how many records there are.
     pub(super) is_counted: bool,
+    /// Records may be noted as none of the job's.
+    pub(super) has_absent: bool,
+    /// The ledger may have an entry whose row has another key than the record's name.
+    pub(super) has_own_keys: bool,
     /// Decisions that the run has made.
     pub(super) decided: usize,
     /// Records asked for in one request, and written in one transaction.
@@ -202,6 +206,8 @@ impl Engine {
             open: HashMap::new(),
             has_met_rows: false,
             is_counted: false,
+            has_absent: true,
+            has_own_keys: true,
             decided: 0,
             page_size: page_size(job),
             listing_size: PageSize::between(LISTING_SIZE.0, LISTING_SIZE.1),
@@ -221,6 +227,7 @@ impl Work<'_> {
     async fn begin(&mut self) -> Result<Vec<Parked>, Error> {
         let outlook = self.engine.store.outlook(&self.job.name, &self.table).await;
         let outlook = outlook.map_err(Error::store("looking into the table"))?;
+        (self.has_absent, self.has_own_keys) = (outlook.has_absent, outlook.has_own_keys);
         if outlook.is_hollow {
             self.notice_an_emptied_table().await?;
         }
