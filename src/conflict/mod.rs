@@ -43,6 +43,12 @@ pub struct Incoming {
 }
 
 impl Incoming {
+    /// Whether its row has another key than its name.
+    #[must_use]
+    pub fn has_own_key(&self) -> bool {
+        self.hq_name != self.mapped.key_text
+    }
+
     /// What the ledger is to hold of it.
     #[must_use]
     pub fn entry(&self) -> Entry {

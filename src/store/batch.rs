@@ -28,12 +28,16 @@ const MYSQL_BINDS: usize = 60_000;
 /// Rows of one statement on the servers.
 const SERVER_ROWS: usize = 2_000;
 
+/// Rows of one statement on MariaDB, where there are so many: each number of rows is a statement of its own to prepare, and
+/// larger ones are no quicker.
+const MYSQL_ROWS: usize = 500;
+
 /// Rows whose values are bound at once: a page is written in pieces, so that its binds take little beside its rows.
 /// On SQLite that is one statement.
 pub(super) fn piece(kind: DatabaseKind) -> usize {
     match kind {
-        DatabaseKind::Sqlite => 500,
-        DatabaseKind::Postgres | DatabaseKind::Mysql => 1_000,
+        DatabaseKind::Sqlite | DatabaseKind::Mysql => 500,
+        DatabaseKind::Postgres => 1_000,
     }
 }
 
@@ -118,7 +122,7 @@ fn rows_of_next(kind: DatabaseKind, width: usize, left: usize, most_bytes: usize
             SQLITE_SHAPES.into_iter().find(fits).unwrap_or(1)
         }
         DatabaseKind::Postgres | DatabaseKind::Mysql => {
-            let most = if kind == DatabaseKind::Mysql { SERVER_ROWS.min(MYSQL_BINDS / width) } else { SERVER_ROWS };
+            let most = if kind == DatabaseKind::Mysql { MYSQL_ROWS.min(MYSQL_BINDS / width) } else { SERVER_ROWS };
             let mut bytes = 0;
             let sizes = binds.chunks(width).take(most.min(left)).take_while(|row| {
                 bytes += row.iter().map(Bind::size).sum::<usize>();

@@ -106,16 +106,11 @@ impl Store {
     pub async fn prune_conflicts(&self, job: &str, since: DateTime<Utc>, newest: usize) -> Result<u64, Error> {
         let mut connection = self.pools.writer().await?;
         let mut sql = connection.sql("SELECT ");
-        sql.read("id")
-            .push(" FROM milkrun_conflicts WHERE job = ? ORDER BY milkrun_conflicts.id DESC LIMIT 1 OFFSET ");
-        sql.count(newest);
-        let bound = connection.fetch(sql, vec![Bind::text(job)]).await?;
-        let bound = bound.first().map(|line| line.int(0, "milkrun_conflicts.id")).transpose()?.unwrap_or_default();
-        let mut sql = connection.sql("SELECT ");
         sql.read("id").push(" FROM milkrun_conflicts WHERE job = ? AND resolved_at IS NOT NULL");
-        sql.push(" AND (resolved_at < ? OR id <= ?) ORDER BY milkrun_conflicts.id LIMIT ")
-            .count(PRUNED_AT_ONCE);
-        let binds = vec![Bind::text(job), Bind::owned(moment_text(since)), Bind::Int(Some(bound))];
+        sql.push(" AND (resolved_at < ? OR id <= ");
+        sql.push("(SELECT id FROM milkrun_conflicts WHERE job = ? ORDER BY id DESC LIMIT 1 OFFSET ");
+        sql.count(newest).push(")) ORDER BY milkrun_conflicts.id LIMIT ").count(PRUNED_AT_ONCE);
+        let binds = vec![Bind::text(job), Bind::owned(moment_text(since)), Bind::text(job)];
         let old = connection.fetch(sql, binds).await?;
         let old = old.iter().map(|line| line.int(0, "milkrun_conflicts.id")).collect::<Result<Vec<_>, _>>()?;
         delete(&mut connection, &old).await

@@ -4,9 +4,6 @@
 //! transaction; one that is dropped there, by an error or a cancelled task, is closed, and its server rolls back. No
 //! statement waits for a server for ever.
 
-use std::time::Duration;
-
-use sqlx::{MySql, Postgres};
 use tokio::sync::OwnedMutexGuard;
 use tokio::time::Instant;
 use tokio::time::error::Elapsed;
@@ -14,148 +11,21 @@ use tokio::time::error::Elapsed;
 use crate::config::DatabaseKind;
 
 use super::bind::Bind;
-use super::driver::{ANSWER_TIMEOUT, Driver};
-use super::dry::{Dry, Lent};
+use super::driver::{ANSWER_TIMEOUT, Done, Driver};
+use super::dry::Lent;
 use super::error::Error;
-use super::handles::Handles;
 use super::line::Line;
-use super::loan::Lender;
+use super::pools::Room;
 use super::sql::Sql;
 use super::turns::Turns;
 use super::values::Values;
 
-/// Bytes of one statement: a quarter of MariaDB's default `max_allowed_packet`.
-const BYTES: usize = 4 << 20;
-
 /// What a statement takes beside its text and values.
 const STATEMENT_HEAD: usize = 4 << 10;
 
-/// How long an idle connection has to show that it is alive.
-pub(super) const PING_TIMEOUT: Duration = Duration::from_secs(3);
-
-/// Idle connections are closed before a firewall forgets them.
-pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
-
-/// The pools of one database.
-#[derive(Debug, Clone)]
-pub(super) enum Pools {
-    /// One connection that writes and some that read.
-    Sqlite {
-        /// The connections.
-        handles: Handles,
-        /// What is left to other writers of the file.
-        turns: Turns,
-    },
-    /// PostgreSQL.
-    Postgres {
-        /// The connections.
-        pool: Lender<Postgres>,
-        /// Bytes of values that one statement of a batch best takes.
-        piece: usize,
-    },
-    /// MariaDB or MySQL.
-    Mysql {
-        /// The connections.
-        pool: Lender<MySql>,
-        /// `max_allowed_packet`: what one statement may take; more would cost the connection.
-        packet: usize,
-    },
-    /// The one connection of a dry run, whatever the database.
-    Dry(Dry),
-}
-
-impl Pools {
-    /// Which database it is.
-    pub(super) fn kind(&self) -> DatabaseKind {
-        match self {
-            Self::Sqlite { .. } => DatabaseKind::Sqlite,
-            Self::Postgres { .. } => DatabaseKind::Postgres,
-            Self::Mysql { .. } => DatabaseKind::Mysql,
-            Self::Dry(dry) => dry.kind(),
-        }
-    }
-
-    /// A connection for statements that write.
-    pub(super) async fn writer(&self) -> Result<Connection, Error> {
-        let turns = match self {
-            Self::Sqlite { turns, .. } => Some(turns.clone()),
-            Self::Postgres { .. } | Self::Mysql { .. } | Self::Dry(_) => None,
-        };
-        let hold = match self {
-            Self::Dry(dry) => Hold::Lent(dry.lend().await?),
-            Self::Sqlite { .. } | Self::Postgres { .. } | Self::Mysql { .. } => Hold::Own(self.driver().await?),
-        };
-        Ok(Connection { hold, is_open: false, has_failed: false, room: self.room(), turns, begun: None })
-    }
-
-    /// A connection of its own, that writes.
-    pub(super) async fn driver(&self) -> Result<Driver, Error> {
-        Ok(match self {
-            Self::Sqlite { handles, .. } => Driver::Sqlite(handles.writer().await?),
-            Self::Postgres { pool, .. } => Driver::Postgres(pool.lend().await?),
-            Self::Mysql { pool, .. } => Driver::Mysql(pool.lend().await?),
-            Self::Dry(_) => return Err(Error::Unavailable(sqlx::Error::PoolClosed)),
-        })
-    }
-
-    /// A connection for statements that only read.
-    pub(super) async fn reader(&self) -> Result<Connection, Error> {
-        match self {
-            Self::Sqlite { handles, .. } => {
-                let hold = Hold::Own(Driver::Sqlite(handles.reader().await?));
-                let (is_open, has_failed, turns, begun) = (false, false, None, None);
-                Ok(Connection { hold, is_open, has_failed, room: self.room(), turns, begun })
-            }
-            Self::Postgres { .. } | Self::Mysql { .. } | Self::Dry(_) => self.writer().await,
-        }
-    }
-
-    /// The same for who may read long: no writer waits for it.
-    pub(super) fn aside(&self) -> Self {
-        match self {
-            Self::Sqlite { handles, turns } => Self::Sqlite { handles: handles.aside(), turns: turns.clone() },
-            Self::Postgres { .. } | Self::Mysql { .. } | Self::Dry(_) => self.clone(),
-        }
-    }
-
-    /// Bytes that one statement takes.
-    pub(super) fn room(&self) -> Room {
-        match self {
-            Self::Sqlite { .. } => Room::SQLITE,
-            Self::Postgres { piece, .. } => Room { most: usize::MAX, piece: *piece },
-            Self::Mysql { packet, .. } => Room { most: *packet, piece: BYTES.min(*packet / 2) },
-            Self::Dry(dry) => dry.room(),
-        }
-    }
-
-    /// Waits for the connections to come back and closes them.
-    pub(super) async fn close(&self) {
-        match self {
-            Self::Sqlite { handles, .. } => handles.close().await,
-            Self::Postgres { pool, .. } => pool.close().await,
-            Self::Mysql { pool, .. } => pool.close().await,
-            Self::Dry(dry) => dry.close().await,
-        }
-    }
-}
-
-/// Bytes that one statement takes.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Room {
-    /// At most; the server refuses more.
-    most: usize,
-    /// Where a batch is cut.
-    pub(super) piece: usize,
-}
-
-impl Room {
-    /// SQLite's, which takes what fits into memory.
-    pub(super) const SQLITE: Self = Self { most: usize::MAX, piece: BYTES };
-}
-
 /// Where the connection is from.
 #[derive(Debug)]
-enum Hold {
+pub(super) enum Hold {
     /// From a pool.
     Own(Driver),
     /// A dry run's, given back when this is dropped.
@@ -179,6 +49,10 @@ pub(super) struct Connection {
 }
 
 impl Connection {
+    pub(super) fn new(hold: Hold, room: Room, turns: Option<Turns>) -> Self {
+        Self { hold, is_open: false, has_failed: false, room, turns, begun: None }
+    }
+
     /// Bytes at which a batch is cut into statements; a single row beyond it is the database's to refuse.
     pub(super) fn piece(&self) -> usize {
         self.room.piece
@@ -223,6 +97,26 @@ impl Connection {
 
     /// As [`Connection::execute`], with values that were written into the driver's form before.
     pub(super) async fn execute_with(&mut self, sql: Sql, values: Result<Values, Error>) -> Result<u64, Error> {
+        self.done_with(sql, values).await.map(|done| done.rows)
+    }
+
+    /// Makes one row, which the database numbers; gives the number, of its column `id`.
+    pub(super) async fn insert_numbered(&mut self, mut sql: Sql, binds: Vec<Bind<'_>>) -> Result<i64, Error> {
+        let number = match self.kind() {
+            DatabaseKind::Postgres => {
+                sql.push(" RETURNING ").read("id");
+                let lines = self.fetch(sql, binds).await?;
+                lines.first().map(|line| line.int(0, "the number of a new row")).transpose()?
+            }
+            DatabaseKind::Sqlite | DatabaseKind::Mysql => {
+                let values = Values::new(self.kind(), binds);
+                self.done_with(sql, values).await?.number.filter(|number| *number > 0)
+            }
+        };
+        number.ok_or_else(|| Error::Damaged("a new row was given no number".to_owned()))
+    }
+
+    async fn done_with(&mut self, sql: Sql, values: Result<Values, Error>) -> Result<Done, Error> {
         let values = self.fitting(&sql, values)?;
         let done = self.driver().execute(sql, values).await;
         self.answered(done)

@@ -27,6 +27,15 @@ pub(super) enum Driver {
     Mysql(Loan<MySql>),
 }
 
+/// What a statement came to.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Done {
+    /// Rows that it found to write.
+    pub(super) rows: u64,
+    /// The number that the database gave to the row it made, where it tells by itself.
+    pub(super) number: Option<i64>,
+}
+
 impl Driver {
     /// Which database it is.
     pub(super) fn kind(&self) -> DatabaseKind {
@@ -38,7 +47,7 @@ impl Driver {
     }
 
     /// Runs a statement.
-    pub(super) async fn execute(&mut self, sql: Sql, values: Values) -> Result<Result<u64, Error>, Elapsed> {
+    pub(super) async fn execute(&mut self, sql: Sql, values: Values) -> Result<Result<Done, Error>, Elapsed> {
         self.doubt(true);
         match self {
             Self::Sqlite(handle) => Ok(async { sqlite::execute(handle, sql, values.sqlite()?).await }.await),
@@ -74,6 +83,15 @@ impl Driver {
             .map_err(Error::from)
         };
         in_time(run).await
+    }
+
+    /// Whether it has waited, and nobody has asked whether it lives.
+    pub(super) fn is_unproven(&self) -> bool {
+        match self {
+            Self::Sqlite(_) => false,
+            Self::Postgres(loan) => loan.is_unproven(),
+            Self::Mysql(loan) => loan.is_unproven(),
+        }
     }
 
     /// Has the connection closed, not given back, when it is dropped.

@@ -16,9 +16,10 @@ use tokio::time::timeout;
 use crate::config::{DatabaseKind, Local};
 
 use super::bind::Bind;
-use super::connection::{Connection, Pools, Room};
+use super::connection::Connection;
 use super::driver::Driver;
 use super::error::Error;
+use super::pools::{Pools, Room};
 use super::sql::{Sql, TypeName};
 use super::{copy, migrate, mysql, postgres};
 

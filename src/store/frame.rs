@@ -75,6 +75,10 @@ pub struct Outlook {
     pub has_parked: bool,
     /// Conflicts wait for a decision, or for being carried out.
     pub has_conflicts: bool,
+    /// Records are noted as none of the job's, in the version that was looked at.
+    pub has_absent: bool,
+    /// A record's row has another key than the record's name.
+    pub has_own_keys: bool,
 }
 
 impl Store {
@@ -84,8 +88,7 @@ impl Store {
     /// The database's trouble, or a stored watermark that cannot be read.
     pub async fn open_run(&self, start: &Start<'_>) -> Result<Opening, Error> {
         let Start { job, trigger, started, holder, now, ttl, is_cleared } = *start;
-        let mut connection = self.pools.writer().await?;
-        connection.begin().await?;
+        let mut connection = self.pools.transaction().await?;
         match lease::acquire(&mut connection, job, holder, now, ttl).await? {
             Lease::Busy { holder, until } => {
                 connection.rollback().await?;
@@ -116,9 +119,20 @@ impl Store {
         sql.push(", CASE WHEN EXISTS (SELECT 1 FROM milkrun_quarantine WHERE job = ?) THEN '1' ELSE '0' END");
         sql.push(", CASE WHEN EXISTS (SELECT 1 FROM milkrun_conflicts WHERE job = ? AND resolved_at IS NULL)");
         sql.push(" THEN '1' ELSE '0' END");
-        let lines = connection.fetch(sql, [job, job, job].map(Bind::text).to_vec()).await?;
+        sql.push(
+            ", CASE WHEN EXISTS (SELECT 1 FROM milkrun_tombstones WHERE job = ? AND kind = ?) THEN '1' ELSE '0' END",
+        );
+        sql.push(", CASE WHEN EXISTS (SELECT 1 FROM milkrun_ledger WHERE job = ? AND local_key IS NOT NULL)");
+        sql.push(" THEN '1' ELSE '0' END");
+        let lines = connection.fetch(sql, [job, job, job, job, ABSENT, job].map(Bind::text).to_vec()).await?;
         let is_so = |at| lines.first().and_then(|line| line.text(at)) == Some("1");
-        Ok(Outlook { is_hollow: is_so(0), has_parked: is_so(1), has_conflicts: is_so(2) })
+        Ok(Outlook {
+            is_hollow: is_so(0),
+            has_parked: is_so(1),
+            has_conflicts: is_so(2),
+            has_absent: is_so(3),
+            has_own_keys: is_so(4),
+        })
     }
 
     /// Keeps how far the job has come, logs how the run went, and gives the lease back: all of it or nothing.
@@ -133,8 +147,7 @@ impl Store {
         now: DateTime<Utc>,
     ) -> Result<(), Error> {
         let job = run.job.as_str();
-        let mut connection = self.pools.writer().await?;
-        connection.begin().await?;
+        let mut connection = self.pools.transaction().await?;
         let is_dry = connection.is_dry();
         if !is_dry && !lease::release(&mut connection, job, holder).await? {
             connection.rollback().await?;

@@ -1,6 +1,6 @@
 //! The ledger: what was last taken from HQ for each record.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::config::DatabaseKind;
@@ -19,9 +19,6 @@ use super::seek::Seek;
 use super::tombstones::{self, ABSENT};
 use super::tx::PageTx;
 
-/// So many entries of one new stamp are written by that, not each by itself.
-const ALIKE: usize = 20;
-
 /// The ledger's table.
 const LEDGER: &str = "milkrun_ledger";
 
@@ -29,13 +26,15 @@ const LEDGER: &str = "milkrun_ledger";
 const ENTRY: [&str; 7] = ["hq_name", "local_key", "hq_modified", "row_hash", "children_hash", "local_hash", "base"];
 
 impl Store {
-    /// What is known of these names without reading the records again. Up to 100,000 names at once.
+    /// What is known of these names without reading the records again; where there is none `absent` among them, the notes of
+    /// such are not looked at. Up to 100,000 names at once.
     ///
     /// # Errors
     /// The database's trouble.
-    pub async fn known(&self, job: &str, names: &[&str]) -> Result<HashMap<String, Known>, Error> {
+    pub async fn known(&self, job: &str, names: &[&str], absent: bool) -> Result<HashMap<String, Known>, Error> {
         let mut connection = self.pools.reader().await?;
-        let absent = tombstones::noted(&mut connection, job, ABSENT, names).await?;
+        let asked = if absent { names } else { &[] };
+        let absent = tombstones::noted(&mut connection, job, ABSENT, asked).await?;
         let outside = |(name, stamp)| (name, Known { absent: Some(stamp), present: None });
         let mut known: HashMap<String, Known> = absent.into_iter().map(outside).collect();
         for (name, stamp) in stamps(&mut connection, job, names).await? {
@@ -84,16 +83,23 @@ impl Store {
 }
 
 impl PageTx {
-    /// The entries of these records, and those whose local row has one of these keys ([`crate::row::Key::text`]).
+    /// The entries of these records, and those whose local row has one of these keys ([`crate::row::Key::text`]). Where no
+    /// record of the job has a key other than its name, they are found by their names alone.
     ///
     /// # Errors
     /// The database's trouble.
-    pub async fn entries(&mut self, job: &str, names: &[&str], key_texts: &[&str]) -> Result<Vec<Entry>, Error> {
+    pub async fn entries(
+        &mut self,
+        job: &str,
+        names: &[&str],
+        key_texts: &[&str],
+        has_own_keys: bool,
+    ) -> Result<Vec<Entry>, Error> {
         // An entry without `local_key` has the key that its name is, so keys are asked for as names, too.
         let (names, key_texts) = (sorted(names.to_vec()), sorted(key_texts.to_vec()));
         let either = sorted([names.as_slice(), key_texts.as_slice()].concat());
         let mut lines = among_names(&mut self.connection, job, "hq_name", &ENTRY, &either).await?;
-        if self.has_own_keys(job).await? {
+        if has_own_keys {
             lines.extend(of_own_keys(&mut self.connection, job, &key_texts).await?);
         }
         let mut found = Vec::with_capacity(lines.len());
@@ -153,32 +159,6 @@ impl PageTx {
         self.write_entries(job, entries, None, "").await
     }
 
-    /// Writes the stamps of entries of which nothing else has changed, as after a bulk update at HQ.
-    ///
-    /// # Errors
-    /// The database's trouble.
-    pub async fn restamp_entries(&mut self, job: &str, entries: &[Entry]) -> Result<(), Error> {
-        let mut by_stamp: BTreeMap<&str, Vec<&Entry>> = BTreeMap::new();
-        for entry in entries {
-            by_stamp.entry(entry.hq_modified.as_str()).or_default().push(entry);
-        }
-        let mut few = Vec::new();
-        for (stamp, alike) in by_stamp {
-            if alike.len() < ALIKE {
-                few.extend(alike.into_iter().cloned());
-                continue;
-            }
-            let names = sorted(alike.iter().map(|entry| entry.hq_name.as_ref()).collect());
-            for (rows, mut binds) in lists(self.connection.kind(), &names) {
-                let mut sql = self.connection.sql("UPDATE milkrun_ledger SET hq_modified = ? WHERE job = ? AND ");
-                among(&mut sql, &[("hq_name", &Stored::text())], rows);
-                binds.splice(0..0, [Bind::text(stamp), Bind::text(job)]);
-                self.connection.execute(sql, binds).await?;
-            }
-        }
-        self.upsert_entries(job, &few).await
-    }
-
     async fn write_entries(
         &mut self,
         job: &str,
@@ -235,14 +215,6 @@ impl PageTx {
             batch
         });
         batch::insert_each(&mut self.connection, LEDGER, &columns, batches, tail).await
-    }
-
-    /// Whether a record of the job has a local key other than its name.
-    ///
-    /// # Errors
-    /// The database's trouble.
-    pub async fn has_own_keys(&mut self, job: &str) -> Result<bool, Error> {
-        has_own_keys(&mut self.connection, job).await
     }
 
     /// Forgets all records of the job.
@@ -352,7 +324,7 @@ pub(super) fn lists<'a>(kind: DatabaseKind, names: &[&'a str]) -> Vec<(usize, Ve
 }
 
 /// Each once, in order.
-fn sorted(mut texts: Vec<&str>) -> Vec<&str> {
+pub(super) fn sorted(mut texts: Vec<&str>) -> Vec<&str> {
     texts.sort_unstable();
     texts.dedup();
     texts

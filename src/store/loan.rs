@@ -3,7 +3,11 @@
 //! sqlx's pool gives a connection back by a task of its own, after a question whether it still lives, and asks again when
 //! it goes out: two more round trips a page, and who asks meanwhile gets another connection, which has no statement
 //! prepared yet. Here the one that came back last waits a moment for who asks next, and then goes back to the pool.
+//!
+//! The connection that showed that the server can be reached is lent like the pool's, so that a command which needs but one
+//! opens but one.
 
+use std::fmt;
 use std::sync::{Arc, Mutex as Lock, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -12,8 +16,8 @@ use sqlx::{Connection as _, Database, Pool};
 use tokio::runtime;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::connection::PING_TIMEOUT;
 use super::error::Error;
+use super::pools::PING_TIMEOUT;
 
 /// How long a connection waits.
 const LINGER: Duration = Duration::from_millis(200);
@@ -32,19 +36,29 @@ pub(super) struct Lender<DB: Database> {
 #[derive(Debug)]
 struct Spare<DB: Database> {
     /// The connection, and since when.
-    waiting: Option<(PoolConnection<DB>, Instant)>,
+    waiting: Option<(Held<DB>, Instant)>,
     /// A task sees to it.
     is_watched: bool,
+}
+
+/// A connection, by where it is from.
+enum Held<DB: Database> {
+    /// The pool's.
+    Pooled(PoolConnection<DB>),
+    /// That which was opened before the pool; in no pool, and closed where the others go back.
+    First(DB::Connection),
 }
 
 /// A connection on loan.
 #[derive(Debug)]
 pub(super) struct Loan<DB: Database> {
     /// Taken out only as the loan is dropped.
-    connection: Option<PoolConnection<DB>>,
+    connection: Option<Held<DB>>,
     lender: Lender<DB>,
     is_doubtful: bool,
     is_to_close: bool,
+    /// It has waited, and nobody has asked whether it lives.
+    is_unproven: bool,
 }
 
 impl<DB: Database> Clone for Lender<DB> {
@@ -54,12 +68,14 @@ impl<DB: Database> Clone for Lender<DB> {
 }
 
 impl<DB: Database> Lender<DB> {
-    /// Of a pool that has its own limits.
-    pub(super) fn new(pool: Pool<DB>) -> Self {
-        Self { pool, spare: Arc::new(Lock::new(Spare { waiting: None, is_watched: false })) }
+    /// Of a pool that has its own limits and opens nothing before it is asked, and of a connection to the same server.
+    pub(super) fn new(pool: Pool<DB>, first: DB::Connection) -> Self {
+        let lender = Self { pool, spare: Arc::new(Lock::new(Spare { waiting: None, is_watched: false })) };
+        lender.keep(Held::First(first));
+        lender
     }
 
-    /// A connection.
+    /// A connection that lives.
     ///
     /// # Errors
     /// The pool's: none could be opened.
@@ -67,30 +83,55 @@ impl<DB: Database> Lender<DB> {
         let waiting = held(&self.spare).waiting.take();
         let connection = match waiting {
             Some((connection, since)) if since.elapsed() <= FRESH => connection,
-            Some((mut connection, _)) => match timeout(PING_TIMEOUT, connection.ping()).await {
+            Some((mut connection, _)) => match timeout(PING_TIMEOUT, connection.get().ping()).await {
                 Ok(Ok(())) => connection,
                 Ok(Err(_)) | Err(_) => {
                     connection.close_on_drop();
                     drop(connection);
-                    self.pool.acquire().await?
+                    self.of_pool().await?
                 }
             },
-            None => self.pool.acquire().await?,
+            None => self.of_pool().await?,
         };
-        Ok(Loan { connection: Some(connection), lender: self.clone(), is_doubtful: false, is_to_close: false })
+        Ok(self.loan(connection, false))
+    }
+
+    /// A connection of which its first statement is to show whether it lives.
+    ///
+    /// # Errors
+    /// As [`Lender::lend`].
+    pub(super) async fn lend_unproven(&self) -> Result<Loan<DB>, Error> {
+        let waiting = held(&self.spare).waiting.take();
+        match waiting {
+            Some((connection, since)) => Ok(self.loan(connection, since.elapsed() > FRESH)),
+            None => Ok(self.loan(self.of_pool().await?, false)),
+        }
     }
 
     /// Waits for the connections to come back and closes them.
     pub(super) async fn close(&self) {
         let waiting = held(&self.spare).waiting.take();
-        drop(waiting);
+        if let Some((connection, _)) = waiting {
+            connection.end().await;
+        }
         self.pool.close().await;
     }
 
-    fn keep(&self, connection: PoolConnection<DB>) {
+    fn loan(&self, connection: Held<DB>, is_unproven: bool) -> Loan<DB> {
+        let (lender, is_doubtful, is_to_close) = (self.clone(), false, false);
+        Loan { connection: Some(connection), lender, is_doubtful, is_to_close, is_unproven }
+    }
+
+    async fn of_pool(&self) -> Result<Held<DB>, Error> {
+        Ok(Held::Pooled(self.pool.acquire().await?))
+    }
+
+    fn keep(&self, connection: Held<DB>) {
         let Ok(runtime) = runtime::Handle::try_current() else { return };
         let mut spare = held(&self.spare);
         if spare.waiting.is_some() || self.pool.is_closed() {
+            drop(spare);
+            runtime.spawn(connection.end());
             return;
         }
         spare.waiting = Some((connection, Instant::now()));
@@ -101,13 +142,56 @@ impl<DB: Database> Lender<DB> {
     }
 }
 
+impl<DB: Database> fmt::Debug for Held<DB> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Pooled(_) => "Pooled",
+            Self::First(_) => "First",
+        })
+    }
+}
+
+impl<DB: Database> Held<DB> {
+    fn get(&mut self) -> &mut DB::Connection {
+        match self {
+            Self::Pooled(connection) => connection,
+            Self::First(connection) => connection,
+        }
+    }
+
+    fn close_on_drop(&mut self) {
+        match self {
+            Self::Pooled(connection) => connection.close_on_drop(),
+            // Nobody takes it back.
+            Self::First(_) => {}
+        }
+    }
+
+    /// Gives it back to the pool, or takes leave of the server.
+    async fn end(self) {
+        match self {
+            Self::Pooled(connection) => drop(connection),
+            Self::First(connection) => {
+                if let Err(error) = connection.close().await {
+                    tracing::debug!(%error, "a connection to the local database did not close well");
+                }
+            }
+        }
+    }
+}
+
 impl<DB: Database> Loan<DB> {
     /// The connection.
     ///
     /// # Errors
     /// Never, while the loan lasts.
     pub(super) fn get(&mut self) -> Result<&mut DB::Connection, Error> {
-        self.connection.as_deref_mut().ok_or(Error::Unavailable(sqlx::Error::PoolClosed))
+        self.connection.as_mut().map(Held::get).ok_or(Error::Unavailable(sqlx::Error::PoolClosed))
+    }
+
+    /// Whether it has waited, and nobody has asked whether it lives.
+    pub(super) fn is_unproven(&self) -> bool {
+        self.is_unproven
     }
 
     /// Has the connection closed, not given back, when the loan is dropped.
@@ -147,7 +231,9 @@ async fn watch<DB: Database>(spare: Arc<Lock<Spare<DB>>>) {
         let Some(until) = until else { return };
         sleep_until(until).await;
         let tired = held(&spare).waiting.take_if(|(_, since)| since.elapsed() >= LINGER);
-        drop(tired);
+        if let Some((connection, _)) = tired {
+            connection.end().await;
+        }
     }
 }
 

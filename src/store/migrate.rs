@@ -8,9 +8,10 @@ use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
 use crate::config::DatabaseKind;
 use crate::crash::{self, Point};
 
-use super::connection::{Connection, Pools};
+use super::connection::Connection;
 use super::driver::Driver;
 use super::error::Error;
+use super::pools::Pools;
 
 const APPLIED: &str = "milkrun_migrations";
 

@@ -32,11 +32,13 @@ mod loan;
 mod lookups;
 mod migrate;
 mod mysql;
+mod pools;
 mod postgres;
 mod presence;
 mod prune;
 mod quarantine;
 mod reconciles;
+mod restamp;
 mod rows;
 mod runs;
 mod seek;
@@ -73,8 +75,8 @@ pub use watermarks::Stream;
 
 use crate::config::{DatabaseKind, Job, Local};
 
-use connection::Pools;
 use driver::Driver;
+use pools::Pools;
 use table::Wish;
 
 /// The outlet's database; clones share its connections.

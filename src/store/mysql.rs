@@ -13,10 +13,11 @@ use crate::config::Secret;
 use crate::row::Cell;
 
 use super::bind::Bind;
-use super::connection::{IDLE_TIMEOUT, PING_TIMEOUT, Pools};
+use super::driver::Done;
 use super::error::Error;
 use super::line::Line;
 use super::loan::Lender;
+use super::pools::{IDLE_TIMEOUT, PING_TIMEOUT, Pools};
 use super::sql::Sql;
 
 /// Connections at most: some jobs at once and the status page.
@@ -40,8 +41,9 @@ pub(super) async fn open(url: &Secret) -> Result<Pools, Error> {
     // The pool would try for its whole patience and then say only that it timed out.
     let first = tokio::time::timeout(ACQUIRE_TIMEOUT, MySqlConnection::connect_with(&options)).await;
     let mut first = first.map_err(|_elapsed| sqlx::Error::PoolTimedOut)??;
-    let packet: u64 = sqlx::query_scalar("SELECT CAST(@@max_allowed_packet AS UNSIGNED)").fetch_one(&mut first).await?;
-    first.close().await?;
+    first.execute(sqlx::raw_sql(SESSION)).await?;
+    let packet = first.fetch_one(sqlx::raw_sql("SELECT CAST(@@max_allowed_packet AS CHAR)")).await?;
+    let packet = line(&packet)?.int(0, "max_allowed_packet")?;
     let pool = MySqlPoolOptions::new()
         .max_connections(CONNECTIONS)
         .acquire_timeout(ACQUIRE_TIMEOUT)
@@ -53,30 +55,27 @@ pub(super) async fn open(url: &Secret) -> Result<Pools, Error> {
             )
         })
         .after_connect(|connection, _| {
-            Box::pin(async move {
-                // Waiting for a table that is being altered has a limit of a day. A process of ours that stands still in the
-                // middle of a page must not keep its locks for longer than its lease; only MariaDB knows how.
-                let session = "SET SESSION sql_mode = 'STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,\
-                     NO_ENGINE_SUBSTITUTION,NO_ZERO_DATE,NO_ZERO_IN_DATE'; \
-                     SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED; \
-                     SET SESSION lock_wait_timeout = 60 /*M!100300 , SESSION idle_transaction_timeout = 60 */";
-                connection.execute(sqlx::raw_sql(session)).await?;
-                Ok(())
-            })
+            Box::pin(async move { connection.execute(sqlx::raw_sql(SESSION)).await.map(drop) })
         })
-        .connect_with(options)
-        .await?;
-    Ok(Pools::Mysql { pool: Lender::new(pool), packet: usize::try_from(packet).unwrap_or(usize::MAX) })
+        .connect_lazy_with(options);
+    Ok(Pools::Mysql { pool: Lender::new(pool, first), packet: usize::try_from(packet).unwrap_or(usize::MAX) })
 }
 
-pub(super) async fn execute(connection: &mut MySqlConnection, sql: Sql, values: MySqlArguments) -> Result<u64, Error> {
+/// What every session begins with. Waiting for a table that is being altered has a limit of a day. A process of ours that
+/// stands still in the middle of a page must not keep its locks for longer than its lease; only MariaDB knows how.
+const SESSION: &str = "SET SESSION sql_mode = 'STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,\
+     NO_ENGINE_SUBSTITUTION,NO_ZERO_DATE,NO_ZERO_IN_DATE'; \
+     SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED; \
+     SET SESSION lock_wait_timeout = 60 /*M!100300 , SESSION idle_transaction_timeout = 60 */";
+
+pub(super) async fn execute(connection: &mut MySqlConnection, sql: Sql, values: MySqlArguments) -> Result<Done, Error> {
     // Without values there is nothing to prepare.
     let done = if values.len() == 0 {
         connection.execute(sqlx::raw_sql(sql.into_safe())).await?
     } else {
         sqlx::query_with(sql.into_safe(), values).execute(connection).await?
     };
-    Ok(done.rows_affected())
+    Ok(Done { rows: done.rows_affected(), number: i64::try_from(done.last_insert_id()).ok() })
 }
 
 pub(super) async fn fetch(
@@ -84,7 +83,11 @@ pub(super) async fn fetch(
     sql: Sql,
     values: MySqlArguments,
 ) -> Result<Vec<Line>, Error> {
-    let rows = sqlx::query_with(sql.into_safe(), values).fetch_all(connection).await?;
+    let rows = if values.len() == 0 {
+        connection.fetch_all(sqlx::raw_sql(sql.into_safe())).await?
+    } else {
+        sqlx::query_with(sql.into_safe(), values).fetch_all(connection).await?
+    };
     rows.iter().map(line).collect()
 }
 

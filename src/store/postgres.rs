@@ -14,10 +14,11 @@ use sqlx::{Arguments as _, ConnectOptions as _, Encode, Executor as _, Postgres,
 use crate::config::Secret;
 
 use super::bind::{Bind, Elements};
-use super::connection::{IDLE_TIMEOUT, PING_TIMEOUT, Pools};
+use super::driver::Done;
 use super::error::Error;
 use super::line::Line;
 use super::loan::Lender;
+use super::pools::{IDLE_TIMEOUT, PING_TIMEOUT, Pools};
 use super::sql::Sql;
 
 /// Connections at most: some jobs at once and the status page.
@@ -37,16 +38,20 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(20);
 pub(super) async fn open(url: &Secret) -> Result<Pools, Error> {
     let options: PgConnectOptions = url.expose_secret().parse()?;
     let mut options = options.application_name("milkrun").disable_statement_logging();
-    if let Some(plain) = in_clear(&options) {
-        match try_first(&plain).await {
-            Ok(()) => options = plain,
+    let mut first = if let Some(plain) = in_clear(&options) {
+        match first_of(&plain).await {
+            Ok(first) => {
+                options = plain;
+                first
+            }
             // `pg_hba.conf` may ask for TLS even here.
-            Err(sqlx::Error::Database(_)) => try_first(&options).await?,
+            Err(sqlx::Error::Database(_)) => first_of(&options).await?,
             Err(error) => return Err(error.into()),
         }
     } else {
-        try_first(&options).await?;
-    }
+        first_of(&options).await?
+    };
+    first.execute(sqlx::raw_sql(SESSION)).await?;
     let piece = if matches!(options.get_ssl_mode(), PgSslMode::Disable) { PIECE } else { PIECE_OVER_TLS };
     let pool = PgPoolOptions::new()
         .max_connections(CONNECTIONS)
@@ -59,31 +64,26 @@ pub(super) async fn open(url: &Secret) -> Result<Pools, Error> {
             )
         })
         .after_connect(|connection, _| {
-            Box::pin(async move {
-                // A statement, not a start-up option, as poolers refuse those. A lock held for a minute is an operator's
-                // open transaction: the page is given up and tried again. A process of ours that stands still in the
-                // middle of a page must not keep its locks for longer than its lease. A plan kept from when a table was empty would
-                // read all of it for every page of a first load.
-                let session = sqlx::raw_sql(
-                    "SELECT set_config('TimeZone', 'UTC', false), set_config('DateStyle', 'ISO, YMD', false), \
-                     set_config('IntervalStyle', 'postgres', false), set_config('lock_timeout', '60s', false), \
-                     set_config('idle_in_transaction_session_timeout', '60s', false), \
-                     set_config('plan_cache_mode', 'force_custom_plan', false), \
-                     set_config('default_transaction_isolation', 'read committed', false)",
-                );
-                connection.execute(session).await?;
-                Ok(())
-            })
+            Box::pin(async move { connection.execute(sqlx::raw_sql(SESSION)).await.map(drop) })
         })
-        .connect_with(options)
-        .await?;
-    Ok(Pools::Postgres { pool: Lender::new(pool), piece })
+        .connect_lazy_with(options);
+    Ok(Pools::Postgres { pool: Lender::new(pool, first), piece })
 }
 
+/// What every session begins with: a statement, not a start-up option, as poolers refuse those. A lock held for a minute is
+/// an operator's open transaction: the page is given up and tried again. A process of ours that stands still in the middle
+/// of a page must not keep its locks for longer than its lease. A plan kept from when a table was empty would read all of it
+/// for every page of a first load.
+const SESSION: &str = "SELECT set_config('TimeZone', 'UTC', false), set_config('DateStyle', 'ISO, YMD', false), \
+     set_config('IntervalStyle', 'postgres', false), set_config('lock_timeout', '60s', false), \
+     set_config('idle_in_transaction_session_timeout', '60s', false), \
+     set_config('plan_cache_mode', 'force_custom_plan', false), \
+     set_config('default_transaction_isolation', 'read committed', false)";
+
 /// The pool would try for its whole patience and then say only that it timed out.
-async fn try_first(options: &PgConnectOptions) -> Result<(), sqlx::Error> {
+async fn first_of(options: &PgConnectOptions) -> Result<PgConnection, sqlx::Error> {
     let first = tokio::time::timeout(ACQUIRE_TIMEOUT, PgConnection::connect_with(options)).await;
-    first.map_err(|_elapsed| sqlx::Error::PoolTimedOut)??.close().await
+    first.map_err(|_elapsed| sqlx::Error::PoolTimedOut)?
 }
 
 /// `sslmode=prefer`, the default, leaves it to us; on the machine itself TLS protects nothing and costs every page.
@@ -93,18 +93,22 @@ fn in_clear(options: &PgConnectOptions) -> Option<PgConnectOptions> {
     (is_here && is_ours).then(|| options.clone().ssl_mode(PgSslMode::Disable))
 }
 
-pub(super) async fn execute(connection: &mut PgConnection, sql: Sql, values: PgArguments) -> Result<u64, Error> {
+pub(super) async fn execute(connection: &mut PgConnection, sql: Sql, values: PgArguments) -> Result<Done, Error> {
     // Without values there is nothing to prepare.
     let done = if values.len() == 0 {
         connection.execute(sqlx::raw_sql(sql.into_safe())).await?
     } else {
         sqlx::query_with(sql.into_safe(), values).execute(connection).await?
     };
-    Ok(done.rows_affected())
+    Ok(Done { rows: done.rows_affected(), number: None })
 }
 
 pub(super) async fn fetch(connection: &mut PgConnection, sql: Sql, values: PgArguments) -> Result<Vec<Line>, Error> {
-    let rows = sqlx::query_with(sql.into_safe(), values).fetch_all(connection).await?;
+    let rows = if values.len() == 0 {
+        connection.fetch_all(sqlx::raw_sql(sql.into_safe())).await?
+    } else {
+        sqlx::query_with(sql.into_safe(), values).fetch_all(connection).await?
+    };
     rows.iter().map(line).collect()
 }
 

@@ -20,7 +20,10 @@ pub struct Keep {
 }
 
 /// Rows deleted by one statement: a short one, so that nobody waits for it.
-const PRUNED_AT_ONCE: u32 = 500;
+const PRUNED_AT_ONCE: usize = 500;
+
+/// Runs of a job that stay at any age, at most.
+const STAYING: usize = 4;
 
 impl Store {
     /// Deletes some of the job's oldest runs that need not be kept, in one short statement; gives their number, and
@@ -31,34 +34,29 @@ impl Store {
     pub async fn prune_runs(&self, job: &str, keep: Keep) -> Result<u64, Error> {
         let mut connection = self.pools.writer().await?;
         let mut sql = connection.sql("SELECT ");
-        sql.read("id")
-            .push(" FROM milkrun_runs WHERE job = ? ORDER BY milkrun_runs.id DESC LIMIT 1 OFFSET ");
-        sql.count(keep.newest as usize);
-        let too_many = connection.fetch(sql, vec![Bind::text(job)]).await?;
-        let too_many = too_many.first().map(|line| line.int(0, "milkrun_runs.id")).transpose()?;
-        let mut kept = Vec::new();
-        for statuses in [&[] as &[Status], &GOOD, &BAD] {
-            kept.extend(newest(&mut connection, job, statuses, false).await?.map(|run| run.id));
-        }
-        kept.extend(newest(&mut connection, job, &GOOD, true).await?.map(|run| run.id));
-
-        let mut sql = connection.sql("SELECT ");
-        sql.read("id").push(" FROM milkrun_runs WHERE job = ? AND (id <= ? OR started_at < ?)");
-        let mut binds = vec![Bind::text(job), Bind::Int(Some(too_many.unwrap_or(i64::MIN)))];
-        binds.push(Bind::owned(moment_text(keep.since)));
-        if !kept.is_empty() {
-            sql.push(" AND id NOT IN ").tuples(1, kept.len());
-            binds.extend(kept.into_iter().map(|id| Bind::Int(Some(id))));
-        }
-        sql.push(" ORDER BY milkrun_runs.id LIMIT ").count(PRUNED_AT_ONCE as usize);
+        sql.read("id").push(" FROM milkrun_runs WHERE job = ? AND (started_at < ? OR id <= ");
+        sql.push("(SELECT id FROM milkrun_runs WHERE job = ? ORDER BY id DESC LIMIT 1 OFFSET ");
+        sql.count(keep.newest as usize).push(")) ORDER BY milkrun_runs.id LIMIT ");
+        // Some of the oldest may be such that stay.
+        sql.count(PRUNED_AT_ONCE + STAYING);
+        let binds = vec![Bind::text(job), Bind::owned(moment_text(keep.since)), Bind::text(job)];
         let old = connection.fetch(sql, binds).await?;
         let old = old.iter().map(|line| line.int(0, "milkrun_runs.id")).collect::<Result<Vec<_>, _>>()?;
         if old.is_empty() {
             return Ok(0);
         }
+        let mut kept = Vec::with_capacity(STAYING);
+        for (statuses, whole) in [(&[] as &[Status], false), (&GOOD, false), (&BAD, false), (&GOOD, true)] {
+            kept.extend(newest(&mut connection, job, statuses, whole).await?.map(|run| run.id));
+        }
+        let old = old.into_iter().filter(|id| !kept.contains(id)).take(PRUNED_AT_ONCE);
+        let old: Vec<_> = old.map(|id| Bind::Int(Some(id))).collect();
+        if old.is_empty() {
+            return Ok(0);
+        }
         let mut sql = connection.sql("DELETE FROM milkrun_runs WHERE id IN ");
         sql.tuples(1, old.len());
-        connection.execute(sql, old.into_iter().map(|id| Bind::Int(Some(id))).collect()).await
+        connection.execute(sql, old).await
     }
 
     /// Forgets rows of the job that went before `since`, or that are beyond the newest `newest`.

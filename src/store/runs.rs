@@ -2,7 +2,6 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::config::DatabaseKind;
 use crate::run::{Counts, Run, Status, Trigger};
 
 use super::Store;
@@ -105,8 +104,7 @@ impl Store {
         if self.is_dry_run() {
             return Ok(());
         }
-        let mut connection = self.pools.writer().await?;
-        connection.begin().await?;
+        let mut connection = self.pools.transaction().await?;
         let before = run.watermark_before.as_deref();
         run.id = start(&mut connection, &run.job, run.trigger, run.started_at, before).await?;
         finish(&mut connection, run).await?;
@@ -257,7 +255,7 @@ pub(super) async fn start(
     now: DateTime<Utc>,
     watermark_before: Option<&str>,
 ) -> Result<i64, Error> {
-    let mut sql = connection.sql(
+    let sql = connection.sql(
         "INSERT INTO milkrun_runs (job, trigger_kind, started_at, status, watermark_before, \
          fetched, inserted, updated, unchanged, deleted, quarantined, requests, bytes, retries) \
          VALUES (?, ?, ?, ?, ?, 0, 0, 0, 0, 0, 0, 0, 0, 0)",
@@ -269,19 +267,7 @@ pub(super) async fn start(
         Bind::text(word(&STATUSES, Status::Running)),
         Bind::Text(watermark_before.map(Into::into)),
     ];
-    let lines = match connection.kind() {
-        DatabaseKind::Sqlite | DatabaseKind::Postgres => {
-            sql.push(" RETURNING ").read("id");
-            connection.fetch(sql, binds).await?
-        }
-        DatabaseKind::Mysql => {
-            connection.execute(sql, binds).await?;
-            let sql = connection.sql("SELECT CAST(LAST_INSERT_ID() AS CHAR)");
-            connection.fetch(sql, Vec::new()).await?
-        }
-    };
-    let line = lines.first().ok_or_else(|| Error::Damaged("a new run was given no number".to_owned()))?;
-    line.int(0, "milkrun_runs.id")
+    connection.insert_numbered(sql, binds).await
 }
 
 /// As [`Store::finish_run`].

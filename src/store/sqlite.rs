@@ -14,10 +14,11 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::config::Secret;
 
 use super::bind::Bind;
-use super::connection::Pools;
+use super::driver::Done;
 use super::error::Error;
 use super::handles::{Handle, Handles};
 use super::line::Line;
+use super::pools::Pools;
 use super::sql::Sql;
 use super::turns::Turns;
 
@@ -166,9 +167,10 @@ pub(super) fn check_place(options: &SqliteConnectOptions) -> Result<(), Error> {
     }
 }
 
-pub(super) async fn execute(handle: &mut Handle, sql: Sql, values: SqliteArguments) -> Result<u64, Error> {
+pub(super) async fn execute(handle: &mut Handle, sql: Sql, values: SqliteArguments) -> Result<Done, Error> {
     let done = sqlx::query_with(sql.into_safe(), values).execute(handle.get()?).await;
-    Ok(done.map_err(|error| told(handle, error))?.rows_affected())
+    let done = done.map_err(|error| told(handle, error))?;
+    Ok(Done { rows: done.rows_affected(), number: Some(done.last_insert_rowid()) })
 }
 
 pub(super) async fn fetch(handle: &mut Handle, sql: Sql, values: SqliteArguments) -> Result<Vec<Line>, Error> {

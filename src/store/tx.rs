@@ -28,8 +28,7 @@ impl Store {
     /// # Errors
     /// The database's trouble.
     pub async fn begin(&self) -> Result<PageTx, Error> {
-        let mut connection = self.pools.writer().await?;
-        connection.begin().await?;
+        let connection = self.pools.transaction().await?;
         Ok(PageTx { connection, broken: 0 })
     }
 }

@@ -80,10 +80,9 @@ impl Changes<'_> {
         let keys = self.table.key.len();
         let names = || self.columns.iter().map(|column| column.name.as_str());
         let named: Vec<_> = self.columns.iter().map(|column| column.named()).collect();
-        // A transaction that failed may have left it behind on this connection.
-        let drop = || Sql::new(DatabaseKind::Mysql, "DROP TEMPORARY TABLE IF EXISTS milkrun_stage");
-        connection.execute(drop(), Vec::new()).await?;
-        let mut create = connection.sql("CREATE TEMPORARY TABLE milkrun_stage AS SELECT ");
+        // A transaction that failed may have left it behind on this connection. Statements without values go as one message.
+        let mut create = connection.sql("DROP TEMPORARY TABLE IF EXISTS milkrun_stage; ");
+        create.push("CREATE TEMPORARY TABLE milkrun_stage AS SELECT ");
         create.names(names()).push(" FROM ").name(&self.table.name).push(" LIMIT 0");
         connection.execute(create, Vec::new()).await?;
         batch::insert_each(connection, "milkrun_stage", &named, batches, "").await?;
@@ -98,8 +97,8 @@ impl Changes<'_> {
             sql.push(if self.columns.len() > keys { ", " } else { "" });
             sql.push("milkrun_target.").name(DELETED_AT).push(" = NULL");
         }
+        sql.push("; DROP TEMPORARY TABLE milkrun_stage");
         connection.execute(sql, Vec::new()).await?;
-        connection.execute(drop(), Vec::new()).await?;
         Ok(())
     }
 }

@@ -221,7 +221,7 @@ impl Work<'_> {
             ours.map(|record| (record.text("deleted_name").into_owned(), record.modified().clone())).collect();
         let names: Vec<&str> = ours.keys().map(String::as_str).collect();
         let reading = || Error::store("reading the ledger");
-        let known = self.engine.store.known(&self.job.name, &names).await.map_err(reading())?;
+        let known = self.engine.store.known(&self.job.name, &names, true).await.map_err(reading())?;
         let buried = self.engine.store.buried(&self.job.name, &names).await.map_err(reading())?;
         let is_open = |(name, stamp): &(&String, &Stamp)| {
             let is_ours = known.get(*name).is_some_and(|known| known.present.is_some());

@@ -79,13 +79,17 @@ impl Work<'_> {
         let mut changes = Vec::new();
         let mut log = Log::default();
         let mut waiting = vec![incoming];
+        // Those of the parts before count, too.
+        let has_own_keys = self.has_own_keys || incoming.iter().any(Incoming::has_own_key);
         while let Some(part) = waiting.pop() {
             if part.is_empty() {
                 continue;
             }
             let held = match manner {
-                Manner::Unseen => self.hold_unseen(tx, part, known).await?,
-                Manner::AsOne | Manner::InParts | Manner::Deferred => self.hold(tx, part, care, known).await?,
+                Manner::Unseen => self.hold_unseen(tx, part, has_own_keys, known).await?,
+                Manner::AsOne | Manner::InParts | Manner::Deferred => {
+                    self.hold(tx, part, (care, has_own_keys), known).await?
+                }
             };
             let mut plan = conflict::plan(part, &held, &self.terms(care));
             let doubts: Vec<String> = plan
@@ -141,14 +145,18 @@ impl Work<'_> {
 
     /// What is held of records that are expected to be new: only who owns their keys, where keys are not names. A record
     /// or a row that is there all the same has a unique key of the ledger or the table against its being made again.
-    async fn hold_unseen(&self, tx: &mut PageTx, incoming: &[Incoming], known: &Neighbours) -> Result<Held, Error> {
+    async fn hold_unseen(
+        &self,
+        tx: &mut PageTx,
+        incoming: &[Incoming],
+        has_own_keys: bool,
+        known: &Neighbours,
+    ) -> Result<Held, Error> {
         let mut held = self.nothing_held(known);
         let reading = || Error::store("reading the ledger");
-        let has_own_keys = incoming.iter().any(|record| record.hq_name != record.mapped.key_text)
-            || tx.has_own_keys(&self.job.name).await.map_err(reading())?;
         if has_own_keys {
             let keys: Vec<&str> = incoming.iter().map(|record| record.mapped.key_text.as_ref()).collect();
-            let owners = tx.entries(&self.job.name, &[], &keys).await.map_err(reading())?;
+            let owners = tx.entries(&self.job.name, &[], &keys, true).await.map_err(reading())?;
             held.owners = owners.into_iter().map(|entry| (entry.local_key, entry.hq_name)).collect();
         }
         Ok(held)
@@ -162,15 +170,15 @@ impl Work<'_> {
         &self,
         tx: &mut PageTx,
         incoming: &[Incoming],
-        care: Care,
+        (care, has_own_keys): (Care, bool),
         known: &Neighbours,
     ) -> Result<Held, Error> {
         let reading = || Error::store("reading local rows");
         let names: Vec<&str> = incoming.iter().map(|record| record.hq_name.as_ref()).collect();
         let keys: Vec<&Arc<str>> = incoming.iter().map(|record| &record.mapped.key_text).collect();
         let key_texts: Vec<&str> = keys.iter().map(|key| key.as_ref()).collect();
-        let entries =
-            tx.entries(&self.job.name, &names, &key_texts).await.map_err(Error::store("reading the ledger"))?;
+        let entries = tx.entries(&self.job.name, &names, &key_texts, has_own_keys).await;
+        let entries = entries.map_err(Error::store("reading the ledger"))?;
         let mut held = self.nothing_held(known);
         for entry in entries {
             held.owners.insert(Arc::clone(&entry.local_key), Arc::clone(&entry.hq_name));

@@ -10,11 +10,12 @@ use super::incoming::Judged;
 use super::landing::{Landing, Manner, Neighbours};
 use super::mapper::once;
 use super::run::Work;
+use super::stretch::is_most;
 use super::whole::Whole;
 use super::{Error, Event};
 use crate::breakage::{self, Breakage};
 use crate::change::Change;
-use crate::conflict::Care;
+use crate::conflict::{Care, Incoming};
 use crate::crash::{self, Point};
 use crate::record::{Page, Record, Stamp};
 use crate::run::Counts;
@@ -62,6 +63,10 @@ enum Attempt {
         changes: Vec<Change>,
         /// What was decided between HQ and the outlet.
         log: Log,
+        /// A record's key is not its name.
+        has_own_keys: bool,
+        /// Of most records nothing has changed but the stamp.
+        is_restamping: bool,
     },
     /// Taken back: rows are held by these records, and HQ is to be asked whether it still has them.
     Doubts(Vec<String>),
@@ -141,7 +146,9 @@ impl Work<'_> {
         loop {
             let early = judged.take();
             match Box::pin(self.try_commit(whole, records, progress, (care, manner), (&known, early))).await {
-                Ok(Attempt::Committed { counts, parked, freed, changes, log }) => {
+                Ok(Attempt::Committed { counts, parked, freed, changes, log, has_own_keys, is_restamping }) => {
+                    self.has_own_keys |= has_own_keys;
+                    self.is_restamping = is_restamping;
                     // The table was filled by others before, most likely: their rows are looked for from now on.
                     self.has_met_rows |= was_unseen && manner == Manner::AsOne;
                     self.remember_log(log).await?;
@@ -244,7 +251,10 @@ impl Work<'_> {
         crash::point(Point::PageCommitted);
         let changes = self.in_order_of(records, changes, &refused, &log);
         let parked = refused.into_iter().map(|refusal| (refusal.name, refusal.modified)).collect();
-        Ok(Attempt::Committed { counts, parked, freed, changes, log })
+        let has_own_keys = incoming.iter().any(Incoming::has_own_key);
+        let unchanged = usize::try_from(counts.unchanged).unwrap_or_default();
+        let is_restamping = unchanged > 0 && is_most(unchanged, incoming.len());
+        Ok(Attempt::Committed { counts, parked, freed, changes, log, has_own_keys, is_restamping })
     }
 
     /// Logs what the run comes to with this transaction.
@@ -273,10 +283,11 @@ impl Work<'_> {
     }
 
     /// Remembers records that do not belong here, so that they are not asked for again at the same stamp.
-    pub(super) async fn note_absent(&self, strangers: &[(String, Stamp)]) -> Result<(), Error> {
+    pub(super) async fn note_absent(&mut self, strangers: &[(String, Stamp)]) -> Result<(), Error> {
         if strangers.is_empty() {
             return Ok(());
         }
+        self.has_absent = true;
         let noting = || Error::store("noting records outside the filters");
         let mut tx = self.engine.begin_held(&self.job.name).await?;
         tx.note_absent(&self.job.name, strangers, self.engine.clock.now()).await.map_err(noting())?;

@@ -261,7 +261,7 @@ impl Work<'_> {
         let mut news = Vec::new();
         for some in marks.chunks(LOOKUP_SIZE) {
             let names: Vec<&str> = some.iter().map(|mark| mark.name.as_str()).collect();
-            let known = self.engine.store.known(&self.job.name, &names).await;
+            let known = self.engine.store.known(&self.job.name, &names, self.has_absent).await;
             let known = known.map_err(Error::store("reading the ledger"))?;
             for mark in some {
                 let known = known.get(&mark.name);

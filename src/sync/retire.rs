@@ -90,7 +90,7 @@ impl Work<'_> {
         let mut held = Vec::with_capacity(gone.len());
         for chunk in gone.chunks(CHUNK) {
             let asked: Vec<&str> = chunk.iter().map(|gone| gone.name.as_str()).collect();
-            let known = self.engine.store.known(&self.job.name, &asked).await;
+            let known = self.engine.store.known(&self.job.name, &asked, true).await;
             let known = known.map_err(Error::store("reading the ledger"))?;
             let is_held = |gone: &&Gone| known.get(&gone.name).is_some_and(|known| known.present.is_some());
             held.extend(chunk.iter().filter(is_held).cloned());
@@ -101,7 +101,7 @@ impl Work<'_> {
     async fn fates(&self, tx: &mut PageTx, gone: &[Gone]) -> Result<Fates, Error> {
         let reading = || Error::store(format!("removing rows from table {}", self.job.table));
         let names: Vec<&str> = gone.iter().map(|gone| gone.name.as_str()).collect();
-        let entries = tx.entries(&self.job.name, &names, &[]).await.map_err(reading())?;
+        let entries = tx.entries(&self.job.name, &names, &[], false).await.map_err(reading())?;
         let keys: Vec<Key> = entries.iter().filter_map(|entry| self.key(&entry.local_key)).collect();
         // A row may have been removed here, or stand under another key since the job's `key` was changed.
         let mut rows = tx.rows(&self.table, &keys).await.map_err(reading())?;

@@ -122,7 +122,7 @@ impl Work<'_> {
         let hq = record.map(|record| {
             (record.modified().clone(), mapping.map(record, &answers).map_err(|reject| reject.to_string()))
         });
-        let entries = tx.entries(&self.job.name, &[name], &[]).await.map_err(reading())?;
+        let entries = tx.entries(&self.job.name, &[name], &[], false).await.map_err(reading())?;
         let entry = entries.into_iter().find(|entry| *entry.hq_name == *name);
         let mapped = hq.as_ref().and_then(|(_, mapped)| mapped.as_ref().ok()).map(|mapped| mapped.key.clone());
         let taken = entry.as_ref().and_then(|entry| self.key(&entry.local_key));

@@ -9,7 +9,7 @@ use crate::store::{Error, Lease, Opening, Start, Stream};
 use crate::watermark::{Clocks, Pass, Progress, Watermark, Zone};
 
 use super::on_every_database;
-use super::world::{World, at, stamp};
+use super::world::{Plan, TEXT, World, at, stamp};
 
 on_every_database! {
     progress_comes_back_as_it_was_kept
@@ -17,6 +17,8 @@ on_every_database! {
     what_was_taken_is_known
     entries_are_found_by_name_and_by_key
     an_entry_that_is_there_is_not_made_a_second_time
+    what_waits_for_a_run_is_seen_at_a_glance
+    entries_are_stamped_alike_where_they_hold_what_came
     tombstones_are_remembered_until_they_are_settled
     of_many_who_ask_one_gets_the_lease
     a_lease_that_ran_out_is_anybodys
@@ -113,17 +115,19 @@ async fn what_was_taken_is_known(world: &World) {
     tx.commit().await.unwrap();
     let mut asked: Vec<&str> = names.iter().map(String::as_str).collect();
     asked.extend(["gone", "new"]);
-    let known = world.store.known("items", &asked).await.unwrap();
+    let known = world.store.known("items", &asked, true).await.unwrap();
     assert_eq!(known.len(), 2346);
     assert_eq!(known["N7"].present, Some(stamp("2024-05-05 10:00:00.000001")));
     assert_eq!((&known["gone"].present, &known["gone"].absent), (&None, &Some(stamp("2024-01-01 00:00:00"))));
+    let unnoted = world.store.known("items", &asked, false).await.unwrap();
+    assert_eq!((unnoted.len(), unnoted.contains_key("gone")), (2345, false));
     assert_eq!(world.store.count_entries("items").await.unwrap(), 2345);
     assert_eq!(world.store.count_entries("others").await.unwrap(), 0);
     let mut tx = world.begin().await;
     let newer = Entry { hq_modified: stamp("2025-01-01 00:00:00"), row_hash: 1, ..entry("N7", "key of 7") };
     tx.upsert_entries("items", std::slice::from_ref(&newer)).await.unwrap();
     tx.drop_entries("items", &asked[8..2300]).await.unwrap();
-    assert_eq!(tx.entries("items", &["N7"], &[]).await.unwrap(), [newer]);
+    assert_eq!(tx.entries("items", &["N7"], &[], false).await.unwrap(), [newer]);
     tx.commit().await.unwrap();
     assert_eq!(world.store.count_entries("items").await.unwrap(), 53);
 }
@@ -134,24 +138,82 @@ async fn entries_are_found_by_name_and_by_key(world: &World) {
     tx.upsert_entries("items", &all).await.unwrap();
     tx.upsert_entries("others", &[entry("A", "b")]).await.unwrap();
     let of = |found: Vec<Entry>| found.into_iter().map(|entry| entry.hq_name.as_ref().to_owned()).collect::<Vec<_>>();
-    assert_eq!(of(tx.entries("items", &["A", "C", "none"], &[]).await.unwrap()), ["A", "C"]);
-    assert_eq!(of(tx.entries("items", &[], &["A", "b"]).await.unwrap()), ["A", "B"]);
-    assert_eq!(of(tx.entries("items", &["b"], &["b"]).await.unwrap()), ["B", "b"]);
-    assert_eq!(tx.entries("items", &["B"], &[]).await.unwrap(), [entry("B", "b")]);
-    assert!(tx.has_own_keys("items").await.unwrap());
+    assert_eq!(of(tx.entries("items", &["A", "C", "none"], &[], true).await.unwrap()), ["A", "C"]);
+    assert_eq!(of(tx.entries("items", &[], &["A", "b"], true).await.unwrap()), ["A", "B"]);
+    assert_eq!(of(tx.entries("items", &["b"], &["b"], true).await.unwrap()), ["B", "b"]);
+    assert_eq!(tx.entries("items", &["B"], &[], true).await.unwrap(), [entry("B", "b")]);
+    assert_eq!(of(tx.entries("items", &["A"], &["b"], false).await.unwrap()), ["A"], "by names alone");
     tx.commit().await.unwrap();
 }
 
 async fn an_entry_that_is_there_is_not_made_a_second_time(world: &World) {
     let mut tx = world.begin().await;
     tx.insert_entries("items", &[entry("B", "B"), entry("A", "A")]).await.unwrap();
-    assert!(!tx.has_own_keys("items").await.unwrap());
     tx.commit().await.unwrap();
     let mut tx = world.begin().await;
     let twice = tx.insert_entries("items", &[entry("C", "C"), entry("A", "A")]).await;
     assert!(matches!(twice, Err(Error::Refused { .. })), "{twice:?}");
     tx.rollback().await.unwrap();
     assert_eq!(world.store.count_entries("items").await.unwrap(), 2);
+}
+
+async fn what_waits_for_a_run_is_seen_at_a_glance(world: &World) {
+    let table = world.prepare(&Plan::new("items", &[("code", TEXT)])).await;
+    let glance = async || {
+        let outlook = world.store.outlook("items", &table).await.unwrap();
+        (outlook.is_hollow, outlook.has_absent, outlook.has_own_keys)
+    };
+    assert_eq!(glance().await, (false, false, false));
+    let mut tx = world.begin().await;
+    tx.upsert_entries("items", &[entry("A", "A")]).await.unwrap();
+    tx.upsert_entries("others", &[entry("A", "b")]).await.unwrap();
+    tx.note_absent("others", &[("gone".to_owned(), stamp("2024-01-01 00:00:00"))], at(NOW))
+        .await
+        .unwrap();
+    tx.note_buried("items", &[("gone".to_owned(), stamp("2024-01-01 00:00:00"))], at(NOW))
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(glance().await, (true, false, false), "no row where the ledger says that there is one");
+    let mut tx = world.begin().await;
+    tx.upsert_entries("items", &[entry("B", "b")]).await.unwrap();
+    tx.note_absent("items", &[("gone".to_owned(), stamp("2024-01-01 00:00:00"))], at(NOW))
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(glance().await, (true, true, true));
+}
+
+async fn entries_are_stamped_alike_where_they_hold_what_came(world: &World) {
+    let names: Vec<String> = (0..1_234).map(|n| format!("N{n}")).collect();
+    let of = |n: usize, name: &str| Entry { row_hash: i64::try_from(n).unwrap() - 600, ..entry(name, name) };
+    let mut entries: Vec<Entry> = names.iter().enumerate().map(|(n, name)| of(n, name)).collect();
+    entries.extend([
+        Entry { row_hash: 9_001, ..entry("keyed", "another") },
+        Entry { row_hash: 9_002, base: crate::ledger::Base::Unknown, ..entry("old", "old") },
+        Entry { row_hash: 9_003, children_hash: 8, ..entry("parent", "parent") },
+    ]);
+    let mut tx = world.begin().await;
+    tx.upsert_entries("items", &entries).await.unwrap();
+    tx.upsert_entries("others", &entries).await.unwrap();
+    tx.commit().await.unwrap();
+    let new = stamp("2025-01-01 00:00:00");
+    let mut came: Vec<(&str, i64)> =
+        names.iter().enumerate().map(|(n, name)| (name.as_str(), n as i64 - 600)).collect();
+    let mut tx = world.begin().await;
+    assert!(tx.restamp_alike("items", &new, &came, 7).await.unwrap());
+    tx.commit().await.unwrap();
+    let stamps = world.store.stamps("items", &["N0", "N7", "N1233", "old"]).await.unwrap();
+    let newer = |name| stamps[name] == new;
+    assert_eq!(["N0", "N7", "N1233", "old"].map(newer), [true, true, true, false]);
+    assert_ne!(world.store.stamps("others", &["N7"]).await.unwrap()["N7"], new);
+    for (name, hash) in [("N7", 5), ("new", 9_000), ("keyed", 9_001), ("old", 9_002), ("parent", 9_003)] {
+        came.truncate(3);
+        came.push((name, hash));
+        let mut tx = world.begin().await;
+        assert!(!tx.restamp_alike("items", &new, &came, 7).await.unwrap(), "{name}");
+        tx.rollback().await.unwrap();
+    }
 }
 
 async fn tombstones_are_remembered_until_they_are_settled(world: &World) {
@@ -162,7 +224,7 @@ async fn tombstones_are_remembered_until_they_are_settled(world: &World) {
     tx.note_buried("items", std::slice::from_ref(&old), at(NOW)).await.unwrap();
     tx.commit().await.unwrap();
     world.store.forget_absent_below("items", &stamp("2024-06-01 00:00:00.5")).await.unwrap();
-    let known = world.store.known("items", &["old", "new"]).await.unwrap();
+    let known = world.store.known("items", &["old", "new"], true).await.unwrap();
     assert_eq!(known.len(), 1);
     assert_eq!(known["new"].absent, Some(new.1));
     let buried = world.store.buried("items", &["old", "new"]).await.unwrap();

@@ -66,7 +66,7 @@ async fn pages_of_five_hundred_go_in_and_are_changed(world: &World) {
                 })
                 .collect();
             let mut tx = world.begin().await;
-            tx.entries("items", &names, &[]).await.unwrap();
+            tx.entries("items", &names, &[], false).await.unwrap();
             let held = tx.rows(&table, &keys).await.unwrap();
             let page: Vec<&Row> = page.iter().collect();
             if held.is_empty() {

@@ -71,7 +71,7 @@ impl Work<'_> {
         let (mut heard, begun) = if was_cut {
             // What HQ did since lies behind the walk, where it does not look again.
             let (deleted, renamed) = (self.counts.deleted, self.renamed);
-            let begun = self.ordinary(tombstones, parked).await?;
+            let begun = self.ordinary(tombstones, parked, None).await?;
             if self.owed.records.take().is_some() {
                 self.save_progress().await?;
             }
@@ -104,7 +104,7 @@ impl Work<'_> {
         self.retry_due(parked).await?;
         self.reconsider().await?;
         if !self.is_loaded() {
-            self.pass(false).await?;
+            self.pass(false, None).await?;
         }
         self.left = Some(Vec::new());
         let read = self.read_changes().await;
@@ -175,7 +175,7 @@ impl Work<'_> {
         let mut done: HashSet<String> = HashSet::new();
         for some in left.chunks(ASKED_AT_ONCE) {
             let names: Vec<&str> = some.iter().map(|mark| mark.name.as_str()).collect();
-            let known = self.engine.store.known(&self.job.name, &names).await;
+            let known = self.engine.store.known(&self.job.name, &names, true).await;
             let known = known.map_err(Error::store("reading the ledger"))?;
             let is_done = |mark: &&Mark| {
                 self.parked.get(&mark.name) == Some(&mark.modified)
@@ -231,10 +231,10 @@ impl Work<'_> {
         let reading = || Error::store("reading the ledger");
         let entries = self.engine.store.count_entries(&self.job.name).await.map_err(reading())?;
         let parked: Vec<&str> = self.parked.keys().map(String::as_str).collect();
-        let known = self.engine.store.known(&self.job.name, &parked).await.map_err(reading())?;
+        let known = self.engine.store.known(&self.job.name, &parked, true).await.map_err(reading())?;
         // Of those that wait for a decision the ledger may hold none: an insert beside HQ's.
         let open: Vec<&str> = self.open.keys().map(String::as_str).collect();
-        let opened = self.engine.store.known(&self.job.name, &open).await.map_err(reading())?;
+        let opened = self.engine.store.known(&self.job.name, &open, true).await.map_err(reading())?;
         let waiting = opened.values().filter(|known| known.present.is_some()).count() as u64;
         let older = known.values().filter(|known| known.present.is_some()).count() as u64;
         let reconciled = Reconciled {

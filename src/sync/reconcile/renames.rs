@@ -57,7 +57,7 @@ impl Work<'_> {
         let mut gone: HashSet<&str> = HashSet::new();
         for some in olds.chunks(ASKED_AT_ONCE) {
             let names: Vec<&str> = some.iter().map(String::as_str).collect();
-            let known = self.engine.store.known(&self.job.name, &names).await;
+            let known = self.engine.store.known(&self.job.name, &names, true).await;
             let known = known.map_err(Error::store("reading the ledger"))?;
             let ours = |name: &&str| known.get(*name).is_some_and(|known| known.present.is_some());
             let ours: Vec<&str> = names.into_iter().filter(ours).collect();
@@ -108,7 +108,7 @@ impl Work<'_> {
         let mut taken: HashSet<String> = HashSet::new();
         for some in walk.newcomers.chunks(ASKED_AT_ONCE) {
             let names: Vec<&str> = some.iter().map(|mark| mark.name.as_str()).collect();
-            let known = self.engine.store.known(&self.job.name, &names).await;
+            let known = self.engine.store.known(&self.job.name, &names, true).await;
             let known = known.map_err(Error::store("reading the ledger"))?;
             let is_ours = |mark: &&Mark| known.get(&mark.name).is_some_and(|known| known.present.is_some());
             taken.extend(some.iter().filter(is_ours).map(|mark| mark.name.clone()));
@@ -130,6 +130,8 @@ impl Work<'_> {
         let renames = tx.rename_entries(&self.job.name, renames).await.map_err(moving())?;
         tx.commit().await.map_err(moving())?;
         self.renamed += renames.len() as u64;
+        // A row keeps its key until the page that brings the record.
+        self.has_own_keys = true;
         for (old, new) in &renames {
             if let Some(conflict) = self.open.remove(old) {
                 self.open.insert(new.clone(), Conflict { name: new.clone(), ..conflict });
@@ -201,7 +203,7 @@ impl Work<'_> {
         let names: Vec<&str> = names.iter().copied().collect();
         let mut stamps = HashMap::with_capacity(names.len());
         for some in names.chunks(ASKED_AT_ONCE) {
-            let known = self.engine.store.known(&self.job.name, some).await;
+            let known = self.engine.store.known(&self.job.name, some, true).await;
             let known = known.map_err(Error::store("reading the ledger"))?;
             stamps.extend(known.into_iter().filter_map(|(name, known)| Some((name, known.present?))));
         }

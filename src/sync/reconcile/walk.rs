@@ -182,7 +182,7 @@ impl Work<'_> {
         let mut changed = Vec::new();
         for some in marks.chunks(LOOKUP_SIZE) {
             let names: Vec<&str> = some.iter().map(|mark| mark.name.as_str()).collect();
-            let known = self.engine.store.known(&self.job.name, &names).await;
+            let known = self.engine.store.known(&self.job.name, &names, true).await;
             let known = known.map_err(Error::store("reading the ledger"))?;
             for mark in some {
                 let taken = known.get(&mark.name).and_then(|known| known.present.as_ref());
@@ -218,7 +218,7 @@ impl Work<'_> {
         self.take_newcomers(walk).await?;
         for some in names.chunks(LOOKUP_SIZE) {
             let some: Vec<&str> = some.iter().map(String::as_str).collect();
-            let known = self.engine.store.known(&self.job.name, &some).await;
+            let known = self.engine.store.known(&self.job.name, &some, true).await;
             let known = known.map_err(Error::store("reading the ledger"))?;
             for name in some.iter().filter(|name| known.get(**name).is_some_and(|known| known.present.is_some())) {
                 walk.digest.add(name);
