@@ -369,7 +369,7 @@ fn a_job_of_the_file_that_links_to_a_new_one_is_named() {
     let scene = Scene::new(Kind::Sqlite);
     scene.written(&["Product"]);
     let outcome = scene.outlet.run(&["init", "Product Group"]);
-    let note = "note: products links to Product Group: give it after = [\"product_groups\"], too";
+    let note = "note: products links to Product Group: give it after = [\"product_groups_2\"], too";
     assert!(outcome.expect_code(0).stdout.contains(note), "{outcome}");
 }
 

@@ -87,7 +87,7 @@ fn columns_never_clash_with_those_that_are_kept_for_something() {
         "f_2nd = { from = \"2nd\"",
         "idx_2 = { from = \"idx\"",
         "parent_2 = { from = \"parent\"",
-        "parent_3 = { from = \"Parent\"",
+        "Parent_3 = { from = \"Parent\"",
         "table = \"p_lines\"",
         "table = \"p_lines_2\"",
     ] {
