@@ -84,6 +84,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "quarantine",
             "reconciled",
             "record",
+            "row",
             "run",
             "watermark",
             "retry",
