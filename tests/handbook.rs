@@ -1,4 +1,4 @@
-//! What the documents say of the program is what the program says. With `MILKRUN_BLESS=1` the pages that are made from it are
+//! What the documents say of the program is what the program says. With `MILKRUN_TEST_BLESS=1` the pages that are made from it are
 //! made anew.
 
 use std::path::PathBuf;
@@ -15,13 +15,13 @@ fn the_page_of_commands_is_what_the_program_knows() {
     let outcome = outlet.run(&["man", "--markdown"]);
     outcome.expect_code(0);
     let path = document("commands.md");
-    if std::env::var_os("MILKRUN_BLESS").is_some() {
+    if std::env::var_os("MILKRUN_TEST_BLESS").is_some() {
         std::fs::write(&path, &outcome.stdout).unwrap();
     }
     let kept = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(
         kept == outcome.stdout,
-        "docs/commands.md is out of date: MILKRUN_BLESS=1 cargo test --test main the_page_of_commands\n{}",
+        "docs/commands.md is out of date: MILKRUN_TEST_BLESS=1 cargo test --test main the_page_of_commands\n{}",
         outcome.stdout
     );
 }
@@ -130,6 +130,30 @@ fn the_catalogue_of_errors_has_every_sentence_and_every_remedy() {
     let missing: Vec<String> =
         said.chain(remedies).filter(|text| !catalogue.contains(plain(text).trim_end_matches('.'))).collect();
     assert!(missing.is_empty(), "docs/errors.md does not have: {missing:#?}");
+}
+
+#[test]
+fn the_catalogue_of_errors_has_every_kind_of_mistake_in_the_configuration() {
+    let catalogue = std::fs::read_to_string(document("errors.md")).unwrap();
+    let text = source("config/said.rs");
+    let body = text.split("pub enum Code {").nth(1).unwrap().split('}').next().unwrap();
+    let variants = body.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("///"));
+    let codes: Vec<String> = variants.map(|variant| snake(variant.trim_end_matches(','))).collect();
+    assert!(codes.len() > 10, "{codes:?}");
+    let missing: Vec<&String> = codes.iter().filter(|code| !catalogue.contains(&format!("| `{code}` |"))).collect();
+    assert!(missing.is_empty(), "docs/errors.md does not have: {missing:?}");
+}
+
+/// `UnknownKey` as JSON spells it.
+fn snake(name: &str) -> String {
+    let mut spelled = String::new();
+    for c in name.chars() {
+        if c.is_uppercase() && !spelled.is_empty() {
+            spelled.push('_');
+        }
+        spelled.extend(c.to_lowercase());
+    }
+    spelled
 }
 
 #[test]

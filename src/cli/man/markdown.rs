@@ -7,7 +7,7 @@ use super::sections::{ENVIRONMENT, EXIT, FILES};
 const HEAD: &str = "# Commands and options
 
 <!-- Made from the program by `milkrun man --markdown`; tests/handbook.rs makes it anew where
-MILKRUN_BLESS is set. -->
+MILKRUN_TEST_BLESS is set. -->
 
 `milkrun COMMAND --help` says the same at the terminal, `man milkrun` where the package is installed. Results go to stdout,
 logs to stderr. What the commands are for, by situation: [operating.md](operating.md).
