@@ -23,8 +23,8 @@ const RESERVED_PREFIX: &str = "milkrun_";
 pub(super) struct Fault {
     /// Its kind.
     pub(super) code: Code,
-    /// Stands before the text.
-    pub(super) lead: String,
+    /// What the text is no known one of, where that is the whole fault.
+    pub(super) unknown: Option<&'static str>,
     /// Stands after the text; holds nothing of it.
     pub(super) tail: String,
     /// Stands after `tail`, but only where the text may be shown, of which it may quote.
@@ -38,9 +38,8 @@ pub(super) struct Fault {
 impl Fault {
     /// `{text} {tail}`.
     pub(super) fn of(tail: impl Into<String>) -> Self {
-        let (lead, detail) = (String::new(), String::new());
         let tail = format!(" {}", tail.into());
-        Self { code: Code::InvalidValue, lead, tail, detail, help: None, near: None }
+        Self { code: Code::InvalidValue, unknown: None, tail, detail: String::new(), help: None, near: None }
     }
 
     /// And what to do.
@@ -56,9 +55,8 @@ impl Fault {
     }
 
     /// `unknown {what} {text}`.
-    fn unknown(what: &str) -> Self {
-        let (lead, tail) = (format!("unknown {what} "), String::new());
-        Self { code: Code::UnknownWord, lead, tail, ..Self::of("") }
+    fn unknown(what: &'static str) -> Self {
+        Self { code: Code::UnknownWord, unknown: Some(what), ..Self::of("") }
     }
 
     fn out_of_bounds(help: String) -> Self {
@@ -67,12 +65,12 @@ impl Fault {
 
     /// What is said of the text `shown`.
     pub(super) fn said(&self, shown: &str, is_showable: bool) -> Said {
-        let Self { code, lead, tail, detail, help, near } = self;
+        let Self { code, unknown, tail, detail, help, near } = self;
         let detail = if is_showable { detail.as_str() } else { "" };
-        // `unknown type "x"`, but of what is not quoted: `the value is no known type`.
-        let what = match lead.strip_prefix("unknown ").filter(|_| !shown.starts_with('"')) {
-            Some(kind) => format!("{shown} is no known {}", kind.trim_end()),
-            None => format!("{lead}{shown}{tail}{detail}"),
+        let what = match unknown {
+            Some(kind) if shown.starts_with('"') => format!("unknown {kind} {shown}"),
+            Some(kind) => format!("{shown} is no known {kind}"),
+            None => format!("{shown}{tail}{detail}"),
         };
         Said { code: *code, what, help: help.clone(), near: near.clone().filter(|_| is_showable) }
     }

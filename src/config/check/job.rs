@@ -226,6 +226,9 @@ fn said(problem: &mapping::Problem) -> Said {
         Some("owner") => "leave owner out",
         Some("map") => "list HQ's texts in it, or leave map out",
         Some("const") => "take a field that differs from record to record",
+        Some("expr") if message.starts_with("there is no") => {
+            "docs/configuration.md says under Expressions what there is"
+        }
         Some("expr") => "every word in it is a field of HQ, and texts stand in quotes",
         Some("default") => "write a value of the column's type",
         Some("parent_key") => "take it out of the fields",

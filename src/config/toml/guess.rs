@@ -1,7 +1,7 @@
-//! What the writer of a statement that is no TOML probably meant: each guess is a change, and what is said if the statement
-//! can be read with it. The likelier a guess, the earlier it stands; what comes of a guess is never more than a message.
+//! What the writer of a statement that is no TOML probably meant.
 //!
-//! Nothing of a value is ever said: it may be a secret.
+//! Each guess is a change, and what is said if the statement can be read with it; the likelier, the earlier. What comes of a
+//! guess is never more than a message. Nothing of a value is ever said: it may be a secret.
 
 use std::ops::Range;
 

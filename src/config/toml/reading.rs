@@ -63,10 +63,13 @@ pub(in crate::config) fn read(text: &str) -> Reading {
     Reading { tree: None, mistakes, is_torn: true }
 }
 
+/// What is said of some places.
+type Marked = Vec<(Range<usize>, Said)>;
+
 /// What is said of a mistake, and how reading goes on.
 #[derive(Debug, Default)]
 pub(super) struct Step {
-    pub(super) said: Vec<(Range<usize>, Said)>,
+    pub(super) said: Marked,
     /// In the order of the text.
     pub(super) changes: Vec<(Range<usize>, Draft)>,
     pub(super) tears: bool,
@@ -128,7 +131,7 @@ fn left_out(text: &str, bad: &BadSyntax) -> Step {
 }
 
 /// The first guess under which the statement can be read, or else the first of which it can be read further, and one more.
-fn search(written: &str, fault: usize) -> Option<(Draft, Vec<(Range<usize>, Said)>)> {
+fn search(written: &str, fault: usize) -> Option<(Draft, Marked)> {
     let start = Draft::new(written);
     let mut further = Vec::new();
     for guess in guess::all(written, fault) {

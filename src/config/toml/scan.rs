@@ -2,15 +2,18 @@
 
 use std::ops::Range;
 
+/// A character and its byte.
+pub(super) type Placed = (usize, char);
+
 /// What a text is made of.
 #[derive(Debug, Default)]
 pub(super) struct Scan {
     /// The characters outside of strings and comments, each with its byte.
-    pub(super) outside: Vec<(usize, char)>,
+    pub(super) outside: Vec<Placed>,
     /// The strings, their quotes included.
     pub(super) strings: Vec<Range<usize>>,
     /// The quote that opens a string which its line does not close.
-    pub(super) unclosed: Option<(usize, char)>,
+    pub(super) unclosed: Option<Placed>,
     /// Where the first comment begins.
     pub(super) comment: Option<usize>,
 }
@@ -48,7 +51,7 @@ impl Scan {
     }
 
     /// The brackets that are open at the end, and whether one was closed that was not open.
-    pub(super) fn brackets(&self) -> (Vec<(usize, char)>, Option<(usize, char)>) {
+    pub(super) fn brackets(&self) -> (Vec<Placed>, Option<Placed>) {
         let (mut open, mut stray) = (Vec::new(), None);
         for (at, c) in &self.outside {
             let partner = match c {

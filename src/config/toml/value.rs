@@ -271,10 +271,13 @@ fn last_of(statement: &Statement<'_>, end: usize) -> usize {
 fn bare(statement: &Statement<'_>) -> Vec<Guess> {
     let Some(value) = statement.value.clone() else { return Vec::new() };
     let mut all = Vec::new();
-    let help = |at: &Range<usize>| match statement.get(at) {
-        // A word alone is no secret that one would write without quotes, but it may be; so it is not repeated.
-        _ if statement.get(at).contains('"') => "put it between single quotes: '…'",
-        _ => "put it in quotes: \"…\"",
+    // The text itself is not repeated: it may be a secret.
+    let help = |at: &Range<usize>| {
+        if statement.get(at).contains('"') {
+            "put it between single quotes: '…'"
+        } else {
+            "put it in quotes: \"…\""
+        }
     };
     let written = statement.get(&value);
     let quoted = |text: &str| if text.contains(['"', '\\']) { format!("'{text}'") } else { format!("\"{text}\"") };
@@ -335,7 +338,7 @@ fn quotes(statement: &Statement<'_>, all: &mut Vec<Guess>) {
     all.extend(ends.into_iter().map(|at| close(tight(at))));
     // `name = outlet"`
     let before = statement.get(&(value.start..lost));
-    let word = before.rfind(|c: char| matches!(c, ',' | '[' | '{' | '=')).map_or(0, |at| at + 1);
+    let word = before.rfind([',', '[', '{', '=']).map_or(0, |at| at + 1);
     let gap = before.get(word..).map_or(0, |rest| rest.len() - rest.trim_start().len());
     let start = value.start + word + gap;
     let guess =
