@@ -15,9 +15,11 @@ mod log;
 mod man;
 mod moment;
 mod output;
+mod plan;
 mod progress;
 mod quarantine;
 mod reconcile;
+mod reload;
 mod run;
 mod runs;
 mod screen;
@@ -84,8 +86,12 @@ enum Command {
     Demo(demo::Options),
     /// Validate sync.toml, then HQ, credentials, fields and tables
     Check(check::Options),
+    /// Show what an edited sync.toml would do, before it does it
+    Plan(plan::Options),
     /// Run the daemon
     Run,
+    /// Have the running daemon read sync.toml again, and say what came of it
+    Reload,
     /// Sync now: all jobs, or those named
     Sync(sync::Options),
     /// Compare all of HQ with all of the outlet, and repair
@@ -124,8 +130,10 @@ impl Command {
             Self::Demo(_) => None,
             Self::Run => Some(2),
             Self::Check(_)
+            | Self::Plan(_)
             | Self::Sync(_)
             | Self::Reconcile(_)
+            | Self::Reload
             | Self::Status(_)
             | Self::Runs(_)
             | Self::Changes(_)
@@ -153,6 +161,8 @@ pub(crate) enum Exit {
     Parked,
     /// Needs a person.
     Blocked,
+    /// Asked whether anything is to be done: it is.
+    ToDo,
 }
 
 impl Exit {
@@ -163,6 +173,7 @@ impl Exit {
             Self::Usage => 2,
             Self::Parked => 3,
             Self::Blocked => 4,
+            Self::ToDo => 5,
         })
     }
 
@@ -209,7 +220,9 @@ async fn dispatch(command: &Command, global: &Global, output: &Output) -> anyhow
     match command {
         Command::Demo(options) => demo::run(options, output).await,
         Command::Check(options) => check::run(options, &global.config, output).await,
+        Command::Plan(options) => Box::pin(plan::run(options, &global.config, output)).await,
         Command::Run => run::run(&global.config).await,
+        Command::Reload => reload::run(&global.config, output).await,
         Command::Sync(options) => Box::pin(sync::run(options, &global.config, output)).await,
         Command::Reconcile(options) => Box::pin(reconcile::run(options, &global.config, output)).await,
         Command::Status(options) => Box::pin(status::run(options, &global.config, output)).await,

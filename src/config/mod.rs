@@ -8,6 +8,7 @@
 
 mod check;
 mod cron;
+mod database;
 mod duration;
 mod findings;
 mod keys;
@@ -16,6 +17,7 @@ mod overrides;
 mod path;
 mod problem;
 mod raw;
+mod same;
 mod schema;
 mod substitute;
 mod syntax;
@@ -26,7 +28,8 @@ mod url;
 mod walk;
 mod words;
 
-pub use load::{load, parse};
+pub use database::database_of;
+pub use load::{environment, folder_of, load, load_text, parse, read};
 pub use problem::{Problem, Problems};
 pub use substitute::Environment;
 pub use words::nearest;
