@@ -136,7 +136,7 @@ fn good(job: &Job, doctype: Option<&DocType>, wanted: &[String], report: &mut Re
                 "is computed when HQ opens a form: take it out of the mapping".to_owned()
             }
             Some(field) if !field.is_listed() && field.holds() != Holds::Unknown => {
-                format!("is a {}: no list has it; take it out of the mapping", field.fieldtype)
+                format!("is of type {}: no list has it; take it out of the mapping", field.fieldtype)
             }
             None if !known().any(|known| known == name) => {
                 let near = config::nearest(name, known());
