@@ -218,7 +218,7 @@ fn a_damaged_file_a_missing_folder_and_a_wrong_configuration_are_told() {
     shop.outlet.write_config(&good.replacen("time_zone", "time_zoom", 1));
     let outcome = doctor(&shop.outlet);
     outcome.expect_code(2);
-    assert_found(&outcome, "config", "problem", "[site] needs the key \"time_zone\"");
+    assert_found(&outcome, "config", "problem", "unknown key \"time_zoom\" in [site]");
     assert_found(&outcome, "memory", "ok", "free");
 }
 

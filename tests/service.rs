@@ -12,6 +12,9 @@ use crate::support::{Kind, Outlet, Shop};
 /// Longer than any of these tests takes.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Milliseconds of a watchdog: a third of it is three times as long as the ticker waits between two looks.
+const WATCHDOG: u64 = 4_500;
+
 /// What systemd would hear.
 struct Manager(UnixDatagram);
 
@@ -68,7 +71,7 @@ impl Manager {
 fn a_manager_hears_ready_how_the_jobs_stand_signs_of_life_and_the_end(kind: Kind) {
     let mut shop = Shop::empty(kind);
     shop.items(50);
-    let manager = Manager::of(&mut shop.outlet, 900);
+    let manager = Manager::of(&mut shop.outlet, WATCHDOG);
     let daemon = Daemon::start(&shop.outlet, &[]);
     let first = manager.next();
     assert!(first.starts_with("READY=1\nSTATUS=2 jobs, not yet here: item_groups items"), "{first}");
@@ -163,7 +166,7 @@ impl Standstill {
 fn a_daemon_whose_database_stands_still_does_not_feed_the_watchdog(kind: Kind) {
     let mut shop = Shop::empty(kind);
     shop.items(20);
-    let manager = Manager::of(&mut shop.outlet, 1_500);
+    let manager = Manager::of(&mut shop.outlet, WATCHDOG);
     let mut daemon = Daemon::start(&shop.outlet, &["-v"]);
     daemon.wait_for(&["run ended well", "job=\"items\""]);
     manager.until(&["WATCHDOG=1"]);
