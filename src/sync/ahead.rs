@@ -90,7 +90,7 @@ impl<'e> Ahead<'e> {
             self.lead.missed();
         }
         if cursor.is_none() && self.is_far() && self.engine.hq.has_room_for(AT_THE_START) {
-            return Box::pin(self.from_the_start(size)).await;
+            return Box::pin(self.at_the_start(size)).await;
         }
         Box::pin(self.in_turn(cursor, size)).await
     }
@@ -187,7 +187,7 @@ impl<'e> Ahead<'e> {
 
     /// The first page of all. That there are records without a stamp, which come first, is rare: on a long way the first page
     /// of the others is asked for at once, and once more where it was too early.
-    async fn from_the_start(&mut self, size: PageSize) -> Result<(Next, PageSize), Error> {
+    async fn at_the_start(&mut self, size: PageSize) -> Result<(Next, PageSize), Error> {
         let (engine, job, meter) = (self.engine, self.job, self.meter);
         let mut of_unstamped = size;
         let unstamped = Box::pin(engine.hq.unstamped(job, "", &mut of_unstamped, meter));
