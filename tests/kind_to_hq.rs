@@ -121,6 +121,30 @@ fn a_bulk_update_is_read_in_order_and_not_by_name() {
     }
 }
 
+on_each_database! { of_a_bulk_update_only_what_changed_is_written }
+
+fn of_a_bulk_update_only_what_changed_is_written(kind: Kind) {
+    let (parents, _) = JOBS.split_once("[[job.children]]").unwrap();
+    let plain = parents.replace("filters = [[\"is_sales_item\", \"=\", 1]]\n", "");
+    let shop = Shop::with_jobs(kind, &plain.replace("changed = { from = \"modified\", type = \"datetime\" }\n", ""));
+    shop.items(2_500);
+    shop.outlet.sync_well(&[]);
+    for name in ["ICE-0003", "ICE-1500", "ICE-2499"] {
+        shop.hq.update("Item", name, json!({"standard_rate": 77})).unwrap();
+    }
+    shop.outlet.database.execute("UPDATE items SET shelf = 'ours'");
+    shop.hq.bulk_stamp("Item", |_| true, json!({})).unwrap();
+    let sync = shop.outlet.run(&["-vv", "--format", "json", "sync", "items"]);
+    sync.expect_code(0);
+    assert!(sync.stderr.contains("only the stamp of a page's records has changed"), "{sync}");
+    let runs = sync.json();
+    let counts = &runs[0]["counts"];
+    assert_eq!((&counts["updated"], &counts["unchanged"]), (&json!(3), &json!(2_497)), "{counts:#}");
+    assert_eq!(shop.outlet.database.count("items WHERE price = '77.00' AND shelf = 'ours'"), 3);
+    let runs = shop.outlet.sync_well(&["items"]);
+    assert_eq!(runs[0]["counts"]["fetched"], 0, "the ledger has the new stamps: {:#}", runs[0]);
+}
+
 #[test]
 fn what_left_the_filter_in_a_bulk_update_goes() {
     let shop = Shop::empty(Kind::Sqlite);

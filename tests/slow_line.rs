@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use milkrun::demo::{Fault, Line, RateLimit, Request, When};
+use milkrun::demo::{Fault, Hold, Line, RateLimit, Request, When};
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use serde_json::json;
@@ -13,6 +13,9 @@ use crate::support::{Kind, Shop};
 
 /// What names a page by its place.
 const PLACE: &str = "limit_start";
+
+/// How long HQ may take to be asked.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Far longer than what a local network takes; an HQ whose pages are ready before that.
 const WAY: Duration = Duration::from_millis(40);
@@ -84,6 +87,33 @@ fn edits_while_two_pages_are_under_way_are_all_there_after_one_more_run(kind: Ki
         shop.outlet.sync_well(&["--confirm-deletes"]);
         shop.assert_in_step();
     }
+}
+
+#[test]
+fn what_a_first_load_asks_before_it_writes_is_asked_for_at_once() {
+    let shop = far(Kind::Sqlite, JOBS, 300);
+    let (zone, third) = (Hold::new(), Hold::new());
+    shop.hq.fault_when(When::path("get_time_zone"), Fault::Hold(zone.clone()));
+    shop.hq.fault_when(When::doctype("Item").nth(3), Fault::Hold(third.clone()));
+    let sync = shop.outlet.start(&["sync", "items"]);
+    assert!(zone.wait_until_reached(PATIENCE), "HQ is asked for its zone");
+    assert!(third.wait_until_reached(PATIENCE), "and for its newest record and the first page before it has answered");
+    zone.release();
+    third.release();
+    assert!(sync.wait_with_output().unwrap().status.success());
+    shop.outlet.sync_well(&["item_groups"]);
+    shop.assert_in_step();
+}
+
+#[test]
+fn records_without_a_stamp_come_first_on_a_long_way_too() {
+    let shop = far(Kind::Sqlite, JOBS, 1);
+    for n in 0..150 {
+        let group = json!({"item_group_name": format!("SQL {n}")});
+        shop.hq.insert_with_modified("Item Group", group, None).unwrap();
+    }
+    shop.outlet.sync_well(&["item_groups"]);
+    assert_eq!(shop.outlet.database.count("item_groups"), 151);
 }
 
 #[test]

@@ -238,6 +238,12 @@ impl Client {
         }
     }
 
+    /// Whether so many requests may go at once.
+    #[must_use]
+    pub fn has_room_for(&self, requests: u32) -> bool {
+        self.with_gate(|gate, _| gate.has_room_for(requests))
+    }
+
     /// How long a request and an answer of no length take, as far as it is known.
     #[must_use]
     pub fn way(&self) -> Option<Duration> {

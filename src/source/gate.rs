@@ -149,6 +149,8 @@ pub struct Gate {
     own_use: Duration,
     /// There is little left of the budget, by the last answer.
     is_tight: bool,
+    /// How many requests like the last one fit before there is; `None` where HQ tells of no budget.
+    room: Option<u32>,
     outage: Option<Outage>,
 }
 
@@ -163,6 +165,7 @@ impl Gate {
             window_end: Duration::ZERO,
             own_use: Duration::ZERO,
             is_tight: false,
+            room: None,
             outage: None,
         }
     }
@@ -203,6 +206,13 @@ impl Gate {
         } else {
             Some(self.pace.go(now).err().unwrap_or_default())
         }
+    }
+
+    /// Whether so many requests may go at once, as if each cost what the last one did: there is plenty of HQ's budget left
+    /// after them.
+    #[must_use]
+    pub fn has_room_for(&self, requests: u32) -> bool {
+        self.room.is_none_or(|room| room >= requests)
     }
 
     /// Takes in what an answer says, whatever its status.
@@ -255,7 +265,11 @@ impl Gate {
         self.own_use = self.own_use.saturating_add(budget.used.unwrap_or_default());
         let remaining = budget.remaining.saturating_sub(budget.used.unwrap_or_default());
         let share = budget.limit.mul_f64(self.limits.budget_share.clamp(0.0, 1.0));
-        self.is_tight = remaining < budget.limit.mul_f64(PLENTY) || self.own_use > share.mul_f64(1.0 - PLENTY);
+        let (floor, ceiling) = (budget.limit.mul_f64(PLENTY), share.mul_f64(1.0 - PLENTY));
+        self.is_tight = remaining < floor || self.own_use > ceiling;
+        let spare = remaining.saturating_sub(floor).min(ceiling.saturating_sub(self.own_use));
+        let used = budget.used.unwrap_or_default().as_micros().max(1);
+        self.room = Some(u32::try_from(spare.as_micros() / used).unwrap_or(u32::MAX));
         if remaining < budget.limit.mul_f64(RESERVE) {
             self.hold(now, budget.reset, Why::Budget, jitter);
         } else if self.own_use >= share {
@@ -375,6 +389,20 @@ mod tests {
         assert_eq!(told, [true, false, false]);
         gate.found_down(secs(300), false, None, 0.0);
         assert_eq!(gate.aside(secs(400)), None, "the probe is one that matters");
+    }
+
+    #[test]
+    fn as_many_go_at_once_as_leave_plenty_of_the_budget() {
+        let mut gate = gate();
+        assert!(gate.has_room_for(9), "nothing is told of a budget");
+        // Of the 2.5 s that are half of its share 0.5 are used, and then 1.5.
+        gate.noted(secs(0), &answer(99, 500, 50), 0.0);
+        assert_eq!([4, 5].map(|requests| gate.has_room_for(requests)), [true, false]);
+        gate.noted(secs(1), &answer(98, 1_000, 49), 0.0);
+        assert_eq!([1, 2].map(|requests| gate.has_room_for(requests)), [true, false]);
+        // All others leave 2 s above half.
+        gate.noted(secs(60), &answer(52, 500, 50), 0.0);
+        assert_eq!([3, 4].map(|requests| gate.has_room_for(requests)), [true, false]);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The ledger: what was last taken from HQ for each record.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::config::DatabaseKind;
@@ -18,9 +18,6 @@ use super::line::Line;
 use super::seek::Seek;
 use super::tombstones::{self, ABSENT};
 use super::tx::PageTx;
-
-/// So many entries of one new stamp are written by that, not each by itself.
-const ALIKE: usize = 20;
 
 /// The ledger's table.
 const LEDGER: &str = "milkrun_ledger";
@@ -160,32 +157,6 @@ impl PageTx {
     /// [`Error::Refused`] where it has one.
     pub async fn insert_entries(&mut self, job: &str, entries: &[Entry]) -> Result<(), Error> {
         self.write_entries(job, entries, None, "").await
-    }
-
-    /// Writes the stamps of entries of which nothing else has changed, as after a bulk update at HQ.
-    ///
-    /// # Errors
-    /// The database's trouble.
-    pub async fn restamp_entries(&mut self, job: &str, entries: &[Entry]) -> Result<(), Error> {
-        let mut by_stamp: BTreeMap<&str, Vec<&Entry>> = BTreeMap::new();
-        for entry in entries {
-            by_stamp.entry(entry.hq_modified.as_str()).or_default().push(entry);
-        }
-        let mut few = Vec::new();
-        for (stamp, alike) in by_stamp {
-            if alike.len() < ALIKE {
-                few.extend(alike.into_iter().cloned());
-                continue;
-            }
-            let names = sorted(alike.iter().map(|entry| entry.hq_name.as_ref()).collect());
-            for (rows, mut binds) in lists(self.connection.kind(), &names) {
-                let mut sql = self.connection.sql("UPDATE milkrun_ledger SET hq_modified = ? WHERE job = ? AND ");
-                among(&mut sql, &[("hq_name", &Stored::text())], rows);
-                binds.splice(0..0, [Bind::text(stamp), Bind::text(job)]);
-                self.connection.execute(sql, binds).await?;
-            }
-        }
-        self.upsert_entries(job, &few).await
     }
 
     async fn write_entries(
@@ -353,7 +324,7 @@ pub(super) fn lists<'a>(kind: DatabaseKind, names: &[&'a str]) -> Vec<(usize, Ve
 }
 
 /// Each once, in order.
-fn sorted(mut texts: Vec<&str>) -> Vec<&str> {
+pub(super) fn sorted(mut texts: Vec<&str>) -> Vec<&str> {
     texts.sort_unstable();
     texts.dedup();
     texts

@@ -38,6 +38,7 @@ mod presence;
 mod prune;
 mod quarantine;
 mod reconciles;
+mod restamp;
 mod rows;
 mod runs;
 mod seek;

@@ -30,6 +30,9 @@ pub(super) async fn meanwhile<A, F, P>(
     tokio::join!(applying, fetching)
 }
 
+/// Requests under way at once for the first page: for records without a stamp, for others, and for the page after those.
+pub(super) const AT_THE_START: u32 = 3;
+
 /// What comes next in a pass.
 #[derive(Debug)]
 pub(super) enum Next {
@@ -86,6 +89,9 @@ impl<'e> Ahead<'e> {
             }
             self.lead.missed();
         }
+        if cursor.is_none() && self.is_far() && self.engine.hq.has_room_for(AT_THE_START) {
+            return Box::pin(self.at_the_start(size)).await;
+        }
         Box::pin(self.in_turn(cursor, size)).await
     }
 
@@ -141,10 +147,14 @@ impl<'e> Ahead<'e> {
         if let Some(last) = last
             && self.second.is_none()
             && !is_end(fetched)
-            && !self.lead.is_for(self.engine.hq.way())
+            && !self.is_far()
         {
             self.early = Some(Early::ask(self.engine, self.job, self.meter, last.clone(), size));
         }
+    }
+
+    fn is_far(&self) -> bool {
+        self.lead.is_for(self.engine.hq.way())
     }
 
     /// What was asked for ahead, if it is the page after `from`, and not an empty one.
@@ -175,6 +185,29 @@ impl<'e> Ahead<'e> {
         Next::Page(cursor, fetched)
     }
 
+    /// The first page of all. That there are records without a stamp, which come first, is rare: on a long way the first page
+    /// of the others is asked for at once, and once more where it was too early.
+    async fn at_the_start(&mut self, size: PageSize) -> Result<(Next, PageSize), Error> {
+        let (engine, job, meter) = (self.engine, self.job, self.meter);
+        let mut of_unstamped = size;
+        let unstamped = Box::pin(engine.hq.unstamped(job, "", &mut of_unstamped, meter));
+        let stamped = Box::pin(self.in_turn(Some(before_all()), size));
+        // The one that brings most goes over the connection that stands already.
+        let (stamped, unstamped) = tokio::join!(biased; stamped, unstamped);
+        match unstamped {
+            Ok(fetched) if is_of_unstamped(&fetched) => {
+                (self.given, self.second) = (None, None);
+                Ok((self.page(None, fetched), of_unstamped))
+            }
+            Ok(_) => stamped,
+            Err(error @ source::Error::Refused { .. }) => {
+                say_unlisted(job, &error);
+                stamped
+            }
+            Err(error) => Err(Error::source("reading a page")(error)),
+        }
+    }
+
     /// The page after `cursor`, asked for now.
     async fn in_turn(&mut self, mut cursor: Option<Mark>, mut size: PageSize) -> Result<(Next, PageSize), Error> {
         let (engine, job, meter) = (self.engine, self.job, self.meter);
@@ -198,17 +231,10 @@ impl<'e> Ahead<'e> {
             match fetched {
                 // Records without a stamp are rare, and no reason to do without all the others.
                 Err(error @ source::Error::Refused { .. }) if unstamped.is_some() => {
-                    tracing::warn!(job = job.name, %error, "HQ does not list records without `modified`; they are left out");
-                    cursor = Some(Mark { modified: Stamp::never(), name: String::new() });
+                    say_unlisted(job, &error);
+                    cursor = Some(before_all());
                 }
-                // A server that does not know `is not set` sends other records; they come in their own order.
-                Ok(fetched)
-                    if unstamped.is_some()
-                        && (fetched.page.is_empty()
-                            || fetched.page.marks().iter().any(|mark| mark.modified != Stamp::never())) =>
-                {
-                    cursor = Some(Mark { modified: Stamp::never(), name: String::new() });
-                }
+                Ok(fetched) if unstamped.is_some() && !is_of_unstamped(&fetched) => cursor = Some(before_all()),
                 // The page has been made smaller until the record stood alone; the others are read on from its mark.
                 Err(error @ source::Error::TooLarge { .. }) if unstamped.is_none() && size.get() == 1 => {
                     self.second = None;
@@ -226,4 +252,19 @@ impl<'e> Ahead<'e> {
             }
         }
     }
+}
+
+/// Before all records that have a stamp.
+fn before_all() -> Mark {
+    Mark { modified: Stamp::never(), name: String::new() }
+}
+
+/// Whether a page is of records without a stamp. A server that does not know `is not set` sends others; they come in their own
+/// order.
+fn is_of_unstamped(fetched: &Fetched) -> bool {
+    !fetched.page.is_empty() && fetched.page.marks().iter().all(|mark| mark.modified == Stamp::never())
+}
+
+fn say_unlisted(job: &Job, error: &source::Error) {
+    tracing::warn!(job = job.name, %error, "HQ does not list records without `modified`; they are left out");
 }

@@ -52,7 +52,7 @@ impl Engine {
     }
 
     /// The zone HQ stamps in, by its own word, asked for once a day; `hq.time_zone` where HQ does not tell.
-    async fn zone(&self, kept: Option<Zone>, meter: &Meter) -> Result<Zone, Error> {
+    pub(super) async fn zone(&self, kept: Option<Zone>, meter: &Meter) -> Result<Zone, Error> {
         let now = self.clock.now();
         let is_fresh = |zone: &Zone| {
             let age = now - zone.asked.outlet;
@@ -131,9 +131,15 @@ impl Work<'_> {
     /// Learns which zone HQ stamps in.
     pub(super) async fn learn_zone(&mut self) -> Result<(), Error> {
         let asking = self.engine.zone(self.progress.watermark.zone, self.meter);
-        self.zone = unless_stopped(self.stop, asking).await?;
-        self.engine.say_zone(self.zone);
+        let zone = unless_stopped(self.stop, asking).await?;
+        self.know_zone(zone);
         Ok(())
+    }
+
+    /// Takes in which zone HQ stamps in.
+    pub(super) fn know_zone(&mut self, zone: Zone) {
+        self.zone = zone;
+        self.engine.say_zone(zone);
     }
 
     /// Whether HQ stamps in another zone than was known, by its own word, asked for now.

@@ -9,10 +9,12 @@
 //! | `run.rs` | one run of one job: what it is to read, and what it came to |
 //! | `frame.rs` | what opens a run and what closes it: lease, run log, what is kept at the end |
 //! | `pass.rs` | reading a whole DocType: the first load, a full re-read |
+//! | `beginning.rs` | what a pass asks before its first page, and that page |
 //! | `ahead.rs` | the next page of a pass, fetched while one is applied |
 //! | `second.rs` | the page after that, where the way to HQ is long |
 //! | `poll.rs` | what changed since the watermark |
 //! | `stretch.rs` | a list that is mostly news, read in order instead of by name |
+//! | `restamp.rs` | a page of it of which only the stamp has changed |
 //! | `whole.rs` | records with their child rows, read so that they belong together |
 //! | `page.rs` | one page of records into the database: one transaction |
 //! | `incoming.rs` | its records through the mapping |
@@ -34,6 +36,7 @@
 
 mod ahead;
 mod bases;
+mod beginning;
 mod changed;
 pub mod clocks;
 mod conflicts;
@@ -53,6 +56,7 @@ mod private;
 mod quarantine;
 mod reconcile;
 mod reconsider;
+mod restamp;
 mod restored;
 mod retire;
 mod rewind;

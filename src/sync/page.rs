@@ -10,6 +10,7 @@ use super::incoming::Judged;
 use super::landing::{Landing, Manner, Neighbours};
 use super::mapper::once;
 use super::run::Work;
+use super::stretch::is_most;
 use super::whole::Whole;
 use super::{Error, Event};
 use crate::breakage::{self, Breakage};
@@ -64,6 +65,8 @@ enum Attempt {
         log: Log,
         /// A record's key is not its name.
         has_own_keys: bool,
+        /// Of most records nothing has changed but the stamp.
+        is_restamping: bool,
     },
     /// Taken back: rows are held by these records, and HQ is to be asked whether it still has them.
     Doubts(Vec<String>),
@@ -143,8 +146,9 @@ impl Work<'_> {
         loop {
             let early = judged.take();
             match Box::pin(self.try_commit(whole, records, progress, (care, manner), (&known, early))).await {
-                Ok(Attempt::Committed { counts, parked, freed, changes, log, has_own_keys }) => {
+                Ok(Attempt::Committed { counts, parked, freed, changes, log, has_own_keys, is_restamping }) => {
                     self.has_own_keys |= has_own_keys;
+                    self.is_restamping = is_restamping;
                     // The table was filled by others before, most likely: their rows are looked for from now on.
                     self.has_met_rows |= was_unseen && manner == Manner::AsOne;
                     self.remember_log(log).await?;
@@ -248,7 +252,9 @@ impl Work<'_> {
         let changes = self.in_order_of(records, changes, &refused, &log);
         let parked = refused.into_iter().map(|refusal| (refusal.name, refusal.modified)).collect();
         let has_own_keys = incoming.iter().any(Incoming::has_own_key);
-        Ok(Attempt::Committed { counts, parked, freed, changes, log, has_own_keys })
+        let unchanged = usize::try_from(counts.unchanged).unwrap_or_default();
+        let is_restamping = unchanged > 0 && is_most(unchanged, incoming.len());
+        Ok(Attempt::Committed { counts, parked, freed, changes, log, has_own_keys, is_restamping })
     }
 
     /// Logs what the run comes to with this transaction.

@@ -5,6 +5,7 @@
 
 use super::Error;
 use super::ahead::{Ahead, Next};
+use super::beginning::Beginning;
 use super::incoming::Judged;
 use super::page::Step;
 use super::poll::is_end;
@@ -16,17 +17,35 @@ use crate::source::frappe::Fetched;
 use crate::source::{self, PageSize};
 use crate::watermark::{Clocks, Pass, Progress, Watermark};
 
-impl Work<'_> {
-    pub(super) async fn pass(&mut self, is_asked_for: bool) -> Result<(), Error> {
-        self.begin_pass(is_asked_for).await?;
+/// The step of asking for it.
+pub(super) const NEWEST: &str = "asking HQ for its newest record";
+
+impl<'e> Work<'e> {
+    pub(super) async fn pass(
+        &mut self,
+        is_asked_for: bool,
+        beginning: Option<Box<Beginning<'e>>>,
+    ) -> Result<(), Error> {
+        let (newest, begun) = match beginning.map(|beginning| *beginning) {
+            Some(Beginning { newest, ahead, next }) => (Some(newest), Some((ahead, next))),
+            None => (None, None),
+        };
+        self.begin_pass(is_asked_for, newest).await?;
         if self.is_first_load() {
             let noted = self.engine.store.note_first_load(self.run).await;
             noted.map_err(Error::store("writing the run log"))?;
         }
         let care =
             if self.progress.pass.as_ref().is_some_and(|pass| pass.is_repair) { Care::Repair } else { Care::News };
-        let mut ahead = Ahead::new(self.engine, self.job, self.meter);
-        let (mut next, mut judged) = (Box::pin(self.next(&mut ahead, self.cursor())).await?, None);
+        let (mut ahead, mut next) = match begun.filter(|_| self.cursor().is_none()) {
+            Some(begun) => begun,
+            None => {
+                let mut ahead = Ahead::new(self.engine, self.job, self.meter);
+                let next = Box::pin(self.next(&mut ahead, self.cursor())).await?;
+                (ahead, next)
+            }
+        };
+        let mut judged = None;
         loop {
             self.go_on()?;
             self.tell_total(self.cursor().as_ref(), self.counts.fetched).await?;
@@ -57,8 +76,8 @@ impl Work<'_> {
         self.end_pass().await
     }
 
-    /// Takes up the pass that is under way, or begins one.
-    async fn begin_pass(&mut self, is_asked_for: bool) -> Result<(), Error> {
+    /// Takes up the pass that is under way, or begins one; HQ may have named its newest record already.
+    async fn begin_pass(&mut self, is_asked_for: bool, newest: Option<(Option<Mark>, Fetched)>) -> Result<(), Error> {
         let fingerprint = self.fingerprint();
         let is_first = self.progress.mapping.is_none();
         let has_changed = !is_first && self.progress.mapping != Some(fingerprint);
@@ -68,7 +87,7 @@ impl Work<'_> {
         if has_changed && !is_asked_for {
             tracing::info!(job = self.job.name, "the mapping has changed: every record is read again");
         }
-        let (newest, read) = unless_stopped(self.stop, self.newest()).await?;
+        let (newest, read) = unless_stopped(self.stop, self.newest(newest)).await?;
         let started = read.back_to(self.started);
         // Without a mapping of before, as after a reset, the ledger's fingerprints may be another mapping's.
         let entries =
@@ -84,14 +103,16 @@ impl Work<'_> {
     }
 
     /// HQ's newest stamp that is not ahead of HQ's clock, and when HQ said so.
-    async fn newest(&self) -> Result<(Option<Stamp>, Clocks), Error> {
+    async fn newest(&self, told: Option<(Option<Mark>, Fetched)>) -> Result<(Option<Stamp>, Clocks), Error> {
         let ask = |upto| self.engine.hq.newest(&self.job.doctype, &[], "modified", upto, self.meter);
-        let step = "asking HQ for its newest record";
-        let (newest, fetched) = ask(None).await.map_err(Error::source(step))?;
+        let (newest, fetched) = match told {
+            Some(told) => told,
+            None => ask(None).await.map_err(Error::source(NEWEST))?,
+        };
         let now = Stamp::at(self.hq_now(&fetched));
         match newest {
             Some(mark) if mark.modified > now => {
-                let (newest, _) = ask(Some(&now)).await.map_err(Error::source(step))?;
+                let (newest, _) = ask(Some(&now)).await.map_err(Error::source(NEWEST))?;
                 Ok((newest.map(|mark| mark.modified), fetched.read))
             }
             newest => Ok((newest.map(|mark| mark.modified), fetched.read)),
@@ -192,7 +213,7 @@ impl Work<'_> {
         Ok(next)
     }
 
-    fn cursor(&self) -> Option<Mark> {
+    pub(super) fn cursor(&self) -> Option<Mark> {
         self.progress.pass.as_ref().and_then(|pass| pass.cursor.clone())
     }
 

@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
+use super::beginning::Beginning;
 use super::frame::{Left, Open, Owed, Waiting};
 use super::gone::Tombstones;
 use super::poll::LISTING_SIZE;
@@ -62,6 +63,8 @@ pub(super) struct Work<'e> {
     pub(super) has_absent: bool,
     /// The ledger may have an entry whose row has another key than the record's name.
     pub(super) has_own_keys: bool,
+    /// Of the last page nothing had changed but the stamp, mostly.
+    pub(super) is_restamping: bool,
     /// Decisions that the run has made.
     pub(super) decided: usize,
     /// Records asked for in one request, and written in one transaction.
@@ -206,6 +209,7 @@ impl Engine {
             open: HashMap::new(),
             has_met_rows: false,
             is_counted: false,
+            is_restamping: false,
             has_absent: true,
             has_own_keys: true,
             decided: 0,
@@ -223,7 +227,7 @@ fn page_size(job: &Job) -> PageSize {
     if job.mapping.children().is_empty() { size } else { size.up_to(CHILDREN_SIZE) }
 }
 
-impl Work<'_> {
+impl<'e> Work<'e> {
     async fn begin(&mut self) -> Result<Vec<Parked>, Error> {
         let outlook = self.engine.store.outlook(&self.job.name, &self.table).await;
         let outlook = outlook.map_err(Error::store("looking into the table"))?;
@@ -255,15 +259,15 @@ impl Work<'_> {
                 self.retry_due(parked).await?;
                 self.reconsider().await?;
                 let before = self.counts.fetched;
-                Box::pin(self.pass(true)).await?;
+                Box::pin(self.pass(true, None)).await?;
                 let shown = self.check_shown(self.counts.fetched - before).await?;
                 self.poll_after_pass().await?;
                 undecided.and(shown)
             }
             Mode::Reconcile { all_values, .. } => Box::pin(self.reconcile(*all_values, tombstones, parked)).await,
             Mode::Changes => {
-                self.learn_zone().await?;
-                self.ordinary(tombstones, parked).await?
+                let beginning = self.learn().await?;
+                self.ordinary(tombstones, parked, beginning).await?
             }
         }
     }
@@ -273,6 +277,7 @@ impl Work<'_> {
         &mut self,
         tombstones: &Tombstones,
         parked: &[Parked],
+        beginning: Option<Box<Beginning<'e>>>,
     ) -> Result<Result<(), Error>, Error> {
         let buried = self.bury(tombstones).await;
         let undecided = undecided(buried)?;
@@ -281,7 +286,7 @@ impl Work<'_> {
         if self.is_loaded() {
             Box::pin(self.poll()).await?;
         } else {
-            Box::pin(self.pass(false)).await?;
+            Box::pin(self.pass(false, beginning)).await?;
             self.poll_after_pass().await?;
         }
         Ok(undecided)

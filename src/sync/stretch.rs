@@ -61,8 +61,14 @@ impl Work<'_> {
                 let cause = source::Error::Stuck { mark: format!("{} {}", end.modified, end.name) };
                 return Err(Error::source("reading changed records")(cause));
             }
-            let wanted = self.wanted(&fetched.page, &missing, is_open, care).await?;
-            let goes_on = is_open && is_most(wanted.len(), fetched.page.len());
+            // Of a page of which only the stamp has changed, all is taken at once.
+            let wanted = if self.may_restamp(care) {
+                None
+            } else {
+                Some(self.wanted(&fetched.page, &missing, is_open, care).await?)
+            };
+            let is_news = |wanted: &Vec<String>| is_most(wanted.len(), fetched.page.len());
+            let goes_on = is_open && wanted.as_ref().is_none_or(is_news);
             let before = missing.len();
             for mark in fetched.page.marks() {
                 missing.remove(mark.name.as_str());
@@ -75,7 +81,7 @@ impl Work<'_> {
             bounds = Bounds { from: end.clone(), is_with: false, most, ..bounds };
             let following = (!is_end(&fetched) && (goes_on || !is_through)).then_some(&bounds);
             (next, judged) =
-                self.apply_stretch(fetched, (&wanted, judged.take()), (end, care), leavers, following).await?;
+                self.apply_stretch(fetched, (wanted, judged.take()), (end, care), leavers, following).await?;
         }
         news.retain(|news| missing.contains(news.mark.name.as_str()));
         Ok(beyond)
@@ -103,23 +109,16 @@ impl Work<'_> {
     async fn apply_stretch(
         &mut self,
         fetched: Fetched,
-        (wanted, judged): (&[String], Option<Judged>),
+        (wanted, judged): (Option<Vec<String>>, Option<Judged>),
         (end, care): (Mark, Care),
         leavers: &mut Vec<(String, Stamp)>,
         following: Option<&Bounds>,
     ) -> Result<(Option<Fetched>, Option<Judged>), Error> {
         let mut progress = self.progress.clone();
         progress.watermark = progress.watermark.after(&end, fetched.read, self.hq_now(&fetched));
-        let wanted: Vec<&str> = wanted.iter().map(String::as_str).collect();
-        let came = fetched.page.len();
-        let page = fetched.page.only(&wanted);
-        // One that came back while the run went on is no leaver.
-        came_back(leavers, &page);
-        // That was made of the whole page.
-        let judged = judged.filter(|_| page.len() == came);
         let step = Step { judged, ..Step::of_news(progress, care) };
         let Some(bounds) = following else {
-            self.page(page, step).await?;
+            self.take_stretch(fetched.page, wanted, step, leavers).await?;
             return Ok((None, None));
         };
         let (hq, job, meter, stop, mut size) = (&self.engine.hq, self.job, self.meter, self.stop, self.page_size);
@@ -132,12 +131,44 @@ impl Work<'_> {
             }
             failed => (failed, None),
         };
-        let applying = Box::pin(self.page(page, step));
+        let applying = Box::pin(self.take_stretch(fetched.page, wanted, step, leavers));
         let (applied, (next, judged)) = meanwhile(applying, asking, preparing).await;
         applied?;
         let next = next?;
         self.page_size = size;
         Ok((self.came_of_stretch(next)?, judged))
+    }
+
+    /// Applies what is wanted of a page; all news, where that has not been asked.
+    async fn take_stretch(
+        &mut self,
+        page: Page,
+        wanted: Option<Vec<String>>,
+        mut step: Step,
+        leavers: &mut Vec<(String, Stamp)>,
+    ) -> Result<(), Error> {
+        let wanted = match wanted {
+            Some(wanted) => wanted,
+            None => {
+                match self.restamp(&page, step.judged.take(), &step.progress).await? {
+                    Ok(()) => {
+                        came_back(leavers, &page);
+                        return Ok(());
+                    }
+                    Err(judged) => step.judged = Some(judged),
+                }
+                let news = self.news_of_list(page.marks(), step.care).await?;
+                news.iter().map(|news| news.mark.name.clone()).collect()
+            }
+        };
+        let wanted: Vec<&str> = wanted.iter().map(String::as_str).collect();
+        let came = page.len();
+        let page = page.only(&wanted);
+        // One that came back while the run went on is no leaver.
+        came_back(leavers, &page);
+        // That was made of the whole page.
+        step.judged = step.judged.filter(|_| page.len() == came);
+        self.page(page, step).await
     }
 
     async fn of_stretch(&mut self, bounds: &Bounds) -> Result<Option<Fetched>, Error> {
@@ -166,6 +197,6 @@ pub(super) fn came_back(leavers: &mut Vec<(String, Stamp)>, page: &Page) {
 
 /// Whether so many of all are most of them: three of four, as what is known already costs more to bring along than the
 /// names that it saves.
-fn is_most(news: usize, all: usize) -> bool {
+pub(super) fn is_most(news: usize, all: usize) -> bool {
     news.saturating_mul(4) >= all.saturating_mul(3)
 }

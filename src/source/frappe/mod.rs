@@ -324,6 +324,12 @@ impl Frappe {
         Ok(Fetched { page, asked, read: self.read(answer.date), came, is_ahead: false })
     }
 
+    /// Whether HQ's time budget, where it tells of one, has room for so many requests at once.
+    #[must_use]
+    pub fn has_room_for(&self, requests: u32) -> bool {
+        self.client.has_room_for(requests)
+    }
+
     /// How long a request and an answer of no length take, as far as it is known.
     #[must_use]
     pub fn way(&self) -> Option<Duration> {

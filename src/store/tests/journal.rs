@@ -18,6 +18,7 @@ on_every_database! {
     entries_are_found_by_name_and_by_key
     an_entry_that_is_there_is_not_made_a_second_time
     what_waits_for_a_run_is_seen_at_a_glance
+    entries_are_stamped_alike_where_they_hold_what_came
     tombstones_are_remembered_until_they_are_settled
     of_many_who_ask_one_gets_the_lease
     a_lease_that_ran_out_is_anybodys
@@ -181,6 +182,38 @@ async fn what_waits_for_a_run_is_seen_at_a_glance(world: &World) {
         .unwrap();
     tx.commit().await.unwrap();
     assert_eq!(glance().await, (true, true, true));
+}
+
+async fn entries_are_stamped_alike_where_they_hold_what_came(world: &World) {
+    let names: Vec<String> = (0..1_234).map(|n| format!("N{n}")).collect();
+    let of = |n: usize, name: &str| Entry { row_hash: i64::try_from(n).unwrap() - 600, ..entry(name, name) };
+    let mut entries: Vec<Entry> = names.iter().enumerate().map(|(n, name)| of(n, name)).collect();
+    entries.extend([
+        Entry { row_hash: 9_001, ..entry("keyed", "another") },
+        Entry { row_hash: 9_002, base: crate::ledger::Base::Unknown, ..entry("old", "old") },
+        Entry { row_hash: 9_003, children_hash: 8, ..entry("parent", "parent") },
+    ]);
+    let mut tx = world.begin().await;
+    tx.upsert_entries("items", &entries).await.unwrap();
+    tx.upsert_entries("others", &entries).await.unwrap();
+    tx.commit().await.unwrap();
+    let new = stamp("2025-01-01 00:00:00");
+    let mut came: Vec<(&str, i64)> =
+        names.iter().enumerate().map(|(n, name)| (name.as_str(), n as i64 - 600)).collect();
+    let mut tx = world.begin().await;
+    assert!(tx.restamp_alike("items", &new, &came, 7).await.unwrap());
+    tx.commit().await.unwrap();
+    let stamps = world.store.stamps("items", &["N0", "N7", "N1233", "old"]).await.unwrap();
+    let newer = |name| stamps[name] == new;
+    assert_eq!(["N0", "N7", "N1233", "old"].map(newer), [true, true, true, false]);
+    assert_ne!(world.store.stamps("others", &["N7"]).await.unwrap()["N7"], new);
+    for (name, hash) in [("N7", 5), ("new", 9_000), ("keyed", 9_001), ("old", 9_002), ("parent", 9_003)] {
+        came.truncate(3);
+        came.push((name, hash));
+        let mut tx = world.begin().await;
+        assert!(!tx.restamp_alike("items", &new, &came, 7).await.unwrap(), "{name}");
+        tx.rollback().await.unwrap();
+    }
 }
 
 async fn tombstones_are_remembered_until_they_are_settled(world: &World) {

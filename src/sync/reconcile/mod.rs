@@ -71,7 +71,7 @@ impl Work<'_> {
         let (mut heard, begun) = if was_cut {
             // What HQ did since lies behind the walk, where it does not look again.
             let (deleted, renamed) = (self.counts.deleted, self.renamed);
-            let begun = self.ordinary(tombstones, parked).await?;
+            let begun = self.ordinary(tombstones, parked, None).await?;
             if self.owed.records.take().is_some() {
                 self.save_progress().await?;
             }
@@ -104,7 +104,7 @@ impl Work<'_> {
         self.retry_due(parked).await?;
         self.reconsider().await?;
         if !self.is_loaded() {
-            self.pass(false).await?;
+            self.pass(false, None).await?;
         }
         self.left = Some(Vec::new());
         let read = self.read_changes().await;
