@@ -67,11 +67,15 @@ mod nothing_missed;
 #[cfg(test)]
 mod operator;
 #[cfg(test)]
+mod plan;
+#[cfg(test)]
 mod private_fields;
 #[cfg(test)]
 mod quarantine;
 #[cfg(test)]
 mod reconcile;
+#[cfg(test)]
+mod reload;
 #[cfg(test)]
 mod schedule;
 #[cfg(test)]

@@ -16,9 +16,11 @@ mod log;
 mod man;
 mod moment;
 mod output;
+mod plan;
 mod progress;
 mod quarantine;
 mod reconcile;
+mod reload;
 mod run;
 mod runs;
 mod schema;
@@ -91,8 +93,12 @@ enum Command {
     Init(init::Options),
     /// Validate sync.toml, then HQ, credentials, fields and tables
     Check(check::Options),
+    /// Show what an edited sync.toml would do, before it does it
+    Plan(plan::Options),
     /// Run the daemon
     Run,
+    /// Have the running daemon read sync.toml again, and say what came of it
+    Reload,
     /// Sync now: all jobs, or those named
     Sync(sync::Options),
     /// Compare all of HQ with all of the outlet, and repair
@@ -134,8 +140,10 @@ impl Command {
             Self::Run => Some(2),
             Self::Init(_)
             | Self::Check(_)
+            | Self::Plan(_)
             | Self::Sync(_)
             | Self::Reconcile(_)
+            | Self::Reload
             | Self::Status(_)
             | Self::Runs(_)
             | Self::Changes(_)
@@ -164,6 +172,8 @@ pub(crate) enum Exit {
     Parked,
     /// Needs a person.
     Blocked,
+    /// Asked whether anything is to be done: it is.
+    ToDo,
 }
 
 impl Exit {
@@ -174,6 +184,7 @@ impl Exit {
             Self::Usage => 2,
             Self::Parked => 3,
             Self::Blocked => 4,
+            Self::ToDo => 5,
         })
     }
 
@@ -225,7 +236,9 @@ async fn dispatch(command: &Command, global: &Global, output: &Output) -> anyhow
         Command::Demo(options) => demo::run(options, output).await,
         Command::Init(options) => Box::pin(init::run(options, &global.config, output)).await,
         Command::Check(options) => check::run(options, &global.config, output).await,
+        Command::Plan(options) => Box::pin(plan::run(options, &global.config, output)).await,
         Command::Run => run::run(&global.config).await,
+        Command::Reload => reload::run(&global.config, output).await,
         Command::Sync(options) => Box::pin(sync::run(options, &global.config, output)).await,
         Command::Reconcile(options) => Box::pin(reconcile::run(options, &global.config, output)).await,
         Command::Status(options) => Box::pin(status::run(options, &global.config, output)).await,

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use super::{Exit, load};
+use super::Exit;
 use crate::daemon;
 
 pub(super) async fn run(config: &Path) -> anyhow::Result<Exit> {
-    Box::pin(daemon::run(load(config)?, config)).await?;
+    Box::pin(daemon::run(config)).await?;
     Ok(Exit::Ok)
 }

@@ -49,6 +49,20 @@ pub(super) fn parse(text: &str) -> Result<Cron, Fault> {
     Ok(cron)
 }
 
+impl serde::Serialize for Cron {
+    /// As it was written.
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.text)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Cron {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        parse(&text).map_err(|fault| serde::de::Error::custom(fault.said(&format!("{text:?}"), true).sentence()))
+    }
+}
+
 fn parse_anew(text: &str) -> Result<Cron, Fault> {
     let fields: Vec<&str> = text.split_whitespace().collect();
     let full = match fields.len() {

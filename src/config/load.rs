@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fmt;
-use std::path::Path as FilePath;
+use std::path::{Path as FilePath, PathBuf};
 
 use ::config::{Map, Source, Value};
 
@@ -27,20 +27,44 @@ const PRIVATE_MARKS: [&str; 5] = ["secret", "key", "password", "auth", "://"];
 /// # Errors
 /// Everything that is wrong with it, at once; a file that cannot be read is one problem.
 pub fn load(path: &FilePath) -> Result<Config, Problems> {
-    let name = path.display().to_string();
-    let text = substitute::read(path, LARGEST_FILE).map_err(|reason| {
+    load_text(path, &read(path)?)
+}
+
+/// Reads the text of the file.
+///
+/// # Errors
+/// It cannot be read.
+pub fn read(path: &FilePath) -> Result<String, Problems> {
+    substitute::read(path, LARGEST_FILE).map_err(|reason| {
         let help = match reason.contains("UTF-8") {
             true => "save it as UTF-8",
             false => "another file is named by `milkrun --config PATH`",
         };
-        Problems::whole(&name, Said::new(Code::Unreadable, reason).help(help))
-    })?;
-    // A relative SQLite file must stay the same one, whatever the process's folder is later on.
+        Problems::whole(&path.display().to_string(), Said::new(Code::Unreadable, reason).help(help))
+    })
+}
+
+/// As [`load`], with a text that has been read from the file.
+///
+/// # Errors
+/// Everything that is wrong with it, at once.
+pub fn load_text(path: &FilePath, text: &str) -> Result<Config, Problems> {
+    parse(&path.display().to_string(), text, &folder_of(path), &environment())
+}
+
+/// The folder of the file, from the root: a relative SQLite file must stay the same one, whatever the process's folder is
+/// later on.
+#[must_use]
+pub fn folder_of(path: &FilePath) -> PathBuf {
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    let folder = path.parent().unwrap_or(FilePath::new(""));
+    path.parent().map_or_else(PathBuf::new, FilePath::to_owned)
+}
+
+/// The process's environment, as far as it is text.
+#[must_use]
+pub fn environment() -> Environment {
     let readable = |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
-    let environment = std::env::vars_os().filter_map(readable).collect();
-    parse(&name, &text, folder, &environment)
+    std::env::vars_os().filter_map(readable).collect()
 }
 
 /// Checks the text of a file called `name` that stands in `folder`.

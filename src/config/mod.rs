@@ -8,6 +8,7 @@
 
 mod check;
 mod cron;
+mod database;
 mod duration;
 mod findings;
 mod json_schema;
@@ -20,6 +21,7 @@ mod raw;
 mod reference;
 mod report;
 mod said;
+mod same;
 mod schema;
 mod substitute;
 mod syntax;
@@ -30,8 +32,9 @@ mod url;
 mod walk;
 mod words;
 
+pub use database::database_of;
 pub use json_schema::json_schema;
-pub use load::{load, parse};
+pub use load::{environment, folder_of, load, load_text, parse, read};
 pub use problem::{Problem, Problems};
 pub use reference::reference;
 pub use report::Look;

@@ -153,7 +153,8 @@ mod tests {
         };
         let now = at("2027-01-01T02:15:00Z");
         let jobs = jobs.iter().map(job).collect();
-        let snapshot = Snapshot { site: String::new(), time_zone: Kolkata, now, jobs, hq_answered_at: None };
+        let snapshot =
+            Snapshot { site: String::new(), time_zone: Kolkata, now, jobs, version: None, hq_answered_at: None };
         let Answer { mood, sentence } = Answer::of(&snapshot);
         (mood, sentence)
     }

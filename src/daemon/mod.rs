@@ -13,27 +13,49 @@
 //! | `shutdown.rs` | signals |
 //! | `notify.rs` | what the service manager is told, and its watchdog |
 //! | `pulse.rs` | signs of life |
-//! | `outlet.rs` | the daemon's life, and the status page's |
+//! | `outlet.rs` | what is kept going, and the status page |
+//! | `life.rs` | from the first look at the file to the end |
+//! | `watch.rs` | seeing that the file was edited |
+//! | `reload.rs` | what becomes of an edited file |
+//! | `desk.rs` | where a version waits for its turn |
+//! | `handover.rs` | from one version's jobs to the next one's |
+//! | `roster.rs` | the jobs of a version, as far as it matters when they run |
+//! | `version.rs` | which version is in force, and why a newer one is not |
+//! | `notice.rs` | what the daemon makes known of itself |
+//! | `survey.rs` | what anybody else makes of that |
+//! | `shown.rs` | what the page is given to show |
 //! | `report.rs` | what is told of the runs, and how often |
 //! | `inbox.rs` | one message a job, whatever was sent |
-//! | `engine.rs` | the only file that knows the engine |
+//! | `engine.rs` | rounds run by the engine, and what it says of the jobs |
 
 pub mod answer;
+mod desk;
 mod engine;
+mod handover;
 mod inbox;
+mod life;
 mod moments;
+mod notice;
 mod notify;
 mod outlet;
 mod pulse;
+mod reload;
 mod report;
 pub mod retries;
+pub mod roster;
 mod rounds;
 pub mod schedule;
+mod shown;
 mod shutdown;
 pub mod snapshot;
 pub mod status;
+mod survey;
 mod ticker;
+pub mod version;
+mod watch;
 
-pub use engine::{Ends, read, run, run_until};
+pub use engine::{Ends, read};
+pub use life::{run, run_until};
 pub use report::ended_well;
 pub use shutdown::stop_on_signals;
+pub use survey::{Asked, Place, ask_to_reload, survey};

@@ -70,12 +70,18 @@ impl Manager {
     }
 
     /// The file is read again; [`Manager::is_ready`] ends that, whatever came of it.
-    #[expect(dead_code, reason = "for who reads the file again while the daemon runs")]
     pub(super) fn reads_again(&self) {
         // The manager holds this against its own clock, so that it knows which request is answered.
         match NotifyState::monotonic_usec_now() {
             Ok(now) => self.send(&[NotifyState::Reloading, now]),
             Err(error) => tracing::debug!(%error, "the monotonic clock cannot be read"),
+        }
+    }
+
+    /// The file was read again, and nothing comes of it.
+    pub(super) fn is_still_ready(&self) {
+        if let Some(status) = self.with(|board| board.line()) {
+            self.send(&[NotifyState::Ready, NotifyState::Status(&status)]);
         }
     }
 

@@ -2,23 +2,26 @@
 //!
 //! It knows of the engine only that a round can be run.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use super::handover::Moved;
 use super::inbox::Inbox;
 use super::pulse::Pulse;
-use super::retries::{Retries, Shared};
-use super::rounds::{self, End, Lines, Outcome};
+use super::retries::{Retries, Shared, Standing};
+use super::rounds::{self, End, Left, Lines, Outcome, Over, Turn};
 use super::schedule::Schedule;
 use super::snapshot::{JobSnapshot, Snapshot};
 use super::status::{self, Totals};
-use super::ticker::{Due, Ticker};
+use super::ticker::{Due, Ticker, Times};
 use crate::clock::Clock;
 use crate::run::Trigger;
 
@@ -26,27 +29,37 @@ use crate::run::Trigger;
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
 /// The status page, where one is asked for.
-pub(super) struct Page(Option<JoinHandle<()>>);
+pub(super) struct Page {
+    serving: Option<JoinHandle<()>>,
+    stop: CancellationToken,
+}
+
+/// An address that has been taken for the status page; `None` where none is asked for.
+pub(super) struct Address(Option<TcpListener>);
+
+impl Address {
+    /// Takes the address.
+    pub(super) async fn take(listen: Option<SocketAddr>) -> anyhow::Result<Self> {
+        let Some(address) = listen else { return Ok(Self(None)) };
+        Ok(Self(Some(status::listen(address).await?)))
+    }
+}
 
 impl Page {
-    /// Takes the address and answers until told to stop.
-    pub(super) async fn open(
-        listen: Option<SocketAddr>,
-        read: status::Read,
-        totals: Arc<Totals>,
-        stop: &CancellationToken,
-    ) -> anyhow::Result<Self> {
-        let Some(address) = listen else { return Ok(Self(None)) };
-        let listener = status::listen(address).await?;
+    /// Answers on the address until told to stop.
+    pub(super) fn open(address: Address, read: status::Read, totals: Arc<Totals>, stop: &CancellationToken) -> Self {
+        let stop = stop.child_token();
+        let Address(Some(listener)) = address else { return Self { serving: None, stop } };
         if let Ok(address) = listener.local_addr() {
             tracing::info!(%address, "the status page is there");
         }
-        Ok(Self(Some(tokio::spawn(status::serve(listener, read, totals, stop.clone())))))
+        Self { serving: Some(tokio::spawn(status::serve(listener, read, totals, stop.clone()))), stop }
     }
 
     /// Lets it finish what is being asked.
     pub(super) async fn close(self) {
-        let Some(page) = self.0 else { return };
+        self.stop.cancel();
+        let Some(page) = self.serving else { return };
         let stopping = page.abort_handle();
         if timeout(LAST_ANSWERS, page).await.is_err() {
             stopping.abort();
@@ -55,54 +68,111 @@ impl Page {
 }
 
 /// What the daemon keeps going. Jobs are meant by their position in the configuration.
-pub(super) struct Outlet<Round> {
-    /// When each job runs.
-    pub(super) schedules: Vec<Schedule>,
-    /// When each job is compared with all of HQ, if ever.
-    pub(super) reconciles: Vec<Option<Schedule>>,
-    /// What is to be tried again before that.
-    pub(super) retries: Retries,
-    /// How the jobs stand at the start.
-    pub(super) snapshot: Snapshot,
-    /// Runs the jobs, one round.
-    pub(super) round: Round,
-    /// Jobs whose run has ended.
-    pub(super) ended: Inbox<End>,
-    /// The outlet's clock.
-    pub(super) clock: Clock,
-    /// Where it gives signs of life.
-    pub(super) pulse: Pulse,
+pub(super) struct Outlet {
+    ticker: Ticker,
+    due: Inbox<BTreeSet<Due>>,
+    retries: Shared,
+    clock: Clock,
+    pulse: Pulse,
+    left: Left,
 }
 
-impl<Round> Outlet<Round> {
-    /// Keeps it going until told to stop.
-    pub(super) async fn keep<Running>(self, stop: &CancellationToken) -> anyhow::Result<()>
+impl Outlet {
+    /// Begins to keep the schedule, for jobs that stand so. What was missed runs at once.
+    pub(super) async fn start(
+        times: Times,
+        retries: Retries,
+        snapshot: &Snapshot,
+        (clock, pulse): (Clock, Pulse),
+    ) -> anyhow::Result<Self> {
+        let left = missed(&times, snapshot);
+        let (due, retries) = (Inbox::default(), Shared::new(retries));
+        let ticking = Ticker::start(times, retries.clone(), clock.clone(), pulse.clone(), &due).await;
+        let ticker = ticking.context("starting the scheduler")?;
+        let missed = left.due.len();
+        tracing::info!(site = snapshot.site, jobs = snapshot.jobs.len(), missed, "daemon started");
+        Ok(Self { ticker, due, retries, clock, pulse, left })
+    }
+
+    /// Runs the jobs that come due, each batch by one `round`, until told to stop or to make way; `ended` says which jobs'
+    /// runs have.
+    pub(super) async fn keep<Round, Running>(
+        &mut self,
+        round: Round,
+        ended: &Inbox<End>,
+        turn: &Turn,
+        stop: &CancellationToken,
+    ) -> Kept
     where
         Round: Fn(Vec<usize>, Trigger) -> Running,
         Running: Future<Output = Outcome> + Send + 'static,
     {
-        let Self { schedules, reconciles, retries, snapshot, round, ended, clock, pulse } = self;
-        let missed = missed(&schedules, &snapshot);
-        let (due, retries) = (Inbox::default(), Shared::new(retries));
-        for job in missed_reconciles(&reconciles, &snapshot) {
-            due.add(job, Due::Reconcile);
+        let Self { due, retries, clock, pulse, .. } = self;
+        let lines = Lines { due, ended, retries, clock, pulse };
+        match rounds::run(lines, std::mem::take(&mut self.left), round, turn, stop).await {
+            Over::Stopped(cut_off) => Kept::Stopped { cut_off },
+            Over::Turned(left) => {
+                self.left = left;
+                Kept::Turned
+            }
         }
-        let ticking = Ticker::start(schedules, reconciles, retries.clone(), clock.clone(), pulse.clone(), &due).await;
-        let ticker = ticking.context("starting the scheduler")?;
-        tracing::info!(site = snapshot.site, jobs = snapshot.jobs.len(), missed = missed.len(), "daemon started");
-        let cut_off = rounds::run(Lines { due, ended, retries, clock, pulse }, missed, round, stop).await;
-        ticker.stop().await;
+    }
+
+    /// Goes by other times, between two rounds: `moved` says where the jobs are now. What was due stays so, and `missed` is
+    /// due by the new times.
+    pub(super) fn turn(&mut self, times: Times, retries: Retries, moved: &Moved, missed: Left) {
+        let came = self.ticker.turn(times, &self.retries, |before| retries.succeeding(before, |job| moved.to(job)));
+        for (job, why) in came.into_iter().flat_map(|(job, whys)| whys.into_iter().map(move |why| (job, why))) {
+            self.left.add(job, why);
+        }
+        self.left = std::mem::take(&mut self.left).moved(|job| moved.to(job));
+        for job in missed.reconciles {
+            self.left.add(job, Due::Reconcile);
+        }
+        for (job, why) in missed.due {
+            self.left.add(job, why);
+        }
+    }
+
+    /// The jobs of which this is so, as far as trying again goes.
+    pub(super) fn standing(&self, is_meant: impl Fn(Standing) -> bool) -> Vec<usize> {
+        self.retries.with(|retries| retries.standing(is_meant))
+    }
+
+    /// Ends the ticking.
+    pub(super) async fn stop(self, cut_off: usize) {
+        self.ticker.stop().await;
         if cut_off > 0 {
             tracing::warn!(rounds = cut_off, "daemon stopped; rounds that took too long to end were cut off");
         } else {
             tracing::info!("daemon stopped");
         }
-        Ok(())
     }
 }
 
+/// How the keeping came to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kept {
+    /// The daemon is to end.
+    Stopped {
+        /// Rounds that had to be cut off.
+        cut_off: usize,
+    },
+    /// Nothing runs, and another version may take over.
+    Turned,
+}
+
+/// What should have run while no daemon did.
+pub(super) fn missed(times: &Times, snapshot: &Snapshot) -> Left {
+    let mut left = Left::at_once(missed_runs(&times.schedules, snapshot));
+    for job in missed_reconciles(&times.reconciles, snapshot) {
+        left.add(job, Due::Reconcile);
+    }
+    left
+}
+
 /// The jobs that should have run while no daemon did.
-fn missed(schedules: &[Schedule], snapshot: &Snapshot) -> Vec<usize> {
+fn missed_runs(schedules: &[Schedule], snapshot: &Snapshot) -> Vec<usize> {
     let jobs = schedules.iter().zip(&snapshot.jobs).enumerate();
     jobs.filter(|(_, (schedule, job))| schedule.was_missed(job.last_ok, snapshot.now))
         .map(|(at, _)| at)
@@ -157,7 +227,23 @@ mod tests {
 
     fn snapshot() -> Snapshot {
         let jobs = vec![job(None), job(Some("2026-12-31T23:00:00Z")), job(Some("2027-01-01T00:00:21Z"))];
-        Snapshot { site: "outlet-042".to_owned(), time_zone: Kolkata, now: at(START), jobs, hq_answered_at: None }
+        Snapshot {
+            site: "outlet-042".to_owned(),
+            time_zone: Kolkata,
+            now: at(START),
+            jobs,
+            hq_answered_at: None,
+            version: None,
+        }
+    }
+
+    async fn started(patterns: &[&str], splay: Duration, clock: Clock) -> Outlet {
+        let schedules = patterns.iter().map(|pattern| Schedule::new(cron(pattern), Kolkata, splay)).collect();
+        let tries: Vec<_> = patterns.iter().map(|pattern| (*pattern, &[] as &[usize])).collect();
+        let times = Times { schedules, reconciles: Vec::new() };
+        Outlet::start(times, retries("outlet-042", &tries), &snapshot(), (clock, Pulse::default()))
+            .await
+            .unwrap()
     }
 
     #[tokio::test(start_paused = true)]
@@ -168,32 +254,25 @@ mod tests {
         // Six in Kolkata is half past midnight in UTC.
         let patterns = ["0 */5 * * * *", "0 */10 * * * *", "0 0 6 * * *"];
         let ends = ended.clone();
-        let outlet = Outlet {
-            reconciles: Vec::new(),
-            schedules: patterns.map(|pattern| Schedule::new(cron(pattern), Kolkata, Duration::ZERO)).to_vec(),
-            retries: retries("outlet-042", &patterns.map(|pattern| (pattern, &[] as &[usize]))),
-            snapshot: snapshot(),
-            round: move |jobs: Vec<usize>, _| {
-                for job in jobs {
-                    written.lock().unwrap()[job] += 1;
-                    ends.put(job, End { at: now.now(), outcome: Outcome::Failed });
-                }
-                async {
-                    sleep(Duration::from_secs(3)).await;
-                    Outcome::Calm
-                }
-            },
-            ended,
-            clock,
-            pulse: Pulse::default(),
+        let mut outlet = started(&patterns, Duration::ZERO, clock).await;
+        let round = move |jobs: Vec<usize>, _| {
+            for job in jobs {
+                written.lock().unwrap()[job] += 1;
+                ends.put(job, End { at: now.now(), outcome: Outcome::Failed });
+            }
+            async {
+                sleep(Duration::from_secs(3)).await;
+                Outcome::Calm
+            }
         };
         let stop = CancellationToken::new();
         let stopping = async {
             sleep(Duration::from_secs(6 * 3_600)).await;
             stop.cancel();
         };
-        let (kept, ()) = tokio::join!(outlet.keep(&stop), stopping);
-        kept.unwrap();
+        let turn = Turn::under(&stop);
+        let (kept, ()) = tokio::join!(outlet.keep(round, &ended, &turn, &stop), stopping);
+        assert_eq!(kept, Kept::Stopped { cut_off: 0 });
         let [often, seldom, nightly] = *diary.lock().unwrap();
         // The start, then a tick each five and ten minutes; a rarer job's tries come no oftener
         // than every five minutes on the mean, the first few aside.
@@ -207,32 +286,25 @@ mod tests {
         let clock = clock_from(START);
         let diary = Arc::new(Mutex::new(Vec::new()));
         let (written, written_at) = (Arc::clone(&diary), clock.clone());
-        let every = |pattern| Schedule::new(cron(pattern), Kolkata, Duration::from_secs(20));
         let patterns = ["0 */5 * * * *", "0 */10 * * * *", "0 */5 * * * *"];
-        let outlet = Outlet {
-            reconciles: Vec::new(),
-            schedules: patterns.map(every).to_vec(),
-            retries: retries("outlet-042", &patterns.map(|pattern| (pattern, &[] as &[usize]))),
-            snapshot: snapshot(),
-            round: move |jobs: Vec<usize>, trigger| {
-                let line = format!("{} {trigger:?} {jobs:?}", written_at.now().format("%H:%M"));
-                written.lock().unwrap().push(line);
-                async {
-                    sleep(Duration::from_secs(3)).await;
-                    Outcome::Calm
-                }
-            },
-            ended: Inbox::default(),
-            clock,
-            pulse: Pulse::default(),
+        let mut outlet = started(&patterns, Duration::from_secs(20), clock).await;
+        let ended = Inbox::default();
+        let round = move |jobs: Vec<usize>, trigger| {
+            let line = format!("{} {trigger:?} {jobs:?}", written_at.now().format("%H:%M"));
+            written.lock().unwrap().push(line);
+            async {
+                sleep(Duration::from_secs(3)).await;
+                Outcome::Calm
+            }
         };
         let stop = CancellationToken::new();
         let stopping = async {
             sleep(Duration::from_secs(600)).await;
             stop.cancel();
         };
-        let (kept, ()) = tokio::join!(outlet.keep(&stop), stopping);
-        kept.unwrap();
+        let turn = Turn::under(&stop);
+        let (kept, ()) = tokio::join!(outlet.keep(round, &ended, &turn, &stop), stopping);
+        assert_eq!(kept, Kept::Stopped { cut_off: 0 });
         let expected = ["00:02 Start [0, 1]", "00:05 Schedule [0, 2]", "00:10 Schedule [0, 1, 2]"];
         assert_eq!(*diary.lock().unwrap(), expected);
     }

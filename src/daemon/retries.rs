@@ -11,6 +11,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::roster::Roster;
 use super::schedule::Schedule;
 use crate::config::Config;
 use crate::retry::Backoff;
@@ -80,8 +81,31 @@ impl Retries {
     /// For the jobs of a configuration.
     #[must_use]
     pub fn of(config: &Config) -> Self {
-        let after = config.jobs.iter().map(|job| job.after.clone());
-        Self::new(&config.site.name, Schedule::all(config).into_iter().zip(after))
+        Self::of_roster(&Roster::of(config))
+    }
+
+    /// For the jobs of a roster.
+    #[must_use]
+    pub fn of_roster(roster: &Roster) -> Self {
+        let after = roster.jobs.iter().map(|job| job.after.clone());
+        Self::new(&roster.site, roster.schedules().into_iter().zip(after))
+    }
+
+    /// With what is known of the jobs in `before`, each of which `to` gives another position, or none.
+    #[must_use]
+    pub(super) fn succeeding(mut self, before: &Self, to: impl Fn(usize) -> Option<usize>) -> Self {
+        for (at, known) in before.jobs.iter().enumerate() {
+            if let Some(job) = to(at).and_then(|at| self.jobs.get_mut(at)) {
+                (job.standing, job.times) = (known.standing, known.times);
+            }
+        }
+        self
+    }
+
+    /// The jobs of which this is so.
+    pub(super) fn standing(&self, is_meant: impl Fn(Standing) -> bool) -> Vec<usize> {
+        let jobs = self.jobs.iter().enumerate();
+        jobs.filter(|(_, job)| is_meant(job.standing)).map(|(at, _)| at).collect()
     }
 
     /// Takes over how a job stands.

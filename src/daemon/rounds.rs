@@ -27,6 +27,9 @@ const MAX_ROUNDS: usize = 4;
 /// is for the status page and the database's connections.
 pub(super) const GRACE: Duration = Duration::from_secs(8);
 
+/// How long running rounds may go on when another version of the configuration waits for them.
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+
 /// How a run ended, as far as the next one goes; of two about one job, the later one is the greater.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct End {
@@ -37,8 +40,10 @@ pub(super) struct End {
 /// What a run came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Outcome {
-    /// It ended well, or was told to stop.
+    /// It ended well.
     Calm,
+    /// It was told to stop before its end.
+    Stopped,
     /// It may succeed later.
     Failed,
     /// It needs a person.
@@ -46,66 +51,119 @@ pub(super) enum Outcome {
 }
 
 /// What the rounds listen to; jobs are meant by position.
-pub(super) struct Lines {
+pub(super) struct Lines<'l> {
     /// Jobs that come due.
-    pub(super) due: Inbox<BTreeSet<Due>>,
+    pub(super) due: &'l Inbox<BTreeSet<Due>>,
     /// Jobs whose run has ended, while their round may go on with others.
-    pub(super) ended: Inbox<End>,
+    pub(super) ended: &'l Inbox<End>,
     /// Where failures are noted, so that they are tried again.
-    pub(super) retries: Shared,
+    pub(super) retries: &'l Shared,
     /// The outlet's clock.
-    pub(super) clock: Clock,
+    pub(super) clock: &'l Clock,
     /// Where the loop gives signs of life.
-    pub(super) pulse: Pulse,
+    pub(super) pulse: &'l Pulse,
 }
 
-/// Runs rounds until told to stop, then waits for those that are running. `missed` run at once, as one round. Gives the
-/// number of rounds that had to be cut off.
+/// The word that the rounds are to make way for others, by another version of the configuration.
+#[derive(Debug, Clone)]
+pub(super) struct Turn {
+    /// Another version waits: no round starts any more.
+    pub(super) wanted: CancellationToken,
+    /// What the rounds' runs are told to stop by: for this reason, or as the daemon stops.
+    pub(super) halt: CancellationToken,
+}
+
+impl Turn {
+    /// Nobody waits yet; the rounds stop when the daemon does.
+    pub(super) fn under(stop: &CancellationToken) -> Self {
+        Self { wanted: CancellationToken::new(), halt: stop.child_token() }
+    }
+}
+
+/// How the running of rounds came to its end.
+pub(super) enum Over {
+    /// The daemon was told to stop; so many rounds had to be cut off.
+    Stopped(usize),
+    /// They made way; nothing runs.
+    Turned(Left),
+}
+
+/// What waits to be run, with nothing running: what was due, and what was stopped before its end.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(super) struct Left {
+    /// The jobs that are due, and why.
+    pub(super) due: BTreeMap<usize, Due>,
+    /// The jobs that wait to be compared with all of HQ.
+    pub(super) reconciles: BTreeSet<usize>,
+    unfinished: BTreeMap<usize, Unfinished>,
+}
+
+impl Left {
+    /// Jobs that are to run at once.
+    pub(super) fn at_once(jobs: impl IntoIterator<Item = usize>) -> Self {
+        Self { due: jobs.into_iter().map(|job| (job, Due::Start)).collect(), ..Self::default() }
+    }
+
+    /// Adds that a job is due.
+    pub(super) fn add(&mut self, job: usize, why: Due) {
+        match why {
+            Due::Reconcile => {
+                self.reconciles.insert(job);
+            }
+            Due::Start | Due::Tick | Due::Retry => {
+                let known = self.due.entry(job).or_insert(why);
+                *known = why.max(*known);
+            }
+        }
+    }
+
+    /// The same jobs at other positions; those without one are left out.
+    pub(super) fn moved(self, to: impl Fn(usize) -> Option<usize>) -> Self {
+        Self {
+            due: self.due.into_iter().filter_map(|(job, why)| Some((to(job)?, why))).collect(),
+            reconciles: self.reconciles.into_iter().filter_map(&to).collect(),
+            unfinished: self.unfinished.into_iter().filter_map(|(job, left)| Some((to(job)?, left))).collect(),
+        }
+    }
+}
+
+/// Runs rounds until told to stop or to make way, beginning with what `left` holds; then waits for those that are running.
 ///
 /// A round gives what its jobs came to that it said no end of.
 pub(super) async fn run<Round, Running>(
-    lines: Lines,
-    missed: Vec<usize>,
+    lines: Lines<'_>,
+    left: Left,
     round: Round,
+    turn: &Turn,
     stop: &CancellationToken,
-) -> usize
+) -> Over
 where
     Round: Fn(Vec<usize>, Trigger) -> Running,
     Running: Future<Output = Outcome> + Send + 'static,
 {
-    let Lines { due, ended, retries, clock, pulse } = lines;
-    let mut board = Board::new(retries, clock);
-    if !missed.is_empty() {
-        board.start(missed, Trigger::Start, &round);
-    }
+    let mut board = Board::new(&lines, left);
     loop {
-        let gathered = board.gathered_at.unwrap_or_else(Instant::now);
-        tokio::select! {
-            biased;
-            () = stop.cancelled() => break,
-            jobs = ended.wait() => board.jobs_ended(jobs),
-            Some(over) = board.rounds.join_next_with_id() => {
-                // Said by this round before it ended; read later, it would be taken for a word of the next one.
-                board.jobs_ended(ended.take());
-                board.round_ended(over);
-            }
-            jobs = due.wait() => board.came_due(jobs),
-            () = pulse.asked() => pulse.answer(),
-            () = sleep_until(gathered), if board.gathered_at.is_some() => board.gathered_at = None,
-        }
         let (free, trigger) = board.take_free();
         if !free.is_empty() {
             board.start(free, trigger, &round);
         }
+        let gathered = board.gathered_at.unwrap_or_else(Instant::now);
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return Over::Stopped(board.drain().await),
+            () = turn.wanted.cancelled() => break,
+            () = board.hear(&lines) => {}
+            () = sleep_until(gathered), if board.gathered_at.is_some() => board.gathered_at = None,
+        }
     }
-    board.drain().await
+    board.make_way(&lines, turn, stop).await
 }
 
 /// A reconcile that was cut is taken up again so often, once a run of its job has ended well; then it waits for its time.
 const MAX_RESUMED: u32 = 3;
 
 /// A reconcile that failed.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Unfinished {
     resumed: u32,
     waits: bool,
@@ -114,44 +172,62 @@ struct Unfinished {
 #[derive(Debug)]
 struct Board {
     rounds: JoinSet<Outcome>,
-    /// The jobs of each round that have not ended.
-    running: BTreeMap<Id, BTreeSet<usize>>,
-    /// The jobs that wait for a round; one that is running waits for its own end, and is remembered once.
-    due: BTreeMap<usize, Due>,
-    /// The jobs that wait to be compared with all of HQ. They may wait long for each other, and are polled meanwhile.
-    reconciles: BTreeSet<usize>,
-    /// The round that compares a job with all of HQ; one at a time.
-    reconciling: Option<Id>,
-    /// Jobs whose reconcile failed, and how often it was taken up again since it was due.
-    unfinished: BTreeMap<usize, Unfinished>,
+    /// The rounds that are running.
+    running: BTreeMap<Id, Going>,
+    /// The jobs that wait for a round; one that is running waits for its own end, and is remembered once. Reconciles may
+    /// wait long for each other, and are polled meanwhile.
+    left: Left,
     /// When those that come due together have been gathered; `None` when no gathering is going on.
     gathered_at: Option<Instant>,
     retries: Shared,
     clock: Clock,
 }
 
+/// A round that is running.
+#[derive(Debug)]
+struct Going {
+    /// Its jobs that have not ended.
+    jobs: BTreeSet<usize>,
+    /// It compares a job with all of HQ; one at a time does.
+    is_reconcile: bool,
+}
+
 impl Board {
-    fn new(retries: Shared, clock: Clock) -> Self {
-        let (rounds, running, due) = (JoinSet::new(), BTreeMap::new(), BTreeMap::new());
-        let (reconciles, reconciling, unfinished) = (BTreeSet::new(), None, BTreeMap::new());
-        Self { rounds, running, due, reconciles, reconciling, unfinished, gathered_at: None, retries, clock }
+    fn new(lines: &Lines<'_>, left: Left) -> Self {
+        let (rounds, running) = (JoinSet::new(), BTreeMap::new());
+        Self { rounds, running, left, gathered_at: None, retries: lines.retries.clone(), clock: lines.clock.clone() }
+    }
+
+    /// Waits for the next word from outside, and takes it.
+    async fn hear(&mut self, lines: &Lines<'_>) {
+        tokio::select! {
+            biased;
+            jobs = lines.ended.wait() => self.jobs_ended(jobs),
+            Some(over) = self.rounds.join_next_with_id() => {
+                // Said by this round before it ended; read later, it would be taken for a word of the next one.
+                self.jobs_ended(lines.ended.take());
+                self.round_ended(over);
+            }
+            jobs = lines.due.wait() => self.came_due(jobs),
+            () = lines.pulse.asked() => lines.pulse.answer(),
+        }
     }
 
     fn is_running(&self, job: usize) -> bool {
-        self.running.values().any(|jobs| jobs.contains(&job))
+        self.running.values().any(|round| round.jobs.contains(&job))
     }
 
     fn came_due(&mut self, jobs: BTreeMap<usize, BTreeSet<Due>>) {
         for (job, why) in jobs.into_iter().flat_map(|(job, whys)| whys.into_iter().map(move |why| (job, why))) {
             let is_new = match why {
                 Due::Reconcile => {
-                    self.unfinished.remove(&job);
-                    self.reconciles.insert(job)
+                    self.left.unfinished.remove(&job);
+                    self.left.reconciles.insert(job)
                 }
-                Due::Tick | Due::Retry => {
-                    let known = self.due.get(&job).copied();
-                    self.due.insert(job, known.map_or(why, |known| known.max(why)));
-                    known.is_none()
+                Due::Start | Due::Tick | Due::Retry => {
+                    let is_new = !self.left.due.contains_key(&job);
+                    self.left.add(job, why);
+                    is_new
                 }
             };
             if self.is_running(job) {
@@ -166,13 +242,17 @@ impl Board {
 
     fn jobs_ended(&mut self, ended: BTreeMap<usize, End>) {
         for (job, end) in ended {
-            let reconciled = self.reconciling.and_then(|round| self.running.get(&round));
-            self.reconcile_goes_on(job, reconciled.is_some_and(|jobs| jobs.contains(&job)), end.outcome);
-            for jobs in self.running.values_mut() {
-                jobs.remove(&job);
+            let was_reconcile = self.running.values().any(|round| round.is_reconcile && round.jobs.contains(&job));
+            self.reconcile_goes_on(job, was_reconcile, end.outcome);
+            for round in self.running.values_mut() {
+                round.jobs.remove(&job);
             }
             self.retries.with(|retries| match end.outcome {
                 Outcome::Calm => retries.stands(job, Standing::Calm),
+                Outcome::Stopped => {
+                    retries.stands(job, Standing::Calm);
+                    self.left.add(job, if was_reconcile { Due::Reconcile } else { Due::Start });
+                }
                 Outcome::Failed => retries.fails(job, end.at),
                 Outcome::Blocked => retries.stands(job, Standing::Blocked),
             });
@@ -181,18 +261,18 @@ impl Board {
 
     /// Notes a reconcile that failed, and takes it up again when HQ has been seen to answer the job.
     fn reconcile_goes_on(&mut self, job: usize, was_reconcile: bool, outcome: Outcome) {
-        let unfinished = self.unfinished.entry(job).or_default();
+        let unfinished = self.left.unfinished.entry(job).or_default();
         match (was_reconcile, outcome) {
             (true, Outcome::Failed) => unfinished.waits = unfinished.resumed < MAX_RESUMED,
             (true, Outcome::Calm | Outcome::Blocked) => {
-                self.unfinished.remove(&job);
+                self.left.unfinished.remove(&job);
             }
             (false, Outcome::Calm) if unfinished.waits => {
                 unfinished.waits = false;
                 unfinished.resumed += 1;
-                self.reconciles.insert(job);
+                self.left.reconciles.insert(job);
             }
-            (false, Outcome::Calm | Outcome::Failed | Outcome::Blocked) => {}
+            (_, Outcome::Stopped) | (false, Outcome::Calm | Outcome::Failed | Outcome::Blocked) => {}
         }
     }
 
@@ -201,19 +281,20 @@ impl Board {
             Ok(over) => over,
             Err(error) => {
                 // The error quotes the panic, which may hold a value; the panic told of itself.
-                let was_stopped = error.is_cancelled();
-                tracing::error!(
-                    was_stopped,
-                    "a round broke down; this is a mistake in milkrun, its jobs are run again"
-                );
-                (error.id(), Outcome::Failed)
+                let outcome = if error.is_cancelled() { Outcome::Stopped } else { Outcome::Failed };
+                match outcome {
+                    Outcome::Stopped => tracing::warn!("a round was cut off; it goes on from its last page"),
+                    Outcome::Calm | Outcome::Failed | Outcome::Blocked => {
+                        tracing::error!("a round broke down; this is a mistake in milkrun, its jobs are run again");
+                    }
+                }
+                (error.id(), outcome)
             }
         };
         let at = self.clock.now();
-        let left = self.running.get(&round).cloned().unwrap_or_default();
+        let left = self.running.get(&round).map(|round| round.jobs.clone()).unwrap_or_default();
         self.jobs_ended(left.into_iter().map(|job| (job, End { at, outcome })).collect());
         self.running.remove(&round);
-        self.reconciling = self.reconciling.filter(|reconciling| *reconciling != round);
     }
 
     /// The jobs that may start now, taken out of those that are due, and why they do.
@@ -221,16 +302,16 @@ impl Board {
         if self.gathered_at.is_some() || self.rounds.len() >= MAX_ROUNDS {
             return (Vec::new(), Trigger::Schedule);
         }
-        let free: Vec<usize> = self.due.keys().copied().filter(|job| !self.is_running(*job)).collect();
+        let free: Vec<usize> = self.left.due.keys().copied().filter(|job| !self.is_running(*job)).collect();
         // Runs that are due go first, and reconciles one by one.
-        if free.is_empty() && self.reconciling.is_none() {
-            let next = self.reconciles.iter().copied().find(|job| !self.is_running(*job));
+        if free.is_empty() && !self.running.values().any(|round| round.is_reconcile) {
+            let next = self.left.reconciles.iter().copied().find(|job| !self.is_running(*job));
             if let Some(job) = next {
-                self.reconciles.remove(&job);
+                self.left.reconciles.remove(&job);
                 return (vec![job], Trigger::Reconcile);
             }
         }
-        let reasons: Vec<Due> = free.iter().filter_map(|job| self.due.remove(job)).collect();
+        let reasons: Vec<Due> = free.iter().filter_map(|job| self.left.due.remove(job)).collect();
         (free, reasons.into_iter().max().unwrap_or(Due::Tick).trigger())
     }
 
@@ -241,10 +322,8 @@ impl Board {
     {
         self.retries.with(|retries| jobs.iter().for_each(|job| retries.begins(*job)));
         let started = self.rounds.spawn(round(jobs.clone(), trigger));
-        if trigger == Trigger::Reconcile {
-            self.reconciling = Some(started.id());
-        }
-        self.running.insert(started.id(), jobs.into_iter().collect());
+        let is_reconcile = trigger == Trigger::Reconcile;
+        self.running.insert(started.id(), Going { jobs: jobs.into_iter().collect(), is_reconcile });
     }
 
     async fn drain(mut self) -> usize {
@@ -255,6 +334,44 @@ impl Board {
         // Dropped with the board; an open transaction rolls back.
         self.rounds.len()
     }
+
+    /// Starts nothing any more, and lets what runs come to its end: by itself for a while, then at the next page. What comes
+    /// due meanwhile is kept, with what was stopped.
+    async fn make_way(mut self, lines: &Lines<'_>, turn: &Turn, stop: &CancellationToken) -> Over {
+        let (began, mut told) = (Instant::now(), Told::Nothing);
+        while !self.rounds.is_empty() {
+            let next = match told {
+                Told::Nothing => began + PATIENCE,
+                Told::ToStop | Told::CutOff => began + PATIENCE + GRACE,
+            };
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return Over::Stopped(self.drain().await),
+                () = self.hear(lines) => {}
+                () = sleep_until(next), if told != Told::CutOff => match told {
+                    Told::Nothing => {
+                        tracing::info!(rounds = self.rounds.len(), "another sync.toml waits: what runs stops at its next page");
+                        turn.halt.cancel();
+                        told = Told::ToStop;
+                    }
+                    Told::ToStop | Told::CutOff => {
+                        self.rounds.abort_all();
+                        told = Told::CutOff;
+                    }
+                },
+            }
+        }
+        self.came_due(lines.due.take());
+        Over::Turned(self.left)
+    }
+}
+
+/// What the rounds that are to make way were told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Told {
+    Nothing,
+    ToStop,
+    CutOff,
 }
 
 #[cfg(test)]

@@ -1,6 +1,5 @@
 //! When a job is due: cron in the site's zone, later by the site's share of `daemon.splay`. Arithmetic only.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -8,7 +7,8 @@ use chrono_tz::Tz;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::moments::next_run;
-use crate::config;
+use super::roster::Roster;
+use crate::config::Config;
 
 /// A clock is read twice a second; one that goes by more between two readings is worth a line.
 const NOTED_STEP: TimeDelta = TimeDelta::minutes(5);
@@ -40,18 +40,14 @@ impl Schedule {
 
     /// The schedules of all jobs, in the order of the file.
     #[must_use]
-    pub fn all(config: &config::Config) -> Vec<Self> {
-        let splay = splay(&config.site.name, config.daemon.splay);
-        let of = |job: &Arc<config::Job>| Self::new(job.schedule.pattern.clone(), config.site.time_zone, splay);
-        config.jobs.iter().map(of).collect()
+    pub fn all(config: &Config) -> Vec<Self> {
+        Roster::of(config).schedules()
     }
 
     /// When each job is reconciled, in the order of the file; `None` where that is done by hand only.
     #[must_use]
-    pub fn reconciles(config: &config::Config) -> Vec<Option<Self>> {
-        let splay = splay(&config.site.name, config.daemon.splay);
-        let of = |cron: &config::Cron| Self::new(cron.pattern.clone(), config.site.time_zone, splay);
-        config.jobs.iter().map(|job| job.reconcile.as_ref().map(of)).collect()
+    pub fn reconciles(config: &Config) -> Vec<Option<Self>> {
+        Roster::of(config).reconciles()
     }
 
     /// When the job starts next after `after`.

@@ -7,6 +7,7 @@ use chrono_tz::Tz;
 use serde::Serialize;
 
 use super::schedule::Schedule;
+use super::version::Version;
 use crate::config::Config;
 use crate::reconciled::Reconciled;
 use crate::run::{self, Run};
@@ -24,6 +25,8 @@ pub struct Snapshot {
     pub jobs: Vec<JobSnapshot>,
     /// When HQ last answered, as the run log has it; `None` where no run was told anything yet.
     pub hq_answered_at: Option<DateTime<Utc>>,
+    /// Which version of `sync.toml` is in force, and whether a daemon runs; `None` where there is no file, as in the demo.
+    pub version: Option<Version>,
 }
 
 /// One job at one moment.
@@ -81,7 +84,7 @@ impl Snapshot {
             conflicts: 0,
         });
         let (site, time_zone) = (config.site.name.clone(), config.site.time_zone);
-        Self { site, time_zone, now, jobs: jobs.collect(), hq_answered_at: None }
+        Self { site, time_zone, now, jobs: jobs.collect(), version: None, hq_answered_at: None }
     }
 }
 

@@ -13,6 +13,7 @@ mod lookup;
 mod moment;
 mod number;
 mod offence;
+mod outline;
 mod private;
 mod sources;
 mod spec;
@@ -24,6 +25,7 @@ mod tests;
 
 pub use child::{ChildRow, ChildTable};
 pub use fingerprint::children_hash;
+pub use outline::Outline;
 pub use sources::Taken;
 pub use spec::{ChildSpec, FieldSpec, Literal, LookupSpec, Origin, Owner, Problem};
 

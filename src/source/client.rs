@@ -126,6 +126,21 @@ impl Client {
         })
     }
 
+    /// As [`Client::new`], in the place of another: what HQ has asked for and is known of it goes on holding, as far as it is
+    /// the same HQ.
+    ///
+    /// # Errors
+    /// As [`Client::new`].
+    pub fn after(other: &Self, hq: &Hq, site: &str) -> Result<Self, Error> {
+        let new = Self::new(hq, site, other.clock.clone())?;
+        if new.url != other.url {
+            return Ok(new);
+        }
+        let gate = other.with_gate(|gate, _| gate.with_limits(Limits::of(hq, site)));
+        let last = other.last.lock().map(|last| last.clone()).unwrap_or_default();
+        Ok(Self { began: other.began, gate: Mutex::new(gate), last: Mutex::new(last), ..new })
+    }
+
     fn http(&self) -> Result<&reqwest::Client, Error> {
         if let Some(http) = self.http.get() {
             return Ok(http);

@@ -170,6 +170,15 @@ impl Gate {
         }
     }
 
+    /// The same gate, with other limits from now on.
+    #[must_use]
+    pub fn with_limits(&self, limits: Limits) -> Self {
+        // A second's requests are soon forgotten: where the pace changes, it begins anew.
+        let is_same_pace = limits.max_requests_per_second == self.limits.max_requests_per_second;
+        let pace = if is_same_pace { self.pace.clone() } else { Pace::new(limits.max_requests_per_second) };
+        Self { limits, pace, ..self.clone() }
+    }
+
     /// Asks for leave to send one request now.
     pub fn turn(&mut self, now: Duration, jitter: f64) -> Turn {
         if let Some(outage) = self.outage.filter(|outage| now < outage.probe_at) {

@@ -14,6 +14,9 @@ const CEILING: usize = 5_000;
 /// rows and statements, and the next page beside it, it takes some twenty times that.
 const CEILING_BYTES: usize = 512 << 10;
 
+/// Records of twelve fields in a page of that many bytes.
+const USUAL_MOST: u64 = 2_500;
+
 /// So many times as much on a long way, which larger pages go less often. That costs no more memory in all: on such a way the
 /// database waits for the line, and no page lies ready while one is written.
 const FARTHER: usize = 2;
@@ -106,6 +109,23 @@ impl PageSize {
         let growth = if start < FEW { 1 } else { GROWTH };
         let most = start.saturating_mul(growth);
         Self { now: start, start, least: 1, most, good: 0, shrunk: 0, hq_each: Duration::ZERO }
+    }
+
+    /// About how many pages so many records come in, of pages that start at `start`: on a line and from an HQ that let them
+    /// grow, with records of a usual size.
+    #[must_use]
+    pub fn pages(start: usize, records: u64) -> u64 {
+        let (mut size, mut most) = (start.max(1) as u64, start.max(1) as u64);
+        if start >= FEW {
+            most = most.max((most * GROWTH as u64).min(USUAL_MOST));
+        }
+        let (mut left, mut pages) = (records, 1);
+        while size < most && left > size {
+            left -= size;
+            pages += 1;
+            size = (size * STEP as u64).min(most);
+        }
+        pages + left.saturating_sub(1) / size
     }
 
     /// Starts at `most` and never goes beyond it, nor below `least`.

@@ -52,6 +52,7 @@ mod turns;
 mod tx;
 mod update;
 mod values;
+mod versions;
 mod vitals;
 mod watermarks;
 
@@ -172,6 +173,14 @@ impl Store {
     /// The database's trouble.
     pub async fn inspect(&self, job: &Job) -> Result<Vec<String>, Error> {
         self.inspect_wish(&Wish::from(job)).await
+    }
+
+    /// The statements by which [`Store::prepare`] would make what is missing; makes nothing.
+    ///
+    /// # Errors
+    /// The database's trouble.
+    pub async fn to_make(&self, job: &Job) -> Result<Vec<String>, Error> {
+        table::to_make(&mut self.pools.reader().await?, &Wish::from(job), self.collation).await
     }
 
     async fn prepare_wish(&self, wish: &Wish<'_>) -> Result<Table, Error> {

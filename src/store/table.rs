@@ -246,6 +246,20 @@ pub(super) async fn inspect(
     Ok(check::findings(connection.kind(), wish, &inventory, collation))
 }
 
+/// The statements that make what is missing, where the job says so.
+pub(super) async fn to_make(
+    connection: &mut Connection,
+    wish: &Wish<'_>,
+    collation: &'static str,
+) -> Result<Vec<String>, Error> {
+    if !wish.create_table {
+        return Ok(Vec::new());
+    }
+    let inventory = Inventory::read(connection, wish).await?;
+    let types = create::Types { kind: connection.kind(), collation, inventory: &inventory };
+    Ok(create::missing(types, wish, false).into_iter().map(|(_, sql)| sql.text().to_owned()).collect())
+}
+
 /// Makes what is missing where the job says so, checks the rest, and gives the layout.
 pub(super) async fn prepare(
     connection: &mut Connection,

@@ -8,7 +8,7 @@
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
@@ -90,7 +90,7 @@ impl Engine {
                 state_folder(config).join(format!(".milkrun-instance-{of:016x}"))
             }
         };
-        self.guard = Some(Guard { file, state: Mutex::default() });
+        self.guard = Some(Arc::new(Guard { file, state: Mutex::default() }));
         self
     }
 
@@ -115,6 +115,18 @@ impl Engine {
         state.seen = Some((Kept { token: begun.token, epoch: begun.epoch }, now));
         state.is_owed = true;
         Ok(())
+    }
+
+    /// Whether the database is the one of last time, by a look that changes nothing.
+    ///
+    /// # Errors
+    /// It is not; or the database's trouble.
+    pub async fn recognise(&self) -> Result<(), Error> {
+        let Some(guard) = &self.guard else { return Ok(()) };
+        let kept = latest(guard.read(), guard.state().seen.clone().map(|(kept, _)| kept));
+        let instance = self.store.instance().await.map_err(Error::store("looking which database this is"))?;
+        let site = &self.config.site.name;
+        judge(instance.as_ref(), kept.as_ref(), site, &guard.file).map_err(Error::Foreign)
     }
 
     /// Notes in the file how far the database is.

@@ -26,6 +26,9 @@
 //! | `reconcile/` | all of HQ compared with all of the outlet, and repaired |
 //! | `retire.rs` | letting their rows go, unless they were edited here |
 //! | `restored.rs` | an HQ that went back in time |
+//! | `outline.rs` | a job's mapping in words, and what an edit changes in it |
+//! | `plan.rs` | what an edited file would do |
+//! | `succeed.rs` | an engine that takes over from another, with another configuration |
 //! | `instance.rs` | a database that went back in time, or is another's |
 //! | `why.rs` | what HQ, the ledger and the table have of one record |
 //! | `said.rs` | what was said already and is still so |
@@ -49,8 +52,10 @@ mod instance;
 mod landing;
 mod lease;
 mod mapper;
+mod outline;
 mod page;
 mod pass;
+mod plan;
 mod poll;
 mod private;
 mod quarantine;
@@ -65,6 +70,7 @@ mod run;
 mod said;
 mod second;
 mod stretch;
+mod succeed;
 mod telling;
 mod tidy;
 mod total;
@@ -76,6 +82,8 @@ pub use changed::{Changed, FirstLoad, Listing};
 pub use error::{Concern, Error, process};
 pub use instance::Foreign;
 pub use lease::{Life, life, tell_the_dead, this_process};
+pub use outline::Change as MappingChange;
+pub use plan::{Leaving, Plan, Reading, What};
 pub use restored::Setback;
 pub use round::Order;
 pub use why::{Why, WhyColumn};
@@ -172,15 +180,15 @@ pub type Watcher = Arc<dyn Fn(&Event) + Send + Sync>;
 pub struct Engine {
     config: Arc<Config>,
     store: Store,
-    hq: Frappe,
+    hq: Arc<Frappe>,
     clock: Clock,
     watcher: Watcher,
     holder: lease::Holder,
-    known: clocks::Known,
+    known: Arc<clocks::Known>,
     // Said once a process: the user may not list tombstones.
-    has_said_no_tombstones: AtomicBool,
-    said: said::Said,
-    tidied: tidy::Tidied,
+    has_said_no_tombstones: Arc<AtomicBool>,
+    said: Arc<said::Said>,
+    tidied: Arc<tidy::Tidied>,
     /// Whether every change of a row is told.
     tells_changes: bool,
     /// Whether it is told how many records there are.
@@ -188,7 +196,7 @@ pub struct Engine {
     /// When a pass asks for two pages at once.
     lead: Lead,
     /// What looks after the database; nothing in tests and demos.
-    guard: Option<instance::Guard>,
+    guard: Option<Arc<instance::Guard>>,
 }
 
 impl fmt::Debug for Engine {
@@ -238,21 +246,18 @@ impl Engine {
     fn on(store: Store, config: Arc<Config>, clock: Clock, watcher: Watcher) -> Result<Self, Error> {
         let hq = Frappe::new(&config.hq, &config.site.name, clock.clone()).map_err(Error::source("setting up HQ"))?;
         let holder = lease::Holder::this_process();
-        let known = clocks::Known::default();
-        let (has_said_no_tombstones, said, tidied) =
-            (AtomicBool::new(false), said::Said::default(), tidy::Tidied::default());
         let tells_changes = false;
         Ok(Self {
             config,
             store,
-            hq,
+            hq: Arc::new(hq),
             clock,
             watcher,
             holder,
-            known,
-            has_said_no_tombstones,
-            said,
-            tidied,
+            known: Arc::default(),
+            has_said_no_tombstones: Arc::default(),
+            said: Arc::default(),
+            tidied: Arc::default(),
             tells_changes,
             totals: Totals::Unwanted,
             lead: Lead::usual(),

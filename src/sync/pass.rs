@@ -97,6 +97,9 @@ impl<'e> Work<'e> {
         if self.progress.watermark.settled.is_none() {
             self.progress.watermark.zone = Some(self.zone);
         }
+        if is_first || has_changed {
+            self.engine.keep_outline(self.job).await?;
+        }
         // Kept from the beginning of the pass, so that a change in its middle begins it anew.
         self.progress.mapping = Some(fingerprint);
         Ok(())

@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::beginning::Beginning;
@@ -13,7 +12,7 @@ use super::gone::Tombstones;
 use super::poll::LISTING_SIZE;
 use super::round::Order;
 use super::whole::CHILDREN_SIZE;
-use super::{Engine, Error, Event, Mode};
+use super::{Engine, Error, Event, Mode, outline};
 use crate::config::Job;
 use crate::conflict::Conflict;
 use crate::crash::{self, Point};
@@ -304,27 +303,7 @@ impl<'e> Work<'e> {
 
     /// Changes whenever the job would fill its tables differently, or other tables.
     pub(super) fn fingerprint(&self) -> i64 {
-        let mapping = &self.job.mapping;
-        let key: Vec<&str> = mapping
-            .key()
-            .iter()
-            .filter_map(|at| mapping.columns().get(*at))
-            .map(|column| column.name.as_str())
-            .collect();
-        let children: Vec<[&str; 3]> = mapping
-            .children()
-            .iter()
-            .map(|child| [child.field.as_str(), child.table.as_str(), child.parent_key.as_str()])
-            .collect();
-        let mut what = vec![self.job.doctype.clone().into(), self.job.table.clone().into()];
-        what.extend([serde_json::json!(key), serde_json::json!(children), self.job.filters.clone().into()]);
-        // The ledger's values are had by reading everything once more.
-        if self.job.rules.keeps_base {
-            what.push("base".into());
-        }
-        let what = Value::Array(what);
-        let hash = xxhash_rust::xxh3::xxh3_64(what.to_string().as_bytes());
-        mapping.fingerprint() ^ i64::from_ne_bytes(hash.to_ne_bytes())
+        outline::fingerprint(self.job)
     }
 
     /// Has everything read again, as the table is empty and should not be.

@@ -7,7 +7,6 @@ mod text;
 mod watch;
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -16,9 +15,9 @@ use self::probe::Probe;
 use super::output::Output;
 use super::{Exit, load};
 use crate::clock::Clock;
-use crate::config::Config;
 use crate::daemon::answer::{Answer, Mood};
 use crate::daemon::snapshot::{Snapshot, Status};
+use crate::daemon::{self, Place};
 use crate::store::{self, Store};
 use crate::sync::Error;
 
@@ -47,17 +46,17 @@ struct Look {
 }
 
 pub(super) async fn run(options: &Options, config: &Path, output: &Output) -> anyhow::Result<Exit> {
-    let config = load(config)?;
+    let place = Place::of(config)?;
     if let Some(seconds) = options.watch {
-        return Box::pin(watch::run(&config, Duration::from_secs(seconds), output)).await;
+        return Box::pin(watch::run(&place, Duration::from_secs(seconds), output)).await;
     }
-    let store = open(&config).await?;
-    let mut look = look(&config, store.as_ref()).await?;
+    let store = open(&place).await?;
+    let mut look = look(&place, store.as_ref()).await?;
     if let Some(store) = store {
         store.close().await;
     }
     if options.probe {
-        look.probe = Some(Probe::ask(&config).await);
+        look.probe = Some(Probe::ask(&load(config)?).await);
     }
     output.result(&look, || text::text(&look))?;
     let is_away = look.probe.as_ref().is_some_and(|probe| !probe.answers);
@@ -65,19 +64,15 @@ pub(super) async fn run(options: &Options, config: &Path, output: &Output) -> an
 }
 
 /// The outlet's database; `None` where no run has made it yet, as a look must not.
-async fn open(config: &Config) -> Result<Option<Store>, Error> {
-    if store::file_of(&config.local).is_some_and(|file| !file.exists()) {
+async fn open(place: &Place) -> Result<Option<Store>, Error> {
+    if store::file_of(&place.local).is_some_and(|file| !file.exists()) {
         return Ok(None);
     }
-    Ok(Some(Store::open(&config.local).await.map_err(Error::store("opening the local database"))?))
+    Ok(Some(Store::open(&place.local).await.map_err(Error::store("opening the local database"))?))
 }
 
-async fn look(config: &Arc<Config>, store: Option<&Store>) -> Result<Look, Error> {
-    let now = Clock::system().now();
-    let snapshot = match store {
-        Some(store) => crate::daemon::read(config, store, now).await?,
-        None => Snapshot::before_the_first_run(config, now),
-    };
+async fn look(place: &Place, store: Option<&Store>) -> anyhow::Result<Look> {
+    let snapshot = daemon::survey(place, store, Clock::system().now()).await?;
     let Answer { mood, sentence } = Answer::of(&snapshot);
     Ok(Look { snapshot, answer: sentence, mood, probe: None })
 }

@@ -29,6 +29,9 @@ pub(super) fn text(look: &Look) -> String {
         text.push_str(&trouble(job, snapshot));
     }
     text.push_str(&format!("\n{}\n", hq(look)));
+    for sentence in snapshot.version.iter().flat_map(|version| version.sentences(|at| told(at, snapshot))) {
+        text.push_str(&format!("{sentence}\n"));
+    }
     if let Some(remedy) = look.probe.as_ref().and_then(|probe| probe.remedy.as_ref()) {
         text.push_str(&format!("  do: {remedy}\n"));
     }

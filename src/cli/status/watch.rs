@@ -3,7 +3,6 @@
 //! A database that is locked or away for a moment is said, and the last look stays.
 
 use std::io::IsTerminal as _;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -13,10 +12,8 @@ use super::{Look, exit, look, open, text};
 use crate::cli::output::Output;
 use crate::cli::{Exit, Format, screen};
 use crate::clock::Clock;
-use crate::config::Config;
-use crate::daemon;
+use crate::daemon::{self, Place};
 use crate::store::Store;
-use crate::sync::Error;
 
 /// A look that takes longer is given up: the database is locked or away.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -37,7 +34,7 @@ struct Shown {
     trouble: Option<String>,
 }
 
-pub(super) async fn run(config: &Arc<Config>, every: Duration, output: &Output) -> anyhow::Result<Exit> {
+pub(super) async fn run(place: &Place, every: Duration, output: &Output) -> anyhow::Result<Exit> {
     let stop = CancellationToken::new();
     daemon::stop_on_signals(&stop);
     let is_live = output.format() == Format::Text && std::io::stdout().is_terminal();
@@ -46,19 +43,19 @@ pub(super) async fn run(config: &Arc<Config>, every: Duration, output: &Output) 
     if is_live {
         output.raw(ENTER)?;
     }
-    let watched = Box::pin(watch(config, every, (output, is_live), &mut shown, &mut keys, &stop)).await;
+    let watched = Box::pin(watch(place, every, (output, is_live), &mut shown, &mut keys, &stop)).await;
     drop(keys);
     if is_live {
         output.raw(LEAVE)?;
         // What was seen last stays on the screen.
-        output.line(shown.text(config).trim_end())?;
+        output.line(shown.text().trim_end())?;
     }
     watched?;
     Ok(shown.last.map_or(Exit::Failed, |look| exit(&look.snapshot)))
 }
 
 async fn watch(
-    config: &Arc<Config>,
+    place: &Place,
     every: Duration,
     (output, is_live): (&Output, bool),
     shown: &mut Shown,
@@ -67,20 +64,20 @@ async fn watch(
 ) -> anyhow::Result<()> {
     let mut store = None;
     loop {
-        let looking = tokio::time::timeout(PATIENCE, Box::pin(look_by(config, &mut store)));
+        let looking = tokio::time::timeout(PATIENCE, Box::pin(look_by(place, &mut store)));
         match stop.run_until_cancelled(looking).await {
             None => return Ok(()),
             Some(Ok(Ok(look))) => *shown = Shown { last: Some(look), trouble: None },
             Some(Ok(Err(error))) => {
                 store = None;
-                shown.trouble = Some(error.chain());
+                shown.trouble = Some(Output::told(&error).1);
             }
             Some(Err(_elapsed)) => {
                 store = None;
                 shown.trouble = Some(format!("the local database did not answer within {} s", PATIENCE.as_secs()));
             }
         }
-        let text = if is_live { frame(&shown.text(config)) } else { shown.block(config, output.format())? };
+        let text = if is_live { frame(&shown.text()) } else { shown.block(output.format())? };
         match output.raw(&text) {
             Err(error) if is_unread(&error) => return Ok(()),
             printed => printed?,
@@ -95,28 +92,28 @@ async fn watch(
 }
 
 /// The next look, by a database that stays open between looks.
-async fn look_by(config: &Arc<Config>, store: &mut Option<Store>) -> Result<Look, Error> {
+async fn look_by(place: &Place, store: &mut Option<Store>) -> anyhow::Result<Look> {
     if store.is_none() {
-        *store = open(config).await?;
+        *store = open(place).await?;
     }
-    look(config, store.as_ref()).await
+    look(place, store.as_ref()).await
 }
 
 impl Shown {
     /// One of the blocks that are printed one after the other.
-    fn block(&self, config: &Config, format: Format) -> anyhow::Result<String> {
+    fn block(&self, format: Format) -> anyhow::Result<String> {
         let block = match (format, &self.last, &self.trouble) {
-            (Format::Text, _, _) => self.text(config),
+            (Format::Text, _, _) => self.text(),
             (Format::Json, Some(look), None) => serde_json::to_string_pretty(look)?,
             (Format::Json, _, trouble) => serde_json::json!({ "error": trouble }).to_string(),
         };
         Ok(format!("{}\n\n", block.trim_end()))
     }
 
-    fn text(&self, config: &Config) -> String {
+    fn text(&self) -> String {
         let mut text = match &self.last {
             Some(look) => text::text(look),
-            None => format!("{}: no look yet\n", config.site.name),
+            None => "no look yet\n".to_owned(),
         };
         if let Some(trouble) = &self.trouble {
             text.push_str(&format!("\n{}\n", screen::bad().apply_to(format!("no newer look: {trouble}"))));

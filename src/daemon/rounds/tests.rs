@@ -15,7 +15,8 @@ struct Yard {
     clock: Clock,
     stop: CancellationToken,
     diary: Arc<Mutex<Vec<String>>>,
-    done: tokio::task::JoinHandle<usize>,
+    done: tokio::task::JoinHandle<Over>,
+    turn: Turn,
 }
 
 impl Yard {
@@ -34,20 +35,22 @@ impl Yard {
         let (due, ended, clock) = (Inbox::default(), Inbox::default(), clock_from("2027-01-01T20:30:00Z"));
         let nightly = [("0 0 2 * * *", &[] as &[usize]); 8];
         let retries = Shared::new(retries("outlet-042", &nightly));
-        let (clock_of, pulse) = (clock.clone(), Pulse::default());
-        let lines = Lines { due: due.clone(), ended: ended.clone(), retries: retries.clone(), clock: clock_of, pulse };
         let (stop, diary) = (CancellationToken::new(), Arc::new(Mutex::new(Vec::new())));
         let started = Instant::now();
-        let (stopped, written) = (stop.clone(), Arc::clone(&diary));
+        let turn = Turn::under(&stop);
+        let (stopped, turned, written) = (stop.clone(), turn.clone(), Arc::clone(&diary));
+        let (due_to, ended_to, tries, clock_of) = (due.clone(), ended.clone(), retries.clone(), clock.clone());
         let done = tokio::spawn(async move {
             let round = |jobs: Vec<usize>, trigger| {
                 let line = format!("{} {trigger:?} {jobs:?}", started.elapsed().as_secs());
                 written.lock().unwrap().push(line);
                 length()
             };
-            run(lines, missed, round, &stopped).await
+            let pulse = Pulse::default();
+            let lines = Lines { due: &due_to, ended: &ended_to, retries: &tries, clock: &clock_of, pulse: &pulse };
+            run(lines, Left::at_once(missed), round, &turned, &stopped).await
         });
-        Self { due, ended, retries, clock, stop, diary, done }
+        Self { due, ended, retries, clock, stop, diary, done, turn }
     }
 
     fn due(&self, jobs: &[usize]) {
@@ -70,8 +73,16 @@ impl Yard {
 
     async fn close(self) -> (Vec<String>, usize) {
         self.stop.cancel();
-        let cut_off = self.done.await.unwrap();
+        let Over::Stopped(cut_off) = self.done.await.unwrap() else { panic!("nobody was to make way") };
         (self.diary.lock().unwrap().clone(), cut_off)
+    }
+
+    /// Asks the rounds to make way; what was left, and after how many seconds.
+    async fn make_way(self) -> (Left, u64) {
+        let asked = Instant::now();
+        self.turn.wanted.cancel();
+        let Over::Turned(left) = self.done.await.unwrap() else { panic!("nobody was to stop") };
+        (left, asked.elapsed().as_secs())
     }
 }
 
@@ -257,4 +268,63 @@ async fn stopping_waits_for_a_round_but_not_for_ever() {
     });
     let (_, cut_off) = yard.settle().await.close().await;
     assert_eq!((started.elapsed(), cut_off), (GRACE, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_to_make_way_starts_nothing_and_keeps_what_comes_due() {
+    let yard = Yard::open(vec![0], seconds(20)).settle().await;
+    yard.due(&[0, 1]);
+    yard.due.add(2, Due::Reconcile);
+    yard.due.add(3, Due::Retry);
+    let diary = Arc::clone(&yard.diary);
+    let (left, waited) = yard.make_way().await;
+    assert_eq!(waited, 20);
+    assert_eq!(*diary.lock().unwrap(), ["0 Start [0]"]);
+    assert_eq!(left.due, BTreeMap::from([(0, Due::Tick), (1, Due::Tick), (3, Due::Retry)]));
+    assert_eq!(left.reconciles, BTreeSet::from([2]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_long_round_is_told_to_stop_and_its_jobs_that_have_not_ended_go_on() {
+    let told = Arc::new(Notify::new());
+    let stopping = Arc::clone(&told);
+    let yard = Yard::with(vec![0, 1], move || {
+        let told = Arc::clone(&stopping).notified_owned();
+        async move {
+            told.await;
+            Outcome::Stopped
+        }
+    });
+    let yard = yard.settle().await;
+    yard.ends(0, Outcome::Calm);
+    let halted = yard.turn.halt.clone();
+    tokio::spawn(async move {
+        halted.cancelled().await;
+        told.notify_waiters();
+    });
+    let (left, waited) = yard.make_way().await;
+    assert_eq!(waited, PATIENCE.as_secs());
+    assert_eq!(left, Left::at_once([1]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_round_that_does_not_hear_is_cut_off_and_its_reconcile_goes_on() {
+    let yard = Yard::with(vec![], || async {
+        std::future::pending::<()>().await;
+        Outcome::Calm
+    });
+    yard.due.add(4, Due::Reconcile);
+    let (left, waited) = yard.settle().await.make_way().await;
+    assert_eq!(waited, (PATIENCE + GRACE).as_secs());
+    assert_eq!((left.due.len(), left.reconciles), (0, BTreeSet::from([4])));
+}
+
+#[test]
+fn what_is_left_finds_its_jobs_in_another_order_and_forgets_those_that_are_gone() {
+    let mut left = Left::at_once([0, 2]);
+    left.add(1, Due::Reconcile);
+    left.add(1, Due::Retry);
+    let moved = left.moved(|job| [None, Some(5), Some(0)][job]);
+    assert_eq!(moved.due, BTreeMap::from([(5, Due::Retry), (0, Due::Start)]));
+    assert_eq!(moved.reconciles, BTreeSet::from([5]));
 }

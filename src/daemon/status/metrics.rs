@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 
 use super::totals::Totals;
 use crate::daemon::snapshot::{JobSnapshot, Snapshot, Status};
+use crate::daemon::version::Why;
 use crate::run;
 
 /// How a run may end, for `milkrun_job_runs_total`.
@@ -23,10 +24,24 @@ pub(super) fn render(snapshot: &Snapshot, totals: &Totals) -> String {
     text.family("milkrun_info", "gauge", "The outlet and the version of milkrun that keeps it in step.");
     let labels = [("site", snapshot.site.as_str()), ("version", env!("CARGO_PKG_VERSION"))];
     text.sample("milkrun_info", &labels, 1);
+    version(&mut text, snapshot);
     states(&mut text, snapshot);
     gauges(&mut text, snapshot);
     counters(&mut text, snapshot, totals);
     text.0
+}
+
+fn version(text: &mut Text, snapshot: &Snapshot) {
+    let Some(version) = &snapshot.version else { return };
+    if let Some(in_force) = &version.in_force {
+        text.family("milkrun_config_info", "gauge", "The version of sync.toml that is in force.");
+        text.sample("milkrun_config_info", &[("version", in_force.id.as_str())], 1);
+        text.family("milkrun_config_loaded_timestamp_seconds", "gauge", "Since when it is.");
+        text.sample("milkrun_config_loaded_timestamp_seconds", &[], in_force.loaded_at.timestamp());
+    }
+    let is_refused = version.newer.as_ref().is_some_and(|newer| newer.why == Why::Refused);
+    text.family("milkrun_config_refused", "gauge", "1 while the sync.toml on the disk is refused for its problems.");
+    text.sample("milkrun_config_refused", &[], u8::from(is_refused));
 }
 
 fn states(text: &mut Text, snapshot: &Snapshot) {
@@ -126,7 +141,8 @@ impl Text {
 
     fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
         let labels: Vec<String> = labels.iter().map(|(label, text)| format!("{label}=\"{}\"", escaped(text))).collect();
-        self.line(format_args!("{name}{{{}}} {value}", labels.join(",")));
+        let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
+        self.line(format_args!("{name}{labels} {value}"));
     }
 
     fn line(&mut self, line: std::fmt::Arguments<'_>) {

@@ -170,6 +170,7 @@ mod tests {
             time_zone: Kolkata,
             now,
             jobs: vec![items, bad],
+            version: None,
             hq_answered_at: None,
         }
     }

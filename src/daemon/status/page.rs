@@ -21,16 +21,37 @@ pub(super) fn render(snapshot: &Snapshot) -> String {
     frame(
         &format!("{site} · milkrun"),
         &format!(
-            "<header><h1>{site}</h1><p class=\"answer {mood}\">{answer}</p><p>{summary}</p></header><main>{jobs}</main>\
-             <footer>milkrun {version} · {now} · HQ last answered {hq} · <a href=\"/metrics\">metrics</a> · <a href=\"/healthz\">health</a></footer>",
+            "<header><h1>{site}</h1><p class=\"answer {mood}\">{answer}</p><p>{summary}</p></header><main>{newer}{jobs}</main>\
+             <footer>milkrun {version}{in_force} · {now} · HQ last answered {hq} · <a href=\"/metrics\">metrics</a> · <a href=\"/healthz\">health</a></footer>",
             mood = mood(answer.mood),
             answer = esc(&answer.sentence),
             summary = summary(snapshot),
             hq = when(snapshot.hq_answered_at, snapshot, "not yet"),
+            newer = newer(snapshot),
+            in_force = in_force(snapshot),
             version = env!("CARGO_PKG_VERSION"),
             now = moment(snapshot.now, snapshot),
         ),
     )
+}
+
+/// ` · sync.toml 3f2a9c1e since 07:42`.
+fn in_force(snapshot: &Snapshot) -> String {
+    let in_force = snapshot.version.as_ref().and_then(|version| version.in_force.as_ref());
+    in_force.map_or_else(String::new, |known| {
+        format!(" · sync.toml {} since {}", esc(&known.id), moment(known.loaded_at, snapshot))
+    })
+}
+
+/// What keeps a newer `sync.toml` from being in force.
+fn newer(snapshot: &Snapshot) -> String {
+    let Some(version) = snapshot.version.as_ref().filter(|version| version.newer.is_some()) else {
+        return String::new();
+    };
+    let mut said = version.sentences(|at| moment(at, snapshot)).into_iter().skip(1);
+    let head = said.next().unwrap_or_default();
+    let more: String = said.map(|sentence| format!("<p class=\"error\">{}</p>", esc(&sentence))).collect();
+    format!("<article class=\"failed\"><h2>{}</h2>{more}</article>", esc(&head))
 }
 
 /// The page that says why there is none.

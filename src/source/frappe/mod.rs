@@ -74,6 +74,15 @@ impl Frappe {
         Ok(Self { client, clock, child_doctypes: Mutex::default() })
     }
 
+    /// As [`Frappe::new`], in the place of another: what HQ has asked for goes on holding, as far as it is the same HQ.
+    ///
+    /// # Errors
+    /// See [`Client::new`].
+    pub fn after(other: &Self, hq: &Hq, site: &str) -> Result<Self, Error> {
+        let client = Client::after(&other.client, hq, site)?;
+        Ok(Self { client, clock: other.clock.clone(), child_doctypes: Mutex::default() })
+    }
+
     /// Whole records that match the job's filters, after `from` in HQ's order.
     ///
     /// # Errors

@@ -98,7 +98,7 @@ async fn many_may_open_at_once(world: &World) {
         DatabaseKind::Postgres | DatabaseKind::Mysql => {
             let drop = "DROP TABLE milkrun_watermarks, milkrun_ledger, milkrun_tombstones, milkrun_runs, \
                         milkrun_quarantine, milkrun_conflicts, milkrun_leases, milkrun_reconciles, milkrun_instance, \
-                        milkrun_gone, milkrun_migrations";
+                        milkrun_gone, milkrun_daemon, milkrun_mappings, milkrun_migrations";
             world.outlet(drop).await;
             world.local.clone()
         }

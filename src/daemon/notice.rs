@@ -1,0 +1,125 @@
+//! What the daemon makes known of itself: at once on its own page, and in the database for whoever asks there.
+//!
+//! Written when something changes, never as a sign of life: whether the process lives is seen by its number and the moment
+//! it started.
+
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use chrono::{DateTime, Utc};
+
+use super::roster::Roster;
+use super::version::{Daemon, InForce, Kept, Newer, Version, Why};
+use crate::store::Store;
+use crate::sync;
+
+/// What one daemon says of itself.
+#[derive(Debug)]
+pub(super) struct Notice {
+    holder: String,
+    told: Mutex<Told>,
+    /// One after another, so that the latest word is the last one written.
+    writing: tokio::sync::Mutex<()>,
+}
+
+#[derive(Debug)]
+struct Told {
+    kept: Kept,
+    /// The database does not have it yet.
+    is_owed: bool,
+}
+
+impl Notice {
+    /// Of a daemon that starts now, by this version of the file.
+    pub(super) fn new(file: &Path, in_force: InForce, roster: Roster, now: DateTime<Utc>) -> Self {
+        let file = file.display().to_string();
+        let kept = Kept { file, started_at: now, stopped_at: None, in_force, newer: None, answered: 0, roster };
+        Self {
+            holder: sync::this_process(),
+            told: Mutex::new(Told { kept, is_owed: true }),
+            writing: tokio::sync::Mutex::default(),
+        }
+    }
+
+    /// A version is in force from now on. Where a newer one is known, that stays known.
+    pub(super) fn in_force(&self, in_force: InForce, roster: Roster) {
+        self.change(|kept| {
+            kept.newer = kept.newer.take().filter(|newer| newer.id.as_ref() != Some(&in_force.id));
+            (kept.in_force, kept.roster) = (in_force, roster);
+        });
+    }
+
+    /// A good version waits for the runs that are going on.
+    pub(super) fn waits(&self, id: &str, now: DateTime<Utc>) {
+        self.newer(Some(Newer::without_problems(id.to_owned(), Why::Waiting, now)));
+    }
+
+    /// A version is refused; or, with `None`, the one in force is the newest.
+    pub(super) fn newer(&self, newer: Option<Newer>) {
+        self.change(|kept| kept.newer = newer);
+    }
+
+    /// Somebody had asked for a look at the file, and what came of it is said.
+    pub(super) fn answered(&self) {
+        self.change(|kept| kept.answered += 1);
+    }
+
+    /// Whether the database does not say the same yet.
+    pub(super) fn is_owed(&self) -> bool {
+        self.told().is_owed
+    }
+
+    /// Has a database say that no daemon works with it any more.
+    pub(super) async fn leave(&self, store: &Store, now: DateTime<Utc>) {
+        let left = Kept { stopped_at: Some(now), ..self.told().kept.clone() };
+        let Ok(state) = serde_json::to_string(&left) else { return };
+        if let Err(error) = store.save_daemon(&self.holder, &state).await {
+            tracing::debug!(%error, "the database that was left could not be told");
+        }
+    }
+
+    /// The daemon ends.
+    pub(super) fn stopped(&self, now: DateTime<Utc>) {
+        self.change(|kept| kept.stopped_at = Some(now));
+    }
+
+    /// The same, as a page shows it.
+    pub(super) fn version(&self) -> Version {
+        let Kept { file, started_at, in_force, newer, .. } = self.told().kept.clone();
+        let pid = i32::try_from(std::process::id()).unwrap_or_default();
+        let daemon = Daemon::Runs { process: sync::process(&self.holder), pid, since: started_at };
+        let on_disk = newer.as_ref().map_or_else(|| Some(in_force.id.clone()), |newer| newer.id.clone());
+        Version { file, daemon, in_force: Some(in_force), on_disk, newer }
+    }
+
+    /// Has the database say the same, where it does not yet. A database that is away is written to later.
+    pub(super) async fn write(&self, store: &Store) {
+        let _turn = self.writing.lock().await;
+        let state = {
+            let mut told = self.told();
+            if !std::mem::take(&mut told.is_owed) {
+                return;
+            }
+            serde_json::to_string(&told.kept)
+        };
+        let written = match state {
+            Ok(state) => store.save_daemon(&self.holder, &state).await.map_err(|error| error.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        if let Err(error) = written {
+            self.told().is_owed = true;
+            tracing::debug!(error, "which version is in force could not be noted in the database; it is tried again");
+        }
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Kept)) {
+        let mut told = self.told();
+        change(&mut told.kept);
+        told.is_owed = true;
+    }
+
+    fn told(&self) -> MutexGuard<'_, Told> {
+        // Every change is a few assignments.
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
