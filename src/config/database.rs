@@ -18,13 +18,7 @@ pub fn database_of(text: &str, folder: &Path, environment: &Environment) -> Opti
 }
 
 fn written(text: &str) -> Option<String> {
-    if let Some(tree) = toml::read(text).tree {
-        return text_of(find(find(&tree, "local")?, "url")?);
-    }
-    // Of a text that cannot be read at all, the lines below the header are taken one by one.
-    let below = text.lines().skip_while(|line| line.trim() != "[local]").skip(1);
-    let mut lines = below.take_while(|line| !line.trim_start().starts_with('['));
-    lines.find_map(|line| text_of(find(&toml::read(line).tree?, "url")?))
+    text_of(find(find(&toml::read(text).tree?, "local")?, "url")?)
 }
 
 fn find<'t>(node: &'t Node, key: &str) -> Option<&'t Node> {

@@ -147,6 +147,23 @@ impl Engine {
         Ok(plans)
     }
 
+    /// As [`Engine::plan`], of the jobs alone that read everything again because of an edit: HQ is asked about no others.
+    ///
+    /// # Errors
+    /// As [`Engine::plan`].
+    pub async fn edits(&self) -> Result<Vec<Plan>, Error> {
+        let meter = Meter::default();
+        let mut plans = Vec::new();
+        for job in &self.config.jobs {
+            let progress = self.store.progress(&job.name, Stream::Records).await;
+            let known = progress.map_err(Error::store("reading the watermark"))?.and_then(|progress| progress.mapping);
+            if known.is_some_and(|known| known != fingerprint(job)) {
+                plans.push(Box::pin(self.plan_of(job, &meter)).await?);
+            }
+        }
+        Ok(plans)
+    }
+
     async fn plan_of(&self, job: &Job, meter: &Meter) -> Result<Plan, Error> {
         let progress = self.store.progress(&job.name, Stream::Records).await;
         let progress = progress.map_err(Error::store("reading the watermark"))?.unwrap_or_default();

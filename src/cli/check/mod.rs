@@ -19,6 +19,7 @@ mod plan;
 mod report;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use self::report::Report;
 use super::output::{self, Output};
@@ -26,7 +27,7 @@ use super::{Exit, load};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::store::Store;
-use crate::sync::Error;
+use crate::sync::{Engine, Error};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
@@ -49,7 +50,7 @@ pub(super) async fn run(options: &Options, path: &Path, output: &Output) -> anyh
     Ok(report.exit())
 }
 
-async fn local(config: &Config, report: &mut Report) {
+async fn local(config: &Arc<Config>, report: &mut Report) {
     let store = match Store::open(&config.local).await {
         Ok(store) => store,
         Err(cause) => {
@@ -69,4 +70,23 @@ async fn local(config: &Config, report: &mut Report) {
         }
     }
     store.close().await;
+    edits(config, report).await;
+}
+
+/// What the jobs read again whose mapping is another one than they last ran by.
+async fn edits(config: &Arc<Config>, report: &mut Report) {
+    let planned = async {
+        let engine = Engine::open(Arc::clone(config), Clock::system(), Arc::new(|_event| {})).await?;
+        let plans = Box::pin(engine.edits()).await;
+        engine.store().close().await;
+        plans
+    };
+    match planned.await {
+        Ok(plans) => {
+            for (plan, sentence) in plans.iter().filter_map(|plan| Some((plan, plan.sentence()?))) {
+                report.note(&plan.job, format!("{sentence}; `milkrun plan` says what else"));
+            }
+        }
+        Err(error) => report.error("local", &error),
+    }
 }
