@@ -1,7 +1,7 @@
 //! The corpus `tests/broken`: each `NAME.toml` holds a mistake that people make, `NAME.stderr` beside it what a terminal is
 //! told of it, to the letter.
 //!
-//! `MILKRUN_BLESS=1` writes what is said now into the `.stderr` files; read each change before it is committed: does it
+//! `MILKRUN_TEST_BLESS=1` writes what is said now into the `.stderr` files; read each change before it is committed: does it
 //! name the right line and the right remedy?
 
 use std::fmt::Write as _;
@@ -34,7 +34,7 @@ fn each_broken_file_is_told_what_is_wrong_and_what_to_do() {
             .flat_map(|thread| thread.join().unwrap_or_else(|_| vec!["a panic".to_owned()]))
             .collect()
     });
-    assert!(wrong.is_empty(), "{}\nMILKRUN_BLESS=1 accepts what is said now", wrong.join("\n"));
+    assert!(wrong.is_empty(), "{}\nMILKRUN_TEST_BLESS=1 accepts what is said now", wrong.join("\n"));
 }
 
 #[test]
@@ -68,7 +68,7 @@ fn wrong(name: &str) -> Option<String> {
     assert!(colored.contains("\u{1b}["), "{name}: no colour");
     let told = console::strip_ansi_codes(&colored).into_owned();
     let path = Path::new(FOLDER).join(format!("{name}.stderr"));
-    if std::env::var_os("MILKRUN_BLESS").is_some() {
+    if std::env::var_os("MILKRUN_TEST_BLESS").is_some() {
         std::fs::write(&path, &told).unwrap();
         return None;
     }
