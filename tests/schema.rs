@@ -88,7 +88,7 @@ fn demand_nothing(schema: &mut Value) {
             map.values_mut().for_each(demand_nothing);
         }
         Value::Array(list) => list.iter_mut().for_each(demand_nothing),
-        _ => {}
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
 

@@ -214,12 +214,16 @@ fn place(job: &Path, problem: &mapping::Problem, findings: &mut Findings<'_>) {
 /// The mapping's sentence, and its remedy where it names one, or else that of the key that it is about.
 fn said(problem: &mapping::Problem) -> Said {
     let message = problem.message.as_str();
+    let code = match problem.part {
+        Some("expr" | "default") => Code::InvalidValue,
+        Some(_) | None => Code::Contradiction,
+    };
     if let Some((what, help)) = message.split_once("; ") {
-        return Said::from(what).help(help);
+        return Said::new(code, what).help(help);
     }
     for verb in ["write ", "map ", "add "] {
         if let Some((what, rest)) = message.split_once(&format!(": {verb}")) {
-            return Said::from(what).help(format!("{verb}{rest}"));
+            return Said::new(code, what).help(format!("{verb}{rest}"));
         }
     }
     let help = match problem.part {
@@ -237,5 +241,5 @@ fn said(problem: &mapping::Problem) -> Said {
         Some("trim") => "leave trim out",
         Some(_) | None => return message.into(),
     };
-    Said::from(message).help(help)
+    Said::new(code, message).help(help)
 }

@@ -140,7 +140,7 @@ fn every_key_outside_jobs_refuses_what_it_cannot_use() {
         (
             "[local]",
             "retry = { first_delay = \"3m\", max_delay = \"2m\" }\n[local]",
-            ":8:25: first_delay must not be longer than max_delay",
+            ":8:25: the first delay, 3m, is longer than the longest, 2m; let first_delay be at most max_delay",
         ),
         (
             "\"sqlite://outlet.db\"",
