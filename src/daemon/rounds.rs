@@ -261,12 +261,14 @@ impl Board {
 
     /// Notes a reconcile that failed, and takes it up again when HQ has been seen to answer the job.
     fn reconcile_goes_on(&mut self, job: usize, was_reconcile: bool, outcome: Outcome) {
-        let unfinished = self.left.unfinished.entry(job).or_default();
+        let Some(mut unfinished) =
+            self.left.unfinished.remove(&job).or_else(|| was_reconcile.then(Unfinished::default))
+        else {
+            return;
+        };
         match (was_reconcile, outcome) {
             (true, Outcome::Failed) => unfinished.waits = unfinished.resumed < MAX_RESUMED,
-            (true, Outcome::Calm | Outcome::Blocked) => {
-                self.left.unfinished.remove(&job);
-            }
+            (true, Outcome::Calm | Outcome::Blocked) => return,
             (false, Outcome::Calm) if unfinished.waits => {
                 unfinished.waits = false;
                 unfinished.resumed += 1;
@@ -274,6 +276,7 @@ impl Board {
             }
             (_, Outcome::Stopped) | (false, Outcome::Calm | Outcome::Failed | Outcome::Blocked) => {}
         }
+        self.left.unfinished.insert(job, unfinished);
     }
 
     fn round_ended(&mut self, over: Result<(Id, Outcome), JoinError>) {

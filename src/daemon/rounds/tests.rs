@@ -314,6 +314,8 @@ async fn a_round_that_does_not_hear_is_cut_off_and_its_reconcile_goes_on() {
         Outcome::Calm
     });
     yard.due.add(4, Due::Reconcile);
+    // What comes due is gathered first.
+    sleep(seconds(2)).await;
     let (left, waited) = yard.settle().await.make_way().await;
     assert_eq!(waited, (PATIENCE + GRACE).as_secs());
     assert_eq!((left.due.len(), left.reconciles), (0, BTreeSet::from([4])));
