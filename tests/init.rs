@@ -387,7 +387,7 @@ fn a_file_that_is_there_is_not_overwritten() {
     let broken = before.replace("[local]", "[locall]");
     scene.outlet.write_config(&broken);
     let outcome = scene.outlet.run(&["init", "Product"]);
-    assert!(outcome.expect_code(2).stderr.contains("did you mean \"local\"?"), "{outcome}");
+    assert!(outcome.expect_code(2).stderr.contains("did you mean \"[local]\"?"), "{outcome}");
     assert_eq!(scene.outlet.config(), broken);
 }
 

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::diff::shown;
 use super::moment::moment;
-use super::output::{Output, Usage, grouped};
+use super::output::{Output, Usage, grouped, plain};
 use super::{Exit, Format, csv, load, position, runs, screen};
 use crate::change::Action;
 use crate::clock::Clock;
@@ -230,7 +230,7 @@ fn line(change: &Changed, widest: usize, zone: Tz) -> String {
     };
     let at = change.at.map(|at| at.with_timezone(&zone).format("%d %b %H:%M").to_string()).unwrap_or_default();
     let told = match (&change.columns, &change.moved_to) {
-        (_, Some(to)) => format!("has the key {to} now"),
+        (_, Some(to)) => plain(&format!("has the key {to} now")),
         (Some(columns), None) => {
             let known = [change.key.as_deref(), None];
             let columns = columns.iter().filter(|(_, value)| !known.contains(&value.as_deref())).take(COLUMNS);
@@ -245,8 +245,8 @@ fn line(change: &Changed, widest: usize, zone: Tz) -> String {
 
 fn named(change: &Changed) -> String {
     match change.key.as_ref().filter(|key| **key != change.name) {
-        Some(key) => format!("{} (row {key})", change.name),
-        None => change.name.clone(),
+        Some(key) => plain(&format!("{} (row {key})", change.name)),
+        None => plain(&change.name),
     }
 }
 

@@ -184,13 +184,20 @@ pub(super) fn grouped(number: u64) -> String {
     text
 }
 
-/// A text cut to `most` characters.
+/// A text cut to `most` characters, none of which can steer a terminal: it may be HQ's.
 pub(super) fn shortened(text: &str, most: usize) -> String {
-    if text.chars().nth(most).is_none() {
-        return text.to_owned();
+    let shown = plain(text);
+    if shown.chars().nth(most).is_none() {
+        return shown;
     }
-    let cut: String = text.chars().take(most.saturating_sub(1)).collect();
+    let cut: String = shown.chars().take(most.saturating_sub(1)).collect();
     format!("{cut}…")
+}
+
+/// A text of which no character can steer a terminal; lines stay lines.
+pub(super) fn plain(text: &str) -> String {
+    let shown = |c: char| if c.is_control() && c != '\n' && c != '\t' { char::REPLACEMENT_CHARACTER } else { c };
+    text.chars().map(shown).collect()
 }
 
 /// Bytes as people read them.

@@ -120,8 +120,14 @@ impl Store {
         let keys: Vec<&str> = rows.iter().filter_map(|row| row.key.as_deref()).collect();
         let held = held_keys(&mut connection, job, &keys).await?;
         rows.retain(|row| row.key.as_ref().is_none_or(|key| !held.contains(key.as_ref())));
-        // A record that went twice went with the key that it had last.
-        rows.dedup_by(|later, earlier| later.name == earlier.name && later.key == earlier.key);
+        // A record that went twice is told as it went last.
+        rows.dedup_by(|later, earlier| {
+            let is_same = later.name == earlier.name && later.key == earlier.key;
+            if is_same {
+                std::mem::swap(later, earlier);
+            }
+            is_same
+        });
         Ok((rows, last))
     }
 

@@ -5,7 +5,7 @@ use console::Style;
 use indexmap::IndexMap;
 
 use crate::change::{Action, Change, PRIVATE, Sides, Text, TextRow};
-use crate::cli::output::{count, shortened};
+use crate::cli::output::{count, plain, shortened};
 use crate::cli::screen;
 
 /// Rows that are listed where no terminal says how many it shows.
@@ -141,8 +141,8 @@ fn is_whole(action: Action) -> bool {
 /// `ICE-002`, or `ICE-002 (row 17)` where the key is another.
 fn named(change: &Change) -> String {
     match change.key.as_ref().filter(|key| **key != change.name) {
-        Some(key) => format!("{} (row {key})", change.name),
-        None => change.name.clone(),
+        Some(key) => plain(&format!("{} (row {key})", change.name)),
+        None => plain(&change.name),
     }
 }
 

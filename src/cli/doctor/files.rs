@@ -73,7 +73,12 @@ fn holds_a_secret(document: &toml_edit::DocumentMut) -> bool {
             None => !is_taken_from_elsewhere && !text.is_empty(),
             Some((_, rest)) => {
                 let user = rest.rsplit_once('@').map_or("", |(user, _)| user);
-                user.split_once(':').is_some_and(|(_, password)| !password.is_empty() && !password.contains("${"))
+                let of_user = user.split_once(':').map(|(_, password)| password);
+                let of_query = rest.split(['?', '&']).find_map(|parameter| parameter.strip_prefix("password="));
+                of_user
+                    .into_iter()
+                    .chain(of_query)
+                    .any(|password| !password.is_empty() && !password.starts_with("${"))
             }
         }
     })

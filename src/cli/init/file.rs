@@ -3,6 +3,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
+use std::os::unix::fs::{MetadataExt as _, fchown};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
@@ -56,8 +57,8 @@ pub(super) fn create(path: &Path, text: &str) -> anyhow::Result<()> {
 pub(super) fn replace(path: &Path, text: &str, longer: &str) -> anyhow::Result<()> {
     // A link to the file stays one.
     let path = &fs::canonicalize(path).with_context(|| format!("reading {}", path.display()))?;
-    let permissions = fs::metadata(path).with_context(|| format!("reading {}", path.display()))?.permissions();
-    let beside = write_beside(path, longer, Some(permissions))?;
+    let facts = fs::metadata(path).with_context(|| format!("reading {}", path.display()))?;
+    let beside = write_beside(path, longer, Some(&facts))?;
     if read(path)?.as_deref() != Some(text) {
         fs::remove_file(&beside).ok();
         bail!("{} was changed meanwhile; nothing was written, say it again", path.display());
@@ -65,14 +66,24 @@ pub(super) fn replace(path: &Path, text: &str, longer: &str) -> anyhow::Result<(
     fs::rename(&beside, path).with_context(|| format!("writing {}", path.display()))
 }
 
-/// Writes the text to a file of its own in the same folder, to the disk.
-fn write_beside(path: &Path, text: &str, permissions: Option<fs::Permissions>) -> anyhow::Result<PathBuf> {
+/// Writes the text to a file of its own in the same folder, to the disk; one that takes the place of another is to be read by
+/// the same users.
+fn write_beside(path: &Path, text: &str, before: Option<&fs::Metadata>) -> anyhow::Result<PathBuf> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let beside = folder(path).join(format!(".{name}.{}", std::process::id()));
     let write = || -> io::Result<()> {
         let mut file: File = OpenOptions::new().write(true).create_new(true).open(&beside)?;
-        if let Some(permissions) = permissions {
-            file.set_permissions(permissions)?;
+        if let Some(before) = before {
+            let made = file.metadata()?;
+            if (made.uid(), made.gid()) != (before.uid(), before.gid()) {
+                fchown(&file, Some(before.uid()), Some(before.gid())).map_err(|error| {
+                    io::Error::new(
+                        error.kind(),
+                        format!("{error}; the file is another user's: say it as him, or as root"),
+                    )
+                })?;
+            }
+            file.set_permissions(before.permissions())?;
         }
         file.write_all(text.as_bytes())?;
         file.sync_all()

@@ -173,19 +173,36 @@ fn machine_name() -> String {
 /// A database's password is read from the environment from then on, as no secret is to stand in the file.
 fn without_password(url: &str, notes: &mut Vec<String>) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let (rest, query) = rest.split_once('?').map_or((rest, None), |(rest, query)| (rest, Some(query)));
     let (authority, path) = rest.split_once('/').map_or((rest, None), |(authority, path)| (authority, Some(path)));
-    let Some((login, host)) = authority.rsplit_once('@') else { return url.to_owned() };
-    let Some((user, password)) = login.split_once(':') else { return url.to_owned() };
-    if password.is_empty() || password.starts_with("${") {
-        return url.to_owned();
+    let mut is_taken_out = false;
+    let mut hidden = |password: &str| {
+        if password.is_empty() || password.starts_with("${") {
+            return password.to_owned();
+        }
+        is_taken_out = true;
+        "${LOCAL_PASSWORD}".to_owned()
+    };
+    let authority = match authority.rsplit_once('@').map(|(login, host)| (login.split_once(':'), host)) {
+        Some((Some((user, password)), host)) => format!("{user}:{}@{host}", hidden(password)),
+        Some((None, _)) | None => authority.to_owned(),
+    };
+    let query = query.map(|query| {
+        let parameters = query.split('&').map(|parameter| match parameter.split_once('=') {
+            Some(("password", password)) => format!("password={}", hidden(password)),
+            Some(_) | None => parameter.to_owned(),
+        });
+        format!("?{}", parameters.collect::<Vec<_>>().join("&"))
+    });
+    if is_taken_out {
+        notes.push(
+            "the password of --local is not written; set LOCAL_PASSWORD in the environment (%-encoded as in the URL), or \
+             name a file in local.url: ${file:PATH}"
+                .to_owned(),
+        );
     }
-    notes.push(
-        "the password of --local is not written; set LOCAL_PASSWORD in the environment (%-encoded as in the URL), or name \
-         a file in local.url: ${file:PATH}"
-            .to_owned(),
-    );
     let path = path.map(|path| format!("/{path}")).unwrap_or_default();
-    format!("{scheme}://{user}:${{LOCAL_PASSWORD}}@{host}{path}")
+    format!("{scheme}://{authority}{path}{}", query.unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -211,9 +228,12 @@ mod tests {
         let url = without_password("postgres://milkrun:s3cr%40t@db:5432/outlet?sslmode=require", &mut notes);
         assert_eq!(url, "postgres://milkrun:${LOCAL_PASSWORD}@db:5432/outlet?sslmode=require");
         assert_eq!(notes.len(), 1);
+        let url = without_password("postgres://db/outlet?user=u&password=s3cret", &mut notes);
+        assert_eq!(url, "postgres://db/outlet?user=u&password=${LOCAL_PASSWORD}");
+        assert_eq!(notes.len(), 2);
         for same in ["sqlite://outlet.db", "mysql://root@127.0.0.1/x", "mysql://root:${PW}@db/x"] {
             assert_eq!(without_password(same, &mut notes), same);
         }
-        assert_eq!(notes.len(), 1);
+        assert_eq!(notes.len(), 2);
     }
 }
