@@ -2,11 +2,12 @@
 //! long, and with `-v` their ends. All of it goes to stderr.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::io::{self, IsTerminal as _};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressState, ProgressStyle};
 
 use super::output::{count, grouped};
 use crate::run::Run;
@@ -23,8 +24,8 @@ const AT_LEAST: Duration = Duration::from_secs(2);
 const TICK: Duration = Duration::from_millis(120);
 
 /// Of a job of which it is known how many records there are, and of one of which it is not.
-const BAR: &str = "{spinner} {prefix:<18} {bar:24} {human_pos} of {human_len} ({percent} %), {per_sec}, {eta} left";
-const SPINNER: &str = "{spinner} {prefix:<18} {human_pos} records, {per_sec}, {elapsed}";
+const BAR: &str = "{spinner} {prefix:<18} {bar:24} {human_pos} of {human_len} ({percent} %), {pace}, {eta} left";
+const SPINNER: &str = "{spinner} {prefix:<18} {human_pos} records, {pace}, {elapsed}";
 
 /// The bars on the terminal, which logs must not run into.
 static BARS: OnceLock<MultiProgress> = OnceLock::new();
@@ -109,7 +110,11 @@ fn reached(bar: &ProgressBar, records: u64) {
 
 fn styled(bar: &ProgressBar, template: &str) {
     if let Ok(style) = ProgressStyle::with_template(template) {
-        bar.set_style(style.progress_chars("━╸ "));
+        let pace = |state: &ProgressState, to: &mut dyn fmt::Write| {
+            // Writing to a line of text cannot fail.
+            write!(to, "{:.0} a second", state.per_sec()).unwrap_or_default();
+        };
+        bar.set_style(style.progress_chars("━╸ ").with_key("pace", pace));
     }
 }
 

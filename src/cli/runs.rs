@@ -72,32 +72,47 @@ pub(super) async fn run(options: &Options, config: &Path, output: &Output) -> an
     Ok(Exit::Ok)
 }
 
+/// Characters of a terminal that all counts of a run fit into.
+const ROOMY: usize = 110;
+
+/// Errors that are told below the runs; `milkrun runs show` tells any.
+const ERRORS: usize = 5;
+
 fn list(runs: &[Run], options: &Options, zone: Tz) -> String {
     if runs.is_empty() {
         return if options.failed || options.since.is_some() { "no such runs" } else { "no runs yet" }.to_owned();
     }
-    let header = [
-        "RUN", "JOB", "TRIGGER", "STARTED", "TOOK", "STATUS", "FETCHED", "INSERTED", "UPDATED", "DELETED", "REQUESTS",
-        "ERROR",
-    ];
+    let width = screen::width();
+    let is_roomy = width.is_none_or(|width| width >= ROOMY);
+    let mut header = vec!["RUN", "JOB", "TRIGGER", "STARTED", "TOOK", "STATUS"];
+    header.extend(is_roomy.then_some("FETCHED"));
+    header.extend(["INSERTED", "UPDATED", "DELETED"]);
+    header.extend(is_roomy.then_some("REQUESTS"));
+    // On a terminal an error has lines of its own.
+    header.extend(width.is_none().then_some("ERROR"));
     let mut table = output::table(&header);
     for run in runs {
-        table.add_row([
+        let counts = &run.counts;
+        let mut cells = vec![
             run.id.to_string(),
             run.job.clone(),
             trigger(run),
             written(run.started_at, zone),
             run.ended_at.map(|ended| length(ended - run.started_at)).unwrap_or_default(),
             word(run.status).to_owned(),
-            run.counts.fetched.to_string(),
-            run.counts.inserted.to_string(),
-            run.counts.updated.to_string(),
-            run.counts.deleted.to_string(),
-            run.counts.requests.to_string(),
-            run.error.clone().unwrap_or_default(),
-        ]);
+        ];
+        cells.extend(is_roomy.then(|| counts.fetched.to_string()));
+        cells.extend([counts.inserted, counts.updated, counts.deleted].map(|count| count.to_string()));
+        cells.extend(is_roomy.then(|| counts.requests.to_string()));
+        cells.extend(width.is_none().then(|| run.error.clone().unwrap_or_default()));
+        table.add_row(cells);
     }
-    table.to_string()
+    let mut text = table.to_string();
+    let errors = runs.iter().filter_map(|run| Some((run, run.error.as_ref()?))).take(ERRORS);
+    for (run, error) in errors.filter(|_| width.is_some()) {
+        text.push_str(&format!("\n\n{} {}: {}", run.id, run.job, output::plain(error)));
+    }
+    text
 }
 
 /// A run of the log.
