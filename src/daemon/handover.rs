@@ -59,3 +59,69 @@ pub(super) fn told(before: &Roster, after: &Roster) -> (Vec<String>, Vec<String>
     };
     (missing(before, after), missing(after, before))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use chrono_tz::Asia::Kolkata;
+
+    use super::super::roster::Entry;
+    use super::super::schedule::tests::{at, cron};
+    use super::super::snapshot::{JobSnapshot, Status};
+    use super::*;
+    use crate::config::Cron;
+
+    const PATTERN: &str = "0 */2 * * * *";
+
+    fn roster(site: &str, splay: Duration) -> Roster {
+        let schedule = Cron { text: PATTERN.to_owned(), pattern: cron(PATTERN) };
+        let job = Entry {
+            name: "items".to_owned(),
+            doctype: "Item".to_owned(),
+            table: "items".to_owned(),
+            reconcile: Some(schedule.clone()),
+            schedule,
+            after: Vec::new(),
+        };
+        Roster { site: site.to_owned(), time_zone: Kolkata, splay, jobs: vec![job] }
+    }
+
+    /// The job as it ran last, looked at after its pattern's moment and before its own by a splay.
+    fn snapshot() -> Snapshot {
+        let job = JobSnapshot {
+            name: "items".to_owned(),
+            doctype: "Item".to_owned(),
+            table: "items".to_owned(),
+            schedule: PATTERN.to_owned(),
+            status: Status::Ok,
+            last_run: None,
+            last_ok: Some(at("2027-01-01T17:55:50Z")),
+            next_run: None,
+            rows: None,
+            parked: 0,
+            next_reconcile: None,
+            reconciled: None,
+            sentence: None,
+            conflicts: 0,
+        };
+        Snapshot {
+            site: "outlet-042".to_owned(),
+            time_zone: Kolkata,
+            now: at("2027-01-01T17:56:12Z"),
+            jobs: vec![job],
+            version: None,
+            hq_answered_at: None,
+        }
+    }
+
+    #[test]
+    fn a_job_whose_splay_alone_has_changed_runs_at_once_where_its_moment_has_passed_by_the_new_one() {
+        let before = roster("outlet-042", Duration::from_secs(50));
+        let at_once = |after: &Roster| super::at_once((&before, after), &snapshot(), true, []);
+        assert_eq!(at_once(&before), Left::default());
+        let mut expected = Left::at_once([0]);
+        expected.add(0, super::super::ticker::Due::Reconcile);
+        assert_eq!(at_once(&roster("outlet-042", Duration::ZERO)), expected);
+    }
+}

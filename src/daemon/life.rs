@@ -264,7 +264,7 @@ impl Life {
 
     /// Has a version take over, between two rounds.
     async fn take_over(&mut self, offer: Offer) {
-        let Offer { text, engine, ends, look, address } = offer;
+        let Offer { text, engine, ends, mut look, address } = offer;
         let (was, is) = (self.engine.config(), engine.config());
         let (is_same_database, is_same_hq) = (was.local.is_same(&is.local), was.hq.is_same(&is.hq));
         let roster = Roster::of(is);
@@ -273,17 +273,22 @@ impl Life {
             Standing::Failed { .. } => !is_same_hq,
             Standing::Calm => false,
         });
+        let moved = Moved::between(&self.roster, &roster);
+        self.outlet.turn(Times::of(&roster), Retries::of_roster(&roster), &moved);
+        // Reckoned up to a moment at which the new times hold: what came due since the version was opened is missed, too.
+        look.snapshot.now = engine.clock().now();
         let mut missed = at_once((&self.roster, &roster), &look.snapshot, is_same_database, stuck);
         for job in other_filters(was, is) {
             missed.add(job, Due::Reconcile);
         }
-        let moved = Moved::between(&self.roster, &roster);
-        self.outlet.turn(Times::of(&roster), Retries::of_roster(&roster), &moved, missed);
+        self.outlet.add(missed);
         if let Some(address) = address {
             let page = Page::open(address, self.shown.read(), Arc::clone(&ends.totals), &self.stop);
             std::mem::replace(&mut self.page, page).close().await;
         }
         self.shown.set(Ok(Arc::clone(&engine)));
+        let names: Vec<&str> = roster.jobs.iter().map(|job| job.name.as_str()).collect();
+        ends.report.only(&names);
         let version = id_of(&text);
         let in_force = InForce { id: version.clone(), loaded_at: engine.clock().now() };
         let (new, gone) = told(&self.roster, &roster);

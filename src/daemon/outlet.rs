@@ -118,14 +118,17 @@ impl Outlet {
         }
     }
 
-    /// Goes by other times, between two rounds: `moved` says where the jobs are now. What was due stays so, and `missed` is
-    /// due by the new times.
-    pub(super) fn turn(&mut self, times: Times, retries: Retries, moved: &Moved, missed: Left) {
+    /// Goes by other times, between two rounds: `moved` says where the jobs are now. What was due stays so.
+    pub(super) fn turn(&mut self, times: Times, retries: Retries, moved: &Moved) {
         let came = self.ticker.turn(times, &self.retries, |before| retries.succeeding(before, |job| moved.to(job)));
         for (job, why) in came.into_iter().flat_map(|(job, whys)| whys.into_iter().map(move |why| (job, why))) {
             self.left.add(job, why);
         }
         self.left = std::mem::take(&mut self.left).moved(|job| moved.to(job));
+    }
+
+    /// Has these run, too, between two rounds.
+    pub(super) fn add(&mut self, missed: Left) {
         for job in missed.reconciles {
             self.left.add(job, Due::Reconcile);
         }

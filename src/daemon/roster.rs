@@ -82,14 +82,23 @@ impl Roster {
     /// Whether the job was there in the other one, to be run at the same times.
     pub(super) fn keeps_time_of(&self, other: &Self, job: usize) -> bool {
         self.both(other, job).is_some_and(|(mine, theirs)| mine.schedule.text == theirs.schedule.text)
-            && self.time_zone == other.time_zone
+            && self.is_timed_as(other)
     }
 
     /// Whether the job was there in the other one, to be compared with all of HQ at the same times.
     pub(super) fn reconciles_when(&self, other: &Self, job: usize) -> bool {
         let text = |entry: &Entry| entry.reconcile.as_ref().map(|cron| cron.text.clone());
-        self.both(other, job).is_some_and(|(mine, theirs)| text(mine) == text(theirs))
-            && self.time_zone == other.time_zone
+        self.both(other, job).is_some_and(|(mine, theirs)| text(mine) == text(theirs)) && self.is_timed_as(other)
+    }
+
+    /// Whether a pattern means the same moments in both.
+    fn is_timed_as(&self, other: &Self) -> bool {
+        self.time_zone == other.time_zone && self.share() == other.share()
+    }
+
+    /// How much later than its pattern each job starts.
+    fn share(&self) -> Duration {
+        splay(&self.site, self.splay)
     }
 
     fn both<'r>(&'r self, other: &'r Self, job: usize) -> Option<(&'r Entry, &'r Entry)> {
@@ -98,6 +107,6 @@ impl Roster {
     }
 
     fn schedule(&self, cron: &Cron) -> Schedule {
-        Schedule::new(cron.pattern.clone(), self.time_zone, splay(&self.site, self.splay))
+        Schedule::new(cron.pattern.clone(), self.time_zone, self.share())
     }
 }
