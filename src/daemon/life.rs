@@ -287,6 +287,8 @@ impl Life {
             std::mem::replace(&mut self.page, page).close().await;
         }
         self.shown.set(Ok(Arc::clone(&engine)));
+        let names: Vec<&str> = roster.jobs.iter().map(|job| job.name.as_str()).collect();
+        ends.report.only(&names);
         let version = id_of(&text);
         let in_force = InForce { id: version.clone(), loaded_at: engine.clock().now() };
         let (new, gone) = told(&self.roster, &roster);

@@ -49,6 +49,11 @@ impl Report {
         }
     }
 
+    /// There are these jobs alone from now on: an outage waits for no other to run well.
+    pub(super) fn only(&self, names: &[&str]) {
+        self.memory().only(names);
+    }
+
     fn memory(&self) -> std::sync::MutexGuard<'_, Memory> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -125,6 +130,18 @@ impl Memory {
                 }
             }
         }
+    }
+
+    /// Forgets the jobs that are none of these. An outage that hit no other is over with nothing to tell: its jobs' end is
+    /// told.
+    fn only(&mut self, names: &[&str]) {
+        let is_meant = |job: &String| names.contains(&job.as_str());
+        self.known.retain(is_meant);
+        self.outages.retain(|_, outage| {
+            let was_empty = outage.jobs.is_empty();
+            outage.jobs.retain(is_meant);
+            was_empty || !outage.jobs.is_empty()
+        });
     }
 
     fn failed(&mut self, job: &str, key: Key, now: DateTime<Utc>) -> Word {
@@ -344,6 +361,19 @@ mod tests {
         said.run("a", 4, None);
         said.run("c", 5, None);
         assert_eq!(said.words, ["0: a fails", "1: c fails", "4: well", "5: Hq over, 2 runs"]);
+    }
+
+    #[test]
+    fn an_outage_waits_for_no_job_that_is_no_more() {
+        let mut said = Said::default();
+        said.run("a", 0, Some(Concern::Hq));
+        said.run("b", 0, Some(Concern::Hq));
+        said.run("c", 0, Some(Concern::Hq));
+        said.run("b", 1, Some(Concern::Job));
+        said.memory.only(&["a"]);
+        said.run("a", 2, None);
+        said.run("b", 3, Some(Concern::Job));
+        assert_eq!(said.words, ["0: a fails", "1: b fails", "2: Hq over, 3 runs", "3: b fails"]);
     }
 
     #[test]
