@@ -148,7 +148,7 @@ fn a_wrong_file_is_told_at_its_key() {
         ("client_key = \"other.key\"", "\"other", "a client_key and no client_cert"),
         ("client_cert = \"one.pem\"", "\"one", "holds no private key: add it there, or name its file in client_key"),
         (&format!("{long} = \"other.key\""), "\"other", "does not fit the certificate of client_cert"),
-        (&format!("{long} = \"one.pem\""), "\"one", "holds no private key (a PEM section \"PRIVATE KEY\")"),
+        (&format!("{long} = \"one.pem\""), "\"one", "holds no private key"),
         (&format!("{long} = \"locked.key\""), "\"locked", "is encrypted"),
         ("ca = \"ca.pem\", verify = false", "verify", "unknown key \"verify\" in hq.tls"),
     ] {

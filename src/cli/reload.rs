@@ -19,11 +19,13 @@ struct Answer<'v> {
 
 pub(super) async fn run(config: &Path, output: &Output) -> anyhow::Result<Exit> {
     let asked = Box::pin(ask_to_reload(config, &Clock::system())).await?;
-    let is_refused = |version: &Version| version.newer.as_ref().is_some_and(|newer| newer.why == Why::Refused);
     let (result, version, exit) = match &asked {
-        Asked::Answered(version) if is_refused(version) => ("refused", version, Exit::Usage),
-        Asked::Answered(version) => ("in_force", version, Exit::Ok),
-        Asked::Nobody(version) => ("no_daemon", version, Exit::Failed),
+        Asked::Answered(version) => match version.newer.as_ref().map(|newer| newer.why) {
+            None => ("in_force", version, Exit::Ok),
+            Some(Why::Refused) => ("refused", version, Exit::Usage),
+            Some(Why::Unseen | Why::Waiting) => ("late", version, Exit::Failed),
+        },
+        Asked::Nobody(version) | Asked::Unwritten(version) => ("no_daemon", version, Exit::Failed),
         Asked::Late(version) => ("late", version, Exit::Failed),
     };
     output.result(&Answer { result, version }, || text(&asked))?;
@@ -33,6 +35,11 @@ pub(super) async fn run(config: &Path, output: &Output) -> anyhow::Result<Exit> 
 fn text(asked: &Asked) -> String {
     match asked {
         Asked::Nobody(version) => nobody(version),
+        Asked::Unwritten(_) => {
+            "no daemon has written to this database; one that runs by an older local.url takes over by \
+                                itself within seconds\n"
+                .to_owned()
+        }
         Asked::Late(version) => {
             let mut text = lines(version);
             text.push_str("not done yet; `milkrun status` tells when it is, and the daemon's log what it waits for\n");

@@ -85,14 +85,13 @@ impl Reloader {
     pub(super) async fn run(mut self) {
         let mut again = None;
         loop {
-            let owed = self.notice.is_owed();
             tokio::select! {
                 seen = self.watch.next() => again = Box::pin(self.take_up(seen)).await,
                 () = sleep_until(again.unwrap_or_else(Instant::now)), if again.is_some() => {
-                    let seen = Seen { text: config::read(&self.path), is_asked: false };
+                    let seen = Seen { text: self.watch.read_twice().await, is_asked: false };
                     again = Box::pin(self.take_up(seen)).await;
                 }
-                () = sleep(NOTED_AGAIN), if owed => self.note().await,
+                () = sleep(NOTED_AGAIN) => if self.notice.is_owed() { self.note().await },
             }
         }
     }
@@ -163,10 +162,11 @@ impl Reloader {
         let opened = engine.successor(Arc::clone(&config), &self.path, watcher).await.map_err(refuse)?;
         let roster = Roster::of(&config);
         let look = look(&roster, opened.store(), opened.clock().now()).await.map_err(refuse)?;
-        let address = if config.daemon.listen == engine.config().daemon.listen {
+        let held = engine.config().daemon.listen;
+        let address = if config.daemon.listen == held {
             None
         } else {
-            let taken = Address::take(config.daemon.listen).await;
+            let taken = Address::take_beside(held, config.daemon.listen).await;
             let refuse =
                 |error| Refusal { problems: vec![format!("{}: {error:#}", self.path.display())], may_pass: true };
             Some(taken.map_err(refuse)?)
