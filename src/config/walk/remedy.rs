@@ -49,7 +49,9 @@ pub(super) fn of(said: Said, kind: &Kind, shape: &Shape) -> Said {
         ) => said.help("put it in quotes"),
         (Kind::Word(words), _) => said.help(format!("write {}", words::either(words.known))),
         (Kind::Cron, _) => said.help(cron::FORM),
-        (Kind::Fields, _) => said.help("write [job.fields], and below it column = \"hq_field\" for each column"),
+        (Kind::Fields(header), _) => {
+            said.help(format!("write {header}, and below it column = \"hq_field\" for each column"))
+        }
         (Kind::HqField, Shape::Int(_) | Shape::Float(_) | Shape::Bool(_)) => {
             said.help("a constant is written { const = … }")
         }
