@@ -134,6 +134,11 @@ impl Words {
 }
 
 impl Kind {
+    /// Whether it may have a header of its own.
+    pub(super) fn has_header(&self) -> bool {
+        matches!(self, Self::Table(_) | Self::Tables(_) | Self::Fields(_))
+    }
+
     /// The fixed keys of the table, or of each table, where it is one.
     pub(super) fn section(&self) -> Option<&'static Section> {
         if let Self::Table(section) | Self::Tables(section) = self { Some(section) } else { None }
