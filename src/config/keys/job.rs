@@ -94,7 +94,8 @@ static CONFLICT: Words =
 static OTHERWISE: Words =
     Words { what: "rule for otherwise", known: &["hq_wins", "local_wins", "newest_wins", "manual"], aka: &RULES };
 
-static DELETE_LIMIT: Section = Section {
+/// How much a run may delete.
+pub(in crate::config) static DELETE_LIMIT: Section = Section {
     title: "delete_limit",
     keys: &[
         may("rows", Kind::Integer { least: 0, most: i64::MAX }, "Rows of one run.").or("20"),
