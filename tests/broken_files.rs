@@ -56,6 +56,27 @@ fn a_program_gets_the_same_problems_as_json_and_as_lines() {
 }
 
 #[test]
+fn the_line_ends_of_windows_and_a_byte_order_mark_change_no_word() {
+    let mut wrong = Vec::new();
+    for name in names("toml") {
+        let text = text(&name);
+        let windows = text.replace('\n', "\r\n");
+        let expected = shown(&name, &text);
+        for (kind, text) in [
+            ("line ends", windows.clone()),
+            ("mark", format!("\u{feff}{text}")),
+            ("mark and line ends", format!("\u{feff}{windows}")),
+        ] {
+            let told = shown(&name, &text);
+            if told != expected {
+                wrong.push(format!("--- {name}: {kind}\n{}", difference(&expected, &told)));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
 fn the_files_that_the_broken_ones_were_made_of_are_right() {
     for name in ["good/short", "good/long"] {
         assert_eq!(told_with_code(name, &[], 0), "", "{name}");
@@ -74,6 +95,13 @@ fn wrong(name: &str) -> Option<String> {
     }
     let expected = std::fs::read_to_string(&path).unwrap_or_default();
     (told != expected).then(|| format!("--- {name}.stderr\n{}", difference(&expected, &told)))
+}
+
+/// All that is known of the problems of that text, in the place of the file's.
+fn shown(name: &str, text: &str) -> String {
+    let file = format!("{name}.toml");
+    let problems = config::parse(&file, text, Path::new(FOLDER), &variables(name)).map(drop).unwrap_err();
+    format!("{problems:#?}")
 }
 
 /// The lines between the common beginning and the common end.

@@ -87,7 +87,7 @@ fn kind(kind: &Kind) -> Value {
         Kind::Record => json!({ "type": "object" }),
         Kind::Table(below) => section(below),
         Kind::Tables(below) => json!({ "type": "array", "items": section(below) }),
-        Kind::Fields => json!({
+        Kind::Fields(_) => json!({
             "type": "object",
             "minProperties": 1,
             "propertyNames": { "pattern": IDENTIFIER },

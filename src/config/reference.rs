@@ -83,6 +83,6 @@ fn value(key: &Key) -> String {
         Kind::Record => "a table".to_owned(),
         Kind::Table(_) => "a table, see below".to_owned(),
         Kind::Tables(_) => "any number of tables, see below".to_owned(),
-        Kind::Fields => "a table: `column = \"hq_field\"`, or `column = { … }`, see below".to_owned(),
+        Kind::Fields(_) => "a table: `column = \"hq_field\"`, or `column = { … }`, see below".to_owned(),
     }
 }

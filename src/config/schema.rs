@@ -97,8 +97,8 @@ pub(super) enum Kind {
     Table(&'static Section),
     /// Any number of `[[tables]]`.
     Tables(&'static Section),
-    /// A table from columns to an HQ field or to a table of fixed keys.
-    Fields,
+    /// A table from columns to an HQ field or to a table of fixed keys, below this header.
+    Fields(&'static str),
 }
 
 impl Section {
@@ -134,6 +134,11 @@ impl Words {
 }
 
 impl Kind {
+    /// Whether it may have a header of its own.
+    pub(super) fn has_header(&self) -> bool {
+        matches!(self, Self::Table(_) | Self::Tables(_) | Self::Fields(_))
+    }
+
     /// The fixed keys of the table, or of each table, where it is one.
     pub(super) fn section(&self) -> Option<&'static Section> {
         if let Self::Table(section) | Self::Tables(section) = self { Some(section) } else { None }
@@ -143,8 +148,8 @@ impl Kind {
 impl Key {
     /// How it may be written, `name = "outlet-042"`.
     pub(super) fn example(&self) -> String {
-        if matches!(self.kind, Kind::Fields) {
-            return "[job.fields] with column = \"hq_field\"".to_owned();
+        if let Kind::Fields(header) = self.kind {
+            return format!("{header} with column = \"hq_field\"");
         }
         format!("{} = {}", self.name, self.example_value())
     }
@@ -178,7 +183,7 @@ impl Key {
             Kind::Tables(_) => return "[{ … }]".to_owned(),
             Kind::Json => return "[[\"disabled\", \"=\", 0]]".to_owned(),
             Kind::Table(section) => return section.example(),
-            Kind::Literals | Kind::Record | Kind::Fields => return "{ … }".to_owned(),
+            Kind::Literals | Kind::Record | Kind::Fields(_) => return "{ … }".to_owned(),
         };
         format!("{text:?}")
     }

@@ -126,7 +126,7 @@ pub(super) fn check(kind: &Kind, text: &str) -> Result<(), Fault> {
         | Kind::Record
         | Kind::Table(_)
         | Kind::Tables(_)
-        | Kind::Fields => Ok(()),
+        | Kind::Fields(_) => Ok(()),
     }
 }
 

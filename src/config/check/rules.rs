@@ -95,5 +95,29 @@ pub(super) fn rules(
                 .help("leave local_modified out, or let a rule be \"newest_wins\""),
         );
     }
+    if let Some(column) = &rules.local_modified
+        && is_filled(column, columns, key)
+    {
+        let at = at.key("local_modified");
+        let shown = findings.shown(&at, column);
+        findings.at_value(
+            &at,
+            Said::from(format!(
+                "milkrun fills the column {shown} itself, so it does not say when the outlet edited the row"
+            ))
+            .help("name a column that only the outlet's programs write"),
+        );
+    }
     rules
+}
+
+/// Whether milkrun writes the column in rows that are there already.
+fn is_filled(column: &str, columns: &[FieldSpec], key: Option<&[String]>) -> bool {
+    let is_it = |other: &str| other.eq_ignore_ascii_case(column);
+    let is_written = |spec: &FieldSpec| match spec.owner {
+        Owner::Hq | Owner::UntilEdited => true,
+        Owner::Once => false,
+    };
+    key.is_some_and(|key| key.iter().any(|part| is_it(part)))
+        || columns.iter().any(|spec| is_it(&spec.column) && is_written(spec))
 }

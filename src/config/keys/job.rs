@@ -38,7 +38,7 @@ pub(in crate::config) static JOB: Section = Section {
             "Requests that a reconcile may spend on comparing values; names and stamps are compared in any case.",
         )
         .or("20"),
-        must("fields", Kind::Fields, "local column = HQ field, or a table."),
+        must("fields", Kind::Fields("[job.fields]"), "local column = HQ field, or a table."),
         may("children", Kind::Tables(&CHILD), "A child table, replaced with its parent."),
         may("test", Kind::Tables(&TEST), "An example of the mapping."),
     ],
@@ -94,7 +94,8 @@ static CONFLICT: Words =
 static OTHERWISE: Words =
     Words { what: "rule for otherwise", known: &["hq_wins", "local_wins", "newest_wins", "manual"], aka: &RULES };
 
-static DELETE_LIMIT: Section = Section {
+/// How much a run may delete.
+pub(in crate::config) static DELETE_LIMIT: Section = Section {
     title: "delete_limit",
     keys: &[
         may("rows", Kind::Integer { least: 0, most: i64::MAX }, "Rows of one run.").or("20"),
@@ -194,7 +195,7 @@ static CHILD: Section = Section {
         must("field", Kind::HqField, "The Table field at HQ."),
         must("table", Kind::LocalTable, "The local child table."),
         must("parent_key", Kind::Column, "The child column that holds the parent's key."),
-        must("fields", Kind::Fields, "local column = HQ field, or a table."),
+        must("fields", Kind::Fields("[job.children.fields]"), "local column = HQ field, or a table."),
     ],
     aka: &[
         ("parent", "parent_key"),

@@ -7,7 +7,7 @@ mod job;
 use std::time::Duration;
 
 use super::schema::{Kind, Section, Words, may, must};
-pub(super) use job::{FIELD, JOB};
+pub(super) use job::{DELETE_LIMIT, FIELD, JOB};
 
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -193,7 +193,7 @@ fn headers_below(above: &str, section: &Section, found: &mut impl FnMut(&str, &K
         if let Kind::Table(below) | Kind::Tables(below) = key.kind {
             found(&name, &key.kind);
             headers_below(&name, below, found);
-        } else if matches!(key.kind, Kind::Fields) {
+        } else if matches!(key.kind, Kind::Fields(_)) {
             found(&name, &key.kind);
         }
     }
@@ -210,7 +210,7 @@ fn sections_below(above: &str, section: &'static Section, all: &mut Vec<(String,
     for key in section.keys {
         let name = if above.is_empty() { key.name.to_owned() } else { format!("{above}.{}", key.name) };
         // The fields of child tables are those of the job once more.
-        let is_fields = matches!(key.kind, Kind::Fields) && above == "job";
+        let is_fields = matches!(key.kind, Kind::Fields(_)) && above == "job";
         let (name, below) = match key.kind.section() {
             Some(below) => (name, below),
             None if is_fields => (format!("{name}.COLUMN"), &FIELD),

@@ -4,6 +4,9 @@ use std::ops::Range;
 
 use super::tree::{Entry, Node, Shape};
 
+/// What some editors of Windows put before the text.
+const BYTE_ORDER_MARK: char = '\u{feff}';
+
 /// The text as mended so far.
 #[derive(Debug, Clone)]
 pub(super) struct Draft {
@@ -16,6 +19,26 @@ impl Draft {
     /// Nothing mended yet.
     pub(super) fn new(text: &str) -> Self {
         Self { text: text.to_owned(), origin: (0..=text.len()).collect() }
+    }
+
+    /// A file as every editor shows it: without the byte order mark, and each line ended as on Unix.
+    pub(super) fn of_file(text: &str) -> Self {
+        let mut draft = Self { text: String::with_capacity(text.len()), origin: Vec::with_capacity(text.len() + 1) };
+        let mut carriage_return = None;
+        for (at, c) in text.char_indices() {
+            let is_mark = at == 0 && c == BYTE_ORDER_MARK;
+            let is_return = c == '\r' && text.get(at + 1..).is_some_and(|rest| rest.starts_with('\n'));
+            if is_return {
+                carriage_return = Some(at);
+            } else if !is_mark {
+                // The end of a line is where all that is seen of it ends.
+                let start = carriage_return.take().unwrap_or(at);
+                draft.origin.extend(start..start + c.len_utf8());
+                draft.text.push(c);
+            }
+        }
+        draft.origin.push(text.len());
+        draft
     }
 
     /// The text.
@@ -86,5 +109,20 @@ mod tests {
         outer.adopt(2..13, &draft);
         assert_eq!(outer.text(), "x\na = \"b\"\ny");
         assert_eq!(outer.original(&(10..11)), 14..15);
+    }
+
+    #[test]
+    fn a_file_of_windows_is_one_of_unix_at_other_places() {
+        let text = "\u{feff}a = 1\r\nb = \r2\r\n";
+        let draft = Draft::of_file(text);
+        assert_eq!(draft.text(), "a = 1\nb = \r2\n");
+        let place = |part: &str| {
+            let at = draft.text().find(part).unwrap();
+            draft.original(&(at..at + part.len()))
+        };
+        for part in ["a", "1", "b", "\r2"] {
+            assert_eq!(text.get(place(part)), Some(part));
+        }
+        assert_eq!(draft.original(&(5..5)), 8..8, "the end of the first line");
     }
 }

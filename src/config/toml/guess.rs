@@ -119,7 +119,7 @@ pub(super) fn all(text: &str, fault: usize) -> Vec<Guess> {
 }
 
 /// Words of other languages for nothing.
-const NOTHING: [&str; 7] = ["null", "Null", "NULL", "None", "nil", "undefined", "~"];
+pub(super) const NOTHING: [&str; 7] = ["null", "Null", "NULL", "None", "nil", "undefined", "~"];
 
 /// Whether guessing would only lead astray.
 pub(super) fn is_hopeless(text: &str) -> bool {
@@ -297,11 +297,11 @@ fn section(statement: &Statement<'_>) -> Option<Guess> {
     Some(Guess { said: guess.said.near(Some(right.clone())), changes: vec![(at, right)], ..guess })
 }
 
-/// `site:`, `job {`, `(site)`: only where that is a section.
+/// `site:`, `job {`, `(site)`, `site]`: only where that is a section.
 fn section_without_brackets(statement: &Statement<'_>) -> Option<Guess> {
     let at = trimmed(statement.text, 0..statement.last());
     let written = statement.get(&at);
-    let is_mark = |c: char| matches!(c, '(' | ')' | '<' | '>' | '{' | '}' | ':' | ' ');
+    let is_mark = |c: char| matches!(c, '(' | ')' | '<' | '>' | '{' | '}' | '[' | ']' | ':' | ' ');
     let name = written.trim_matches(is_mark);
     let is_section = keys::headers().iter().any(|known| known == name) && header::name(written).is_none();
     is_section.then(|| section_guess(at.clone(), name))

@@ -7,6 +7,7 @@ use super::reading::{self, Step, blanked};
 use super::scan;
 use crate::config::keys;
 use crate::config::said::{Code, Said};
+use crate::config::words;
 
 /// What is said of a key or section whose second place is `at`, and how reading goes on.
 pub(super) fn twice(text: &str, at: &Range<usize>) -> Step {
@@ -40,22 +41,50 @@ fn section_twice(text: &str, statement: &Range<usize>, name: &str) -> Step {
     if keys::lists().iter().any(|list| list == name) {
         return doubled(text, statement, name);
     }
-    let lines = text.lines().enumerate();
-    let first = lines.filter(|(_, line)| self::name(line) == Some(name)).map(|(at, _)| at + 1).next().unwrap_or(1);
-    let said = Said::new(Code::Duplicate, format!("the section [{name}] is there twice"));
-    let said = if name.starts_with("job.") {
-        said.help(format!(
-            "another job begins with [[job]]; within one job everything stands below the [{name}] of line {first}"
-        ))
-    } else {
-        said.help(format!("put everything below the [{name}] of line {first}"))
-    };
     let above = text.get(..statement.start).unwrap_or_default();
+    let said = Said::new(Code::Duplicate, format!("the section [{name}] is there twice"));
+    let headers = keys::headers();
+    let near = words::nearest(name, headers.iter().map(String::as_str)).filter(|near| *near != name);
+    let said = match (last_line(above, |_, line| self::name(line) == Some(name)), inline(above, name)) {
+        // `[job.children.field]`, which is a key of its section.
+        (None, _) if near.is_some() => said.near(near.map(|near| format!("[{near}]"))),
+        (first, Some(line)) if first < Some(line) => {
+            let key = name.rsplit('.').next().unwrap_or(name);
+            said.help(format!("{key} stands in line {line} already: keep one of the two"))
+        }
+        (Some(first), _) if name.starts_with("job.") => said.help(format!(
+            "another job begins with [[job]]; within one job everything stands below the [{name}] of line {first}"
+        )),
+        (Some(first), _) => said.help(format!("put everything below the [{name}] of line {first}")),
+        (None, _) => said.help("keep one of the two"),
+    };
     let goes_on = above.lines().rev().find_map(self::name) == Some(name);
     let end = if goes_on { statement.end } else { end_of_section(text, statement.end) };
     let at = statement.start..end;
     let blank = Draft::new(&blanked(text.get(at.clone()).unwrap_or_default()));
     Step { said: vec![(statement.clone(), said)], changes: vec![(at, blank)], tears: !goes_on }
+}
+
+/// The last line for which that holds, given the section that it stands in.
+fn last_line(text: &str, is_it: impl Fn(Option<&str>, &str) -> bool) -> Option<usize> {
+    let (mut section, mut found) = (None, None);
+    for (at, line) in text.lines().enumerate() {
+        if is_it(section, line) {
+            found = Some(at + 1);
+        }
+        section = name(line).or(section);
+    }
+    found
+}
+
+/// The line of `auth = { … }` or `auth.kind = …` in `[hq]`, which is what `[hq.auth]` would be.
+fn inline(text: &str, name: &str) -> Option<usize> {
+    let (parent, key) = name.rsplit_once('.')?;
+    let is_key = |line: &str| {
+        let rest = line.trim_start().strip_prefix(key);
+        rest.is_some_and(|rest| rest.trim_start().starts_with(['=', '.']))
+    };
+    last_line(text, |section, line| section == Some(parent) && is_key(line))
 }
 
 /// `[job]` for `[[job]]`, all of them.

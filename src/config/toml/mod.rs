@@ -6,6 +6,7 @@
 mod draft;
 mod guess;
 mod header;
+mod inline;
 mod reading;
 mod scan;
 mod tree;

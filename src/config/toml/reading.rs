@@ -37,9 +37,10 @@ pub(in crate::config) struct Mistake {
 
 /// Reads the text.
 pub(in crate::config) fn read(text: &str) -> Reading {
-    let mut draft = Draft::new(text);
+    let mut draft = Draft::of_file(text);
     let (mut mistakes, mut is_torn) = (Vec::new(), false);
-    if let Some(mistake) = other_language(text) {
+    if let Some(Mistake { at, said }) = other_language(draft.text()) {
+        let mistake = Mistake { at: draft.original(&at), said };
         return Reading { tree: None, mistakes: vec![mistake], is_torn: true };
     }
     while mistakes.len() < MOST {

@@ -4,11 +4,13 @@ use std::ops::Range;
 
 use super::guess::{Guess, Statement};
 use super::scan::{self, Scan};
-use super::tree;
+use super::{inline, tree};
 
 /// All guesses at the value of a statement, the likeliest first.
 pub(super) fn guesses(statement: &Statement<'_>, all: &mut Vec<Guess>) {
+    inline::guesses(statement, all);
     all.extend(claims(statement));
+    all.extend(too_large(statement));
     all.extend(number(statement));
     all.extend(apostrophe(statement));
     all.extend(variables(statement));
@@ -17,6 +19,7 @@ pub(super) fn guesses(statement: &Statement<'_>, all: &mut Vec<Guess>) {
     all.extend(backslash(statement));
     all.extend(colons(statement));
     all.extend(commas(statement));
+    all.extend(inline::no_comma(statement));
     all.extend(list(statement));
     all.extend(brackets(statement));
     quotes(statement, all);
@@ -24,7 +27,7 @@ pub(super) fn guesses(statement: &Statement<'_>, all: &mut Vec<Guess>) {
 }
 
 /// A word outside of strings, with where it stands.
-fn words<'s>(statement: &Statement<'s>) -> Vec<(Range<usize>, &'s str)> {
+pub(super) fn words<'s>(statement: &Statement<'s>) -> Vec<(Range<usize>, &'s str)> {
     let from = statement.value.as_ref().map_or(usize::MAX, |value| value.start);
     let is_part = |c: char| !c.is_whitespace() && !matches!(c, ',' | '[' | ']' | '{' | '}' | '=');
     let mut is_variable = false;
@@ -86,6 +89,21 @@ fn inner_quotes(statement: &Statement<'_>) -> Option<Guess> {
     let right = if inner.contains('\'') { format!("{inner:?}") } else { format!("'{inner}'") };
     let guess = Guess::new(at.clone(), "quotes within a text end it", "put the text between single quotes: '…'");
     Some(guess.with(at, right))
+}
+
+/// `99999999999999999999`; what stands in its place is within all bounds.
+fn too_large(statement: &Statement<'_>) -> Option<Guess> {
+    let is_large = |word: &str| {
+        let digits = word.trim_start_matches(['-', '+']).replace('_', "");
+        digits.len() > 18 && digits.chars().all(|c| c.is_ascii_digit()) && !digits.starts_with('0') && {
+            let sign = if word.starts_with('-') { "-" } else { "" };
+            format!("{sign}{digits}").parse::<i64>().is_err()
+        }
+    };
+    let found: Vec<_> = words(statement).into_iter().filter(|(_, word)| is_large(word)).collect();
+    let (first, _) = found.first()?;
+    let guess = Guess::new(first.clone(), "this number is too large", "write a smaller one, or a text in quotes");
+    Some(found.iter().fold(guess, |guess, (at, _)| guess.with(at.clone(), "1")))
 }
 
 /// `1,000`, `007`, `.5`, `5.`, `5%`.

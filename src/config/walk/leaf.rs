@@ -29,7 +29,7 @@ impl Walk<'_, '_, '_> {
                 let verdict = syntax::number(*least, *most, number);
                 self.accept(path, &text, true, verdict).then(|| Value::new(None, number))
             }
-            (Kind::Table(_) | Kind::Tables(_) | Kind::Fields | Kind::Record | Kind::Literals | Kind::List(_), _) => {
+            (Kind::Table(_) | Kind::Tables(_) | Kind::Fields(_) | Kind::Record | Kind::Literals | Kind::List(_), _) => {
                 self.wrong(path, node, kind, expected(kind));
                 None
             }
@@ -172,7 +172,7 @@ fn expected(kind: &Kind) -> &'static str {
         Kind::Tables(_) => "a list of tables",
         Kind::Table(_) | Kind::Record => "a table",
         Kind::Literals => "a table such as { Nos = \"each\" }",
-        Kind::Fields => "a table from local columns to HQ fields",
+        Kind::Fields(_) => "a table from local columns to HQ fields",
         Kind::Text
         | Kind::Line
         | Kind::Secret

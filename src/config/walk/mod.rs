@@ -100,10 +100,8 @@ impl Walk<'_, '_, '_> {
                 self.brackets(path, format!("there is one {} only", section.title), section.title);
                 Some(value_of(self.section(path, entries, section)))
             }
-            (Kind::Fields, Shape::Table(entries)) => Some(value_of(self.fields(path, entries))),
-            (Kind::Fields, Shape::List(nodes)) if only_table(nodes).is_some() => {
-                let header =
-                    if path.to_string().contains("children") { "[job.children.fields]" } else { "[job.fields]" };
+            (Kind::Fields(_), Shape::Table(entries)) => Some(value_of(self.fields(path, entries))),
+            (Kind::Fields(header), Shape::List(nodes)) if only_table(nodes).is_some() => {
                 self.brackets(path, "there is one table of fields only".to_owned(), header);
                 Some(value_of(self.fields(path, only_table(nodes)?)))
             }

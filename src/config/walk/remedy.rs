@@ -1,5 +1,6 @@
 //! What to write in the place of a value of the wrong type. Nothing of a text is repeated, as it may be a secret.
 
+use crate::config::keys::DELETE_LIMIT;
 use crate::config::said::Said;
 use crate::config::schema::Kind;
 use crate::config::toml::Shape;
@@ -7,6 +8,12 @@ use crate::config::{cron, words};
 
 /// `said` with the remedy for a value of this shape where `kind` is wanted.
 pub(super) fn of(said: Said, kind: &Kind, shape: &Shape) -> Said {
+    if let Kind::Table(section) = kind
+        && section.title == DELETE_LIMIT.title
+        && let Some(limit) = delete_limit(shape)
+    {
+        return said.help(format!("write {limit}"));
+    }
     match (kind, shape) {
         (Kind::Secret | Kind::HqUrl | Kind::LocalUrl | Kind::Pem, Shape::Int(_) | Shape::Float(_) | Shape::Bool(_)) => {
             said.help("put it in quotes")
@@ -49,11 +56,32 @@ pub(super) fn of(said: Said, kind: &Kind, shape: &Shape) -> Said {
         ) => said.help("put it in quotes"),
         (Kind::Word(words), _) => said.help(format!("write {}", words::either(words.known))),
         (Kind::Cron, _) => said.help(cron::FORM),
-        (Kind::Fields, _) => said.help("write [job.fields], and below it column = \"hq_field\" for each column"),
+        (Kind::Fields(header), _) => {
+            said.help(format!("write {header}, and below it column = \"hq_field\" for each column"))
+        }
         (Kind::HqField, Shape::Int(_) | Shape::Float(_) | Shape::Bool(_)) => {
             said.help("a constant is written { const = … }")
         }
         (Kind::Line | Kind::Text, Shape::Int(number)) => said.near(Some(number.to_string())),
         _ => said,
+    }
+}
+
+/// The table for `"5%"` and `20`, if that was written.
+fn delete_limit(shape: &Shape) -> Option<String> {
+    match shape {
+        Shape::Int(rows) if *rows >= 0 => Some(format!("{{ rows = {rows} }}")),
+        Shape::Float(percent) => Some(format!("{{ percent = {percent} }}")),
+        Shape::Text(text) => match text.trim().strip_suffix('%') {
+            Some(percent) => {
+                let percent: f64 = percent.trim().parse().ok()?;
+                Some(format!("{{ percent = {percent} }}"))
+            }
+            None => {
+                let rows: u64 = text.trim().parse().ok()?;
+                Some(format!("{{ rows = {rows} }}"))
+            }
+        },
+        Shape::Int(_) | Shape::Bool(_) | Shape::Date | Shape::List(_) | Shape::Table(_) => None,
     }
 }

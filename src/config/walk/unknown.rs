@@ -26,21 +26,25 @@ impl Walk<'_, '_, '_> {
         }
         let is_top = section.title == FILE.title;
         if is_top && let Some(said) = unknown_section(entry) {
-            if let Some(key) = FILE.keys.iter().find(|key| said.near.as_deref() == key.kind.section().map(|s| s.title))
+            let meant = said.near.as_deref().map(|header| header.trim_matches(['[', ']']));
+            if let Some((first, last)) = meant.and_then(|name| name.split('.').next().zip(name.split('.').next_back()))
             {
-                self.findings.meant(path.key(key.name), key.name);
+                self.findings.meant(Path::of([first]), last);
             }
             return self.findings.at_key(&at, said);
         }
         let key = entry.key.as_str();
         let is_alias = section.aka.iter().any(|(other, _)| *other == key);
-        if let Some(home) = home(key, section, path).filter(|_| !is_alias) {
+        let near = section.nearest(key);
+        // `[job.field]` is the header of the fields, also where another section knows a key of that name.
+        let near_kind = near.and_then(|near| section.key(near)).map(|key| &key.kind);
+        let is_slip = is_header && near_kind.is_some_and(Kind::has_header);
+        if let Some(home) = home(key, section, path).filter(|_| !is_alias && !is_slip) {
             self.findings.meant(job_of(path), key);
             let said = Said::new(Code::MisplacedKey, format!("{key:?} is no key of {}", section.title));
             return self.findings.at_key(&at, said.help(home));
         }
         let said = Said::new(Code::UnknownKey, format!("unknown key {key:?} in {}", section.title));
-        let near = section.nearest(key);
         if let Some(near) = near {
             self.findings.meant(path.key(near), near);
         }
@@ -135,14 +139,8 @@ fn home(key: &str, here: &Section, path: &Path) -> Option<String> {
 
 /// What is said of a section that there is not; of a key that is no section nothing.
 fn unknown_section(entry: &Entry) -> Option<Said> {
-    let (title, keys) = match &entry.node.shape {
-        Shape::Table(entries) => (format!("[{}]", entry.key), entries),
-        Shape::List(nodes) => match nodes.first().map(|node| &node.shape) {
-            Some(Shape::Table(entries)) => (format!("[[{}]]", entry.key), entries),
-            Some(_) | None => return None,
-        },
-        Shape::Text(_) | Shape::Int(_) | Shape::Float(_) | Shape::Bool(_) | Shape::Date => return None,
-    };
+    let Header { name, is_list, keys } = header(entry)?;
+    let title = if is_list { format!("[[{name}]]") } else { format!("[{name}]") };
     let by_name = FILE.nearest(&entry.key).and_then(|name| FILE.key(name)).and_then(|key| key.kind.section());
     let known = |section: &&Section| keys.iter().filter(|entry| section.key(&entry.key).is_some()).count();
     let by_keys = FILE
@@ -151,9 +149,47 @@ fn unknown_section(entry: &Entry) -> Option<Said> {
         .filter_map(|key| key.kind.section())
         .max_by_key(known)
         .filter(|section| known(section) > 1);
-    let near = by_name.or(by_keys).map(|section| section.title.to_owned());
+    let part = near_part(&name).filter(|_| name.contains('.') || by_name.is_none());
+    let near = part.or_else(|| by_name.or(by_keys).map(|section| section.title.to_owned()));
     let titles: Vec<&str> =
         FILE.keys.iter().filter_map(|key| key.kind.section()).map(|section| section.title).collect();
     let said = Said::new(Code::UnknownKey, format!("unknown section {title}")).near(near);
     Some(said.help(format!("the sections are {}", titles.join(", "))))
+}
+
+/// A header as it was written, and the keys below it.
+struct Header<'e> {
+    name: String,
+    is_list: bool,
+    keys: &'e [Entry],
+}
+
+/// The header that made the entry, `items.fields` where nothing stands in `items` itself.
+fn header(entry: &Entry) -> Option<Header<'_>> {
+    let (keys, is_list) = match &entry.node.shape {
+        Shape::Table(entries) => (entries, false),
+        Shape::List(nodes) => match nodes.first().map(|node| &node.shape) {
+            Some(Shape::Table(entries)) => (entries, true),
+            Some(_) | None => return None,
+        },
+        Shape::Text(_) | Shape::Int(_) | Shape::Float(_) | Shape::Bool(_) | Shape::Date => return None,
+    };
+    let is_header = |entry: &Entry| entry.node.at.start <= entry.key_at.start;
+    let below = keys.first().filter(|_| !is_list && keys.iter().all(is_header)).and_then(header);
+    Some(match below {
+        Some(Header { name, is_list, keys }) => Header { name: format!("{}.{name}", entry.key), is_list, keys },
+        None => Header { name: entry.key.clone(), is_list, keys },
+    })
+}
+
+/// The header of a part, such as `[job.fields]`, that was probably meant: one that ends alike, or else the nearest.
+fn near_part(written: &str) -> Option<String> {
+    let depth = |name: &str| name.matches('.').count();
+    let parts: Vec<String> = keys::headers().into_iter().filter(|name| depth(name) > 0).collect();
+    let names = || parts.iter().map(String::as_str);
+    let ends_alike = |name: &&str| name.rsplit('.').next() == written.rsplit('.').next();
+    let alike = names().filter(ends_alike).min_by_key(|name| depth(name).abs_diff(depth(written)));
+    let near = alike.or_else(|| words::nearest(written, names()))?;
+    let is_list = keys::lists().iter().any(|list| list == near);
+    Some(if is_list { format!("[[{near}]]") } else { format!("[{near}]") })
 }
