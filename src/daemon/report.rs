@@ -368,11 +368,12 @@ mod tests {
         let mut said = Said::default();
         said.run("a", 0, Some(Concern::Hq));
         said.run("b", 0, Some(Concern::Hq));
+        said.run("c", 0, Some(Concern::Hq));
         said.run("b", 1, Some(Concern::Job));
         said.memory.only(&["a"]);
         said.run("a", 2, None);
         said.run("b", 3, Some(Concern::Job));
-        assert_eq!(said.words, ["0: a fails", "1: b fails", "2: Hq over, 2 runs", "3: b fails"]);
+        assert_eq!(said.words, ["0: a fails", "1: b fails", "2: Hq over, 3 runs", "3: b fails"]);
     }
 
     #[test]
