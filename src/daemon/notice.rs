@@ -25,8 +25,10 @@ pub(super) struct Notice {
 #[derive(Debug)]
 struct Told {
     kept: Kept,
-    /// The database does not have it yet.
-    is_owed: bool,
+    /// How often it has changed.
+    changes: u64,
+    /// How many of those changes the database has.
+    written: u64,
 }
 
 impl Notice {
@@ -36,7 +38,7 @@ impl Notice {
         let kept = Kept { file, started_at: now, stopped_at: None, in_force, newer: None, answered: 0, roster };
         Self {
             holder: sync::this_process(),
-            told: Mutex::new(Told { kept, is_owed: true }),
+            told: Mutex::new(Told { kept, changes: 1, written: 0 }),
             writing: tokio::sync::Mutex::default(),
         }
     }
@@ -66,11 +68,13 @@ impl Notice {
 
     /// Whether the database does not say the same yet.
     pub(super) fn is_owed(&self) -> bool {
-        self.told().is_owed
+        let told = self.told();
+        told.changes != told.written
     }
 
     /// Has a database say that no daemon works with it any more.
     pub(super) async fn leave(&self, store: &Store, now: DateTime<Utc>) {
+        let _turn = self.writing.lock().await;
         let left = Kept { stopped_at: Some(now), ..self.told().kept.clone() };
         let Ok(state) = serde_json::to_string(&left) else { return };
         if let Err(error) = store.save_daemon(&self.holder, &state).await {
@@ -92,30 +96,36 @@ impl Notice {
         Version { file, daemon, in_force: Some(in_force), on_disk, newer }
     }
 
-    /// Has the database say the same, where it does not yet. A database that is away is written to later.
+    /// Has the database say the same, where it does not yet. A database that is away is written to later, also where the
+    /// waiting for it is given up.
     pub(super) async fn write(&self, store: &Store) {
         let _turn = self.writing.lock().await;
-        let state = {
-            let mut told = self.told();
-            if !std::mem::take(&mut told.is_owed) {
+        let (changes, state) = {
+            let told = self.told();
+            if told.changes == told.written {
                 return;
             }
-            serde_json::to_string(&told.kept)
+            (told.changes, serde_json::to_string(&told.kept))
         };
         let written = match state {
             Ok(state) => store.save_daemon(&self.holder, &state).await.map_err(|error| error.to_string()),
             Err(error) => Err(error.to_string()),
         };
-        if let Err(error) = written {
-            self.told().is_owed = true;
-            tracing::debug!(error, "which version is in force could not be noted in the database; it is tried again");
+        match written {
+            Ok(()) => self.told().written = changes,
+            Err(error) => {
+                tracing::debug!(
+                    error,
+                    "which version is in force could not be noted in the database; it is tried again"
+                );
+            }
         }
     }
 
     fn change(&self, change: impl FnOnce(&mut Kept)) {
         let mut told = self.told();
         change(&mut told.kept);
-        told.is_owed = true;
+        told.changes += 1;
     }
 
     fn told(&self) -> MutexGuard<'_, Told> {

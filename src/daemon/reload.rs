@@ -85,14 +85,13 @@ impl Reloader {
     pub(super) async fn run(mut self) {
         let mut again = None;
         loop {
-            let owed = self.notice.is_owed();
             tokio::select! {
                 seen = self.watch.next() => again = Box::pin(self.take_up(seen)).await,
                 () = sleep_until(again.unwrap_or_else(Instant::now)), if again.is_some() => {
                     let seen = Seen { text: config::read(&self.path), is_asked: false };
                     again = Box::pin(self.take_up(seen)).await;
                 }
-                () = sleep(NOTED_AGAIN), if owed => self.note().await,
+                () = sleep(NOTED_AGAIN) => if self.notice.is_owed() { self.note().await },
             }
         }
     }
