@@ -88,7 +88,7 @@ impl Reloader {
             tokio::select! {
                 seen = self.watch.next() => again = Box::pin(self.take_up(seen)).await,
                 () = sleep_until(again.unwrap_or_else(Instant::now)), if again.is_some() => {
-                    let seen = Seen { text: config::read(&self.path), is_asked: false };
+                    let seen = Seen { text: self.watch.read_twice().await, is_asked: false };
                     again = Box::pin(self.take_up(seen)).await;
                 }
                 () = sleep(NOTED_AGAIN) => if self.notice.is_owed() { self.note().await },

@@ -121,7 +121,8 @@ impl Watch {
         }
     }
 
-    async fn read_twice(&self) -> Result<String, Problems> {
+    /// The file as it is at once, and stands still.
+    pub(super) async fn read_twice(&self) -> Result<String, Problems> {
         let mut before = config::read(&self.path);
         for _ in 0..TRIES {
             sleep(TWICE).await;
