@@ -142,9 +142,10 @@ impl Start<'_> {
 
     async fn turn_to(&mut self, text: String) -> Result<(), Refusal> {
         let config = Arc::new(check(self.path, &text).await?);
-        if config.daemon.listen != self.version.config.daemon.listen {
+        let held = self.version.config.daemon.listen;
+        if config.daemon.listen != held {
             let refuse = |error| Refusal { problems: vec![format!("{error:#}")], may_pass: false };
-            let address = Address::take(config.daemon.listen).await.map_err(refuse)?;
+            let address = Address::take_beside(held, config.daemon.listen).await.map_err(refuse)?;
             let page = Page::open(address, self.shown.read(), Arc::clone(&self.version.ends.totals), &self.stop);
             std::mem::replace(&mut self.page, page).close().await;
         }

@@ -43,6 +43,24 @@ impl Address {
         let Some(address) = listen else { return Ok(Self(None)) };
         Ok(Self(Some(status::listen(address).await?)))
     }
+
+    /// Takes the address while the page is still on the one that is `held`.
+    pub(super) async fn take_beside(held: Option<SocketAddr>, listen: Option<SocketAddr>) -> anyhow::Result<Self> {
+        if let Some((held, listen)) = held.zip(listen).filter(|(held, listen)| is_in_the_way(*held, *listen)) {
+            anyhow::bail!(
+                "cannot listen on {listen} while the status page is on {held}: the same port on another address needs a \
+                 restart of the daemon; see `listen` of [daemon] in sync.toml"
+            );
+        }
+        Self::take(listen).await
+    }
+}
+
+/// Whether nobody can listen on the one address while somebody does on the other: one of them is every address of the machine.
+fn is_in_the_way(held: SocketAddr, listen: SocketAddr) -> bool {
+    held.port() != 0
+        && held.port() == listen.port()
+        && (held.ip() == listen.ip() || held.ip().is_unspecified() || listen.ip().is_unspecified())
 }
 
 impl Page {
@@ -247,6 +265,22 @@ mod tests {
         Outlet::start(times, retries("outlet-042", &tries), &snapshot(), (clock, Pulse::default()))
             .await
             .unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_same_port_on_every_address_is_said_to_need_a_restart() {
+        let [one, all, other]: [SocketAddr; 3] =
+            ["127.0.0.1:9471", "0.0.0.0:9471", "127.0.0.2:9471"].map(|address| address.parse().unwrap());
+        for (held, listen) in [(one, all), (all, one)] {
+            let refused = Address::take_beside(Some(held), Some(listen)).await;
+            let error = refused.err().unwrap().to_string();
+            assert!(
+                error.starts_with(&format!("cannot listen on {listen} while the status page is on {held}")),
+                "{error}"
+            );
+            assert!(error.contains("needs a restart of the daemon"), "{error}");
+        }
+        assert!(!is_in_the_way(one, other));
     }
 
     #[tokio::test(start_paused = true)]

@@ -162,10 +162,11 @@ impl Reloader {
         let opened = engine.successor(Arc::clone(&config), &self.path, watcher).await.map_err(refuse)?;
         let roster = Roster::of(&config);
         let look = look(&roster, opened.store(), opened.clock().now()).await.map_err(refuse)?;
-        let address = if config.daemon.listen == engine.config().daemon.listen {
+        let held = engine.config().daemon.listen;
+        let address = if config.daemon.listen == held {
             None
         } else {
-            let taken = Address::take(config.daemon.listen).await;
+            let taken = Address::take_beside(held, config.daemon.listen).await;
             let refuse =
                 |error| Refusal { problems: vec![format!("{}: {error:#}", self.path.display())], may_pass: true };
             Some(taken.map_err(refuse)?)
