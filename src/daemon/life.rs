@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::desk::{Desk, Offer};
@@ -36,6 +36,10 @@ const OPENING: Backoff =
 
 /// How long the database's connections may take to close when the daemon ends, and what is said last to be written.
 const CLOSING: Duration = Duration::from_secs(1);
+
+/// How long a takeover waits for a database to be told and to tell: no round runs meanwhile. What it did not take is written
+/// later.
+const TELLING: Duration = Duration::from_secs(5);
 
 /// The daemon of the file `path`: waits for the local database where it must, and keeps the outlet in step until SIGTERM
 /// or SIGINT, by the newest good version of the file.
@@ -294,23 +298,29 @@ impl Life {
         let in_force = InForce { id: version.clone(), loaded_at: engine.clock().now() };
         let (new, gone) = told(&self.roster, &roster);
         tracing::info!(version, jobs = roster.jobs.len(), ?new, ?gone, "the edited file is in force");
+        let until = Instant::now() + TELLING;
         if is_same_database {
-            self.say_what_stays(&gone, engine.store()).await;
+            self.say_what_stays(&gone, engine.store(), until).await;
         } else {
             tracing::warn!(was = was.local.shown(), is = is.local.shown(), "the outlet's database is another one now");
-            self.notice.leave(self.engine.store(), engine.clock().now()).await;
+            self.in_time(until, self.notice.leave(self.engine.store(), engine.clock().now())).await;
         }
         self.notice.in_force(in_force, roster.clone());
-        self.notice.write(engine.store()).await;
+        self.in_time(until, self.notice.write(engine.store())).await;
         self.manager.is_ready(&look.snapshot);
         (self.engine, self.ends, self.roster) = (engine, ends, roster);
     }
 
+    /// Does this as long as nobody stops the daemon and it takes no longer; `None` where it was given up.
+    async fn in_time<T>(&self, until: Instant, work: impl Future<Output = T>) -> Option<T> {
+        self.stop.run_until_cancelled(timeout_at(until, work)).await?.ok()
+    }
+
     /// Says of jobs that are no more what they leave behind.
-    async fn say_what_stays(&self, gone: &[String], store: &Store) {
+    async fn say_what_stays(&self, gone: &[String], store: &Store, until: Instant) {
         for job in gone {
             let Some(entry) = self.roster.position(job).and_then(|at| self.roster.jobs.get(at)) else { continue };
-            let rows = store.count_entries(job).await.ok();
+            let rows = self.in_time(until, store.count_entries(job)).await.and_then(Result::ok);
             tracing::warn!(
                 job,
                 rows,
