@@ -81,15 +81,15 @@ fn lines(plan: &Plan, config: &Config, now: chrono::DateTime<chrono::Utc>) -> Ve
     if let Some(Leaving { rows, is_beyond_limit }) = plan.leaving {
         let rows_leave = if rows == 1 { "1 row leaves".to_owned() } else { format!("{rows} rows leave") };
         let when = next_reconcile(plan, config, now).map_or_else(
-            || format!("`milkrun reconcile {}`, as the job has no reconcile of its own", plan.job),
-            |at| format!("its next reconcile, {at}, or `milkrun reconcile {}`", plan.job),
+            || format!("by `milkrun reconcile {}`, as the job has no reconcile of its own", plan.job),
+            |at| format!("by its next reconcile, {at}, or `milkrun reconcile {}`", plan.job),
         );
         match (rows, is_beyond_limit) {
             (0, _) => lines.push("no row leaves with the filters".to_owned()),
-            (_, false) => lines.push(format!("- {rows_leave} with the filters, by {when}")),
+            (_, false) => lines.push(format!("- {rows_leave} with the filters: at once where a daemon runs, else {when}")),
             (_, true) => lines.push(format!(
-                "! {rows_leave} with the filters, by {when}: more than delete_limit allows, so that it will ask for \
-                 --confirm-deletes"
+                "! {rows_leave} with the filters, at once where a daemon runs, else {when}: more than delete_limit allows, so \
+                 that it will ask for --confirm-deletes"
             )),
         }
     }
