@@ -19,10 +19,12 @@ struct Answer<'v> {
 
 pub(super) async fn run(config: &Path, output: &Output) -> anyhow::Result<Exit> {
     let asked = Box::pin(ask_to_reload(config, &Clock::system())).await?;
-    let is_refused = |version: &Version| version.newer.as_ref().is_some_and(|newer| newer.why == Why::Refused);
     let (result, version, exit) = match &asked {
-        Asked::Answered(version) if is_refused(version) => ("refused", version, Exit::Usage),
-        Asked::Answered(version) => ("in_force", version, Exit::Ok),
+        Asked::Answered(version) => match version.newer.as_ref().map(|newer| newer.why) {
+            None => ("in_force", version, Exit::Ok),
+            Some(Why::Refused) => ("refused", version, Exit::Usage),
+            Some(Why::Unseen | Why::Waiting) => ("late", version, Exit::Failed),
+        },
         Asked::Nobody(version) => ("no_daemon", version, Exit::Failed),
         Asked::Late(version) => ("late", version, Exit::Failed),
     };

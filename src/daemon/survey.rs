@@ -125,8 +125,12 @@ async fn ask(path: &Path, store: &Store, clock: &Clock) -> anyhow::Result<Asked>
         if !matches!(version.daemon, Daemon::Runs { .. }) {
             return Ok(Asked::Nobody(version));
         }
-        let is_waiting = version.newer.as_ref().is_some_and(|newer| newer.why == Why::Waiting);
-        match (answered > before, is_waiting) {
+        // Good and waiting for the runs; or edited again since the daemon looked, which it sees within seconds.
+        let is_coming = version.newer.as_ref().is_some_and(|newer| match newer.why {
+            Why::Waiting | Why::Unseen => true,
+            Why::Refused => false,
+        });
+        match (answered > before, is_coming) {
             (true, false) => return Ok(Asked::Answered(version)),
             (true, true) if began.elapsed() > MAKING_WAY => return Ok(Asked::Late(version)),
             (false, _) if began.elapsed() > HEARING => return Ok(Asked::Late(version)),
