@@ -302,6 +302,10 @@ fn a_secret_that_rotates_in_a_file_is_read_again_and_a_job_that_was_blocked_by_t
 fn another_database_takes_over_and_the_one_before_says_that_nobody_works_with_it() {
     let (shop, mut daemon) = started(Kind::Sqlite, &seldom(), 30);
     let first = shop.outlet.config();
+    fs::write(shop.outlet.path("new.toml"), first.replacen("outlet.db", "new.db", 1)).unwrap();
+    let unwritten = shop.outlet.run(&["--config", "new.toml", "reload"]);
+    unwritten.expect_code(1);
+    assert!(unwritten.stdout.contains("no daemon has written to this database"), "{unwritten}");
     let second = first.replacen("outlet.db", "second.db", 1);
     shop.outlet.write_config(&second);
     taken_over(&shop.outlet, &mut daemon, &second);

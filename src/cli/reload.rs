@@ -25,7 +25,7 @@ pub(super) async fn run(config: &Path, output: &Output) -> anyhow::Result<Exit> 
             Some(Why::Refused) => ("refused", version, Exit::Usage),
             Some(Why::Unseen | Why::Waiting) => ("late", version, Exit::Failed),
         },
-        Asked::Nobody(version) => ("no_daemon", version, Exit::Failed),
+        Asked::Nobody(version) | Asked::Unwritten(version) => ("no_daemon", version, Exit::Failed),
         Asked::Late(version) => ("late", version, Exit::Failed),
     };
     output.result(&Answer { result, version }, || text(&asked))?;
@@ -35,6 +35,11 @@ pub(super) async fn run(config: &Path, output: &Output) -> anyhow::Result<Exit> 
 fn text(asked: &Asked) -> String {
     match asked {
         Asked::Nobody(version) => nobody(version),
+        Asked::Unwritten(_) => {
+            "no daemon has written to this database; one that runs by an older local.url takes over by \
+                                itself within seconds\n"
+                .to_owned()
+        }
         Asked::Late(version) => {
             let mut text = lines(version);
             text.push_str("not done yet; `milkrun status` tells when it is, and the daemon's log what it waits for\n");

@@ -91,6 +91,8 @@ async fn kept(store: &Store) -> Result<Option<(String, Kept)>, Error> {
 pub enum Asked {
     /// No daemon runs here; which version a command goes by is what the file says.
     Nobody(Version),
+    /// No daemon has ever written to the database that the file names; one may run by an older file, which names another.
+    Unwritten(Version),
     /// It has looked, and this is how things are.
     Answered(Version),
     /// It was asked and has not answered in time, or its runs have not made way yet.
@@ -110,12 +112,13 @@ pub async fn ask_to_reload(path: &Path, clock: &Clock) -> anyhow::Result<Asked> 
 }
 
 async fn ask(path: &Path, store: &Store, clock: &Clock) -> anyhow::Result<Asked> {
-    let read = async || -> anyhow::Result<(u64, Version)> {
+    let read = async || -> anyhow::Result<(Option<u64>, Version)> {
         let kept = kept(store).await?;
         let version = judge(kept.as_ref(), path, &OnDisk::read(path), clock.now());
-        Ok((kept.map_or(0, |(_, kept)| kept.answered), version))
+        Ok((kept.map(|(_, kept)| kept.answered), version))
     };
     let (before, version) = read().await?;
+    let Some(before) = before else { return Ok(Asked::Unwritten(version)) };
     let Daemon::Runs { pid, .. } = version.daemon else { return Ok(Asked::Nobody(version)) };
     hang_up(pid)?;
     let began = Instant::now();
@@ -130,7 +133,7 @@ async fn ask(path: &Path, store: &Store, clock: &Clock) -> anyhow::Result<Asked>
             Why::Waiting | Why::Unseen => true,
             Why::Refused => false,
         });
-        match (answered > before, is_coming) {
+        match (answered > Some(before), is_coming) {
             (true, false) => return Ok(Asked::Answered(version)),
             (true, true) if began.elapsed() > MAKING_WAY => return Ok(Asked::Late(version)),
             (false, _) if began.elapsed() > HEARING => return Ok(Asked::Late(version)),
