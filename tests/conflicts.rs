@@ -642,5 +642,8 @@ fn why_tells_both_sides_the_base_and_whose_word_counts() {
         nobody.stdout.contains("HQ shows no record of this name") && nobody.stdout.contains("there is no row"),
         "{nobody}"
     );
+    shop.outlet.database.execute("INSERT INTO items (item_code, title) VALUES ('OWN', 'mine')");
+    let own = shop.outlet.run(&["why", "items", "OWN"]);
+    assert!(own.expect_code(0).stdout.contains("a row with this key is here; it is the outlet's own"), "{own}");
     shop.outlet.run(&["why", "item", "A"]).expect_code(2);
 }

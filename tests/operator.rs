@@ -262,6 +262,7 @@ fn the_first_line_of_the_status_says_whether_the_shop_can_be_opened() {
     let bad = shop.outlet.run(&["status", "--probe"]);
     assert!(bad.expect_code(1).stdout.starts_with("outlet-042: 1 of 2 jobs is not up to date: items\n"), "{bad}");
     assert!(bad.stdout.contains("HQ does not answer: ") && bad.stdout.contains("  do: "), "{bad}");
+    assert!(bad.stdout.lines().any(|line| line.contains(" items ") && line.trim_end().ends_with("failed")), "{bad}");
     let json = shop.outlet.run(&["--format", "json", "status"]).json();
     assert_eq!(
         (&json["answer"], &json["site"]),

@@ -161,3 +161,32 @@ fn a_back_fill_goes_on_where_it_was_cut_and_keeps_to_the_pace() {
     let requests = cut[0]["counts"]["requests"].as_u64().unwrap().max(rest[0]["counts"]["requests"].as_u64().unwrap());
     assert!(began.elapsed().as_secs_f64() >= (requests as f64 - 4.0) / 4.0);
 }
+
+#[test]
+fn an_edit_that_hq_would_refuse_is_told_before_it_blocks_the_job() {
+    let shop = Shop::empty(Kind::Sqlite);
+    shop.items(3);
+    shop.outlet.sync_well(&["items"]);
+    let good = shop.outlet.config();
+    for (from, to, words) in [
+        (
+            "\"standard_rate\"",
+            "\"standart_rate\"",
+            "HQ's Item has no field \"standart_rate\", did you mean \"standard_rate\"?",
+        ),
+        ("doctype = \"Item\"", "doctype = \"Itme\"", "HQ has no DocType \"Itme\", did you mean \"Item\"?"),
+    ] {
+        edit(&shop, from, to);
+        let told = shop.outlet.run(&["plan"]);
+        assert!(told.expect_code(4).stdout.contains(&format!("! {words}")), "{told}");
+        assert!(!told.stderr.contains("WARN"), "{told}");
+        shop.outlet.write_config(&good);
+    }
+    edit(&shop, "Nos = \"each\"", "Nos = \"piece\"");
+    shop.hq.fault_always(milkrun::demo::When::any(), milkrun::demo::Fault::Proxy(401));
+    let refused = shop.outlet.run(&["plan"]);
+    assert!(refused.expect_code(4).stderr.contains("HQ refused the credentials"), "{refused}");
+    shop.hq.heal();
+    shop.hq.fault_always(milkrun::demo::When::any(), milkrun::demo::Fault::Refuse);
+    shop.outlet.run(&["plan"]).expect_code(1);
+}

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::output::{Output, count};
-use super::{Exit, load, open};
+use super::{Exit, check, load, open};
 use crate::config::Config;
 use crate::daemon::schedule::Schedule;
 use crate::sync::{Leaving, MappingChange, Plan, What};
@@ -22,7 +22,8 @@ pub(super) async fn run(options: &Options, config: &Path, output: &Output) -> an
     let plans = Box::pin(engine.plan()).await;
     let now = engine.clock().now();
     engine.store().close().await;
-    let plans = plans?;
+    let mut plans = plans?;
+    Box::pin(check::look_at_edits(&config, &mut plans)).await?;
     output.result(&plans, || text(&plans, &config, now))?;
     let is_nothing = plans.iter().all(Plan::is_nothing);
     Ok(match () {

@@ -173,8 +173,13 @@ fn next(run: &Run) -> Option<String> {
         Status::Quarantine => Some(format!("milkrun quarantine list {job}")),
         Status::Conflict => Some(format!("milkrun conflicts list {job}")),
         Status::Failed => Some(format!("milkrun sync {job}")),
-        Status::Blocked => Some("milkrun check".to_owned()),
+        Status::Blocked => Some(run.remedy.as_deref().and_then(named).unwrap_or("milkrun check").to_owned()),
     }
+}
+
+/// The first command that a remedy names.
+fn named(remedy: &str) -> Option<&str> {
+    remedy.split('`').skip(1).step_by(2).find(|quoted| quoted.starts_with("milkrun "))
 }
 
 /// The line of the log, and what is known beside it.

@@ -201,8 +201,10 @@ impl<'e> Ahead<'e> {
             }
             Ok(_) => stamped,
             Err(error @ source::Error::Refused { .. }) => {
+                // Where the others are refused as well, it is for another reason.
+                let stamped = stamped?;
                 say_unlisted(job, &error);
-                stamped
+                Ok(stamped)
             }
             Err(error) => Err(Error::source("reading a page")(error)),
         }
@@ -211,6 +213,7 @@ impl<'e> Ahead<'e> {
     /// The page after `cursor`, asked for now.
     async fn in_turn(&mut self, mut cursor: Option<Mark>, mut size: PageSize) -> Result<(Next, PageSize), Error> {
         let (engine, job, meter) = (self.engine, self.job, self.meter);
+        let mut unlisted = None;
         loop {
             let unstamped = match &cursor {
                 None => Some(""),
@@ -231,7 +234,7 @@ impl<'e> Ahead<'e> {
             match fetched {
                 // Records without a stamp are rare, and no reason to do without all the others.
                 Err(error @ source::Error::Refused { .. }) if unstamped.is_some() => {
-                    say_unlisted(job, &error);
+                    unlisted = Some(error);
                     cursor = Some(before_all());
                 }
                 Ok(fetched) if unstamped.is_some() && !is_of_unstamped(&fetched) => cursor = Some(before_all()),
@@ -247,6 +250,10 @@ impl<'e> Ahead<'e> {
                 }
                 fetched => {
                     let fetched = fetched.map_err(Error::source("reading a page"))?;
+                    // Where the others are refused as well, it is for another reason.
+                    if let Some(error) = &unlisted {
+                        say_unlisted(job, error);
+                    }
                     return Ok((self.page(cursor, fetched), size));
                 }
             }

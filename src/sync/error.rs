@@ -54,7 +54,7 @@ pub enum Error {
     },
     /// More rows would go than the operator allows unasked.
     #[error(
-        "{gone} of {rows} rows are gone at HQ, more than delete_limit allows ({} rows and {} %); {}",
+        "{gone} of {rows} rows are gone at HQ or outside the filters now, more than delete_limit allows ({} rows and {} %); {}",
         .limit.rows, .limit.percent, kept(*.already)
     )]
     TooManyGone {
@@ -281,7 +281,7 @@ impl Error {
                     .to_owned()
             }
             Self::TooManyGone { job, command, .. } => {
-                format!("if HQ really deleted them, say so: `milkrun {command} {job} --confirm-deletes`")
+                format!("if they are to go, say so: `milkrun {command} {job} --confirm-deletes`")
             }
             Self::Hidden { job, .. } => format!(
                 "give the user back what it may no longer see (roles, User Permissions); if the rows are to go all the \

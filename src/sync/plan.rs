@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::outline::{Change, Outline, fingerprint};
-use super::{Engine, Error};
+use super::{Concern, Engine, Error};
 use crate::config::Job;
 use crate::run::Run;
 use crate::source::{Meter, PageSize};
@@ -38,7 +38,8 @@ pub struct Plan {
     pub changes: Vec<Change>,
     /// Statements that the next run carries out before it reads: tables that it makes.
     pub makes: Vec<String>,
-    /// What keeps it from running until a person has seen to it, each with its remedy: columns to be added.
+    /// What keeps it from running until a person has seen to it, each with its remedy: columns to be added, fields that
+    /// HQ does not have.
     pub needs: Vec<String>,
     /// Rows that came from HQ, as of now.
     pub rows: u64,
@@ -131,7 +132,7 @@ impl Engine {
     /// What the configuration of this engine would do, job by job; the jobs that it no longer has come last.
     ///
     /// # Errors
-    /// The local database's trouble. What HQ cannot say is left out.
+    /// The local database's trouble, or HQ's as a whole. What HQ cannot say of one job is left out.
     pub async fn plan(&self) -> Result<Vec<Plan>, Error> {
         let meter = Meter::default();
         let mut plans = Vec::with_capacity(self.config.jobs.len());
@@ -207,7 +208,7 @@ impl Engine {
 
     /// What reading everything comes to.
     async fn reading(&self, job: &Job, meter: &Meter) -> Result<Reading, Error> {
-        let records = self.count(job, &job.filters, meter).await;
+        let records = self.count(job, &job.filters, meter).await?;
         let runs = self.store.runs(Some(&job.name), false, LOOKED_AT).await;
         let runs = runs.map_err(Error::store("reading the run log"))?;
         let pace = runs.iter().filter_map(pace).max_by(|one, other| one.records.total_cmp(&other.records));
@@ -232,17 +233,20 @@ impl Engine {
             return Ok(None);
         };
         let both: Vec<Value> = kept.filters.iter().chain(&job.filters).cloned().collect();
-        let Some(staying) = self.count(job, &both, meter).await else { return Ok(None) };
+        let Some(staying) = self.count(job, &both, meter).await? else { return Ok(None) };
         let rows = plan.rows.saturating_sub(staying);
         Ok(Some(Leaving { rows, is_beyond_limit: job.delete_limit.is_passed(rows, plan.rows) }))
     }
 
-    async fn count(&self, job: &Job, filters: &[Value], meter: &Meter) -> Option<u64> {
-        match self.hq.count(&job.doctype, filters, meter).await {
-            Ok(count) => Some(count),
+    /// HQ's count; `None` where it does not give one of this job, which is its mistake to be told by who looks at the job.
+    async fn count(&self, job: &Job, filters: &[Value], meter: &Meter) -> Result<Option<u64>, Error> {
+        let counted = self.hq.count(&job.doctype, filters, meter).await;
+        match counted.map_err(Error::source("asking HQ how many records there are")) {
+            Ok(count) => Ok(Some(count)),
+            Err(error) if error.concern() == Concern::Hq => Err(error),
             Err(error) => {
-                tracing::warn!(job = job.name, %error, "HQ does not say how many records there are");
-                None
+                tracing::debug!(job = job.name, error = error.chain(), "HQ does not say how many records there are");
+                Ok(None)
             }
         }
     }

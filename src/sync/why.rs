@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::poll::Fate;
 use super::run::Work;
 use super::{Engine, Error};
-use crate::config::Job;
+use crate::config::{Deletes, Job};
 use crate::conflict::{Changed, Changes, Conflict, Incoming, LocalRow, Rule};
 use crate::ledger::{Base, Entry, Spelt};
 use crate::mapping::{Column, Mapped, Owner};
@@ -71,6 +71,13 @@ struct Found {
     local: Option<LocalRow>,
 }
 
+impl Found {
+    /// Whether there is a row that came from HQ and stands here as if nothing had happened.
+    fn waits_to_go(&self) -> bool {
+        self.entry.is_some() && self.local.as_ref().is_some_and(|local| !local.is_marked)
+    }
+}
+
 impl Engine {
     /// What is known of one record of a job.
     ///
@@ -122,10 +129,16 @@ impl Work<'_> {
         let hq = record.map(|record| {
             (record.modified().clone(), mapping.map(record, &answers).map_err(|reject| reject.to_string()))
         });
-        let entries = tx.entries(&self.job.name, &[name], &[], false).await.map_err(reading())?;
+        let entries = tx.entries(&self.job.name, &[name], &[name], true).await.map_err(reading())?;
+        let is_of_another = entries.iter().any(|entry| *entry.local_key == *name && *entry.hq_name != *name);
         let entry = entries.into_iter().find(|entry| *entry.hq_name == *name);
         let mapped = hq.as_ref().and_then(|(_, mapped)| mapped.as_ref().ok()).map(|mapped| mapped.key.clone());
-        let taken = entry.as_ref().and_then(|entry| self.key(&entry.local_key));
+        // Where the ledger has nothing, what was typed may be the key of a row of the outlet's own.
+        let taken = match &entry {
+            Some(entry) => self.key(&entry.local_key),
+            None if is_of_another || mapped.is_some() => None,
+            None => self.key(name),
+        };
         let keys: Vec<Key> = taken.into_iter().chain(mapped).collect();
         let mut rows = tx.rows(&self.table, &keys).await.map_err(reading())?;
         tx.rollback().await.map_err(reading())?;
@@ -150,11 +163,17 @@ impl Work<'_> {
                 stands.push("HQ has the record, and the job's filters leave it out".to_owned())
             }
             None if is_among(&fate.too_large) => stands.push("HQ's record is too large to be taken".to_owned()),
+            None if found.waits_to_go() && self.job.deletes != Deletes::Keep => stands.push(format!(
+                "HQ shows no record of this name any more; the next reconcile lets its row go: `milkrun reconcile {}`",
+                self.job.name
+            )),
             None => stands.push("HQ shows no record of this name (any more)".to_owned()),
         }
         stands.push(match (&found.entry, &found.local) {
             (None, None) => "there is no row of it here, and none was taken from HQ".to_owned(),
-            (None, Some(_)) => "the row is the outlet's own: none was taken from HQ under this name".to_owned(),
+            (None, Some(_)) => {
+                "a row with this key is here; it is the outlet's own: none was taken from HQ under this name".to_owned()
+            }
             (Some(_), None) => "its row was removed here".to_owned(),
             (Some(_), Some(local)) if local.is_marked => "its row is marked as deleted".to_owned(),
             (Some(entry), Some(_)) => format!("its row is of HQ's version of {}", entry.hq_modified),

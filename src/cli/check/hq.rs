@@ -8,39 +8,50 @@ use crate::config::Config;
 use crate::source::frappe::{DELETED_DOCUMENT, Frappe};
 use crate::source::{self, Meter};
 use crate::sync::clocks::{CLOCK_TOLERANCE, is_same_zone};
+use crate::sync::{Concern, Error};
 use crate::watermark::Clocks;
 
-/// Looks at HQ and then at each job there. Where HQ cannot be reached or does not know us, the rest is not asked.
-pub(super) async fn look(config: &Config, report: &mut Report) {
+/// Looks at HQ and then at each job there; whether it answers us. Where it cannot be reached or does not know us, the rest is
+/// not asked.
+pub(super) async fn look(config: &Config, report: &mut Report) -> bool {
     if config.hq.is_in_clear() {
         report.note("hq", "hq.url is http://: the API secret and all records go over the line in clear; use https://");
     }
     let hq = match Frappe::new(&config.hq, &config.site.name, Clock::system()) {
         Ok(hq) => hq,
-        Err(error) => return report.source("hq", "setting up HQ", error),
+        Err(error) => {
+            report.source("hq", "setting up HQ", error);
+            return false;
+        }
     };
     let meter = Meter::default();
     match hq.time_zone(&meter).await {
         Ok((zone, asked)) => clocks(config, &zone, asked, report),
-        Err(
-            error @ (source::Error::Unreachable { .. }
-            | source::Error::TimedOut { .. }
-            | source::Error::Certificate { .. }
-            | source::Error::WrongScheme { .. }
-            | source::Error::Unauthorized { .. }
-            | source::Error::Down { .. }),
-        ) => {
-            return report.source("hq", "asking HQ for its time zone", error);
+        Err(error) => {
+            if let Some(address) = before_desk(&config.hq.url) {
+                let message = format!("hq.url ends in /app, which is HQ's desk; write {address:?}");
+                report.problem("hq", Exit::Blocked, message);
+                return false;
+            }
+            let error = Error::Source { step: "asking HQ for its time zone".to_owned(), cause: error };
+            report.error("hq", &error);
+            // The next question would meet the same.
+            if error.concern() == Concern::Hq || is_no_frappe(&error) {
+                return false;
+            }
         }
-        Err(error) => report.source("hq", "asking HQ for its time zone", error),
     }
     match hq.user(&meter).await {
         Ok(user) => report.ok("hq", format!("{} knows us as {user}", config.hq.url)),
         // Frappe 14 takes a wrong secret for nobody's, who may not ask.
         Err(source::Error::Forbidden { .. }) => {
-            return report.source("hq", "logging in", source::Error::Unauthorized { status: 403 });
+            report.source("hq", "logging in", source::Error::Unauthorized { status: 403 });
+            return false;
         }
-        Err(error) => return report.source("hq", "logging in", error),
+        Err(error) => {
+            report.source("hq", "logging in", error);
+            return false;
+        }
     }
     match hq.newest(DELETED_DOCUMENT, &[], "creation", None, &meter).await {
         Ok(_) => report.ok("hq", "the user may list Deleted Document, so deletes are noticed"),
@@ -56,6 +67,17 @@ pub(super) async fn look(config: &Config, report: &mut Report) {
             report.source(&job.name, &format!("reading {}", job.doctype), error);
         }
     }
+    true
+}
+
+/// HQ's address, where `url` is that of its desk as it stands in a browser.
+fn before_desk(url: &str) -> Option<&str> {
+    url.trim_end_matches('/').strip_suffix("/app")
+}
+
+/// Whether what answers knows not even the questions that any Frappe answers.
+fn is_no_frappe(error: &Error) -> bool {
+    matches!(error, Error::Source { cause: source::Error::Unknown { .. }, .. })
 }
 
 fn clocks(config: &Config, zone: &str, asked: Clocks, report: &mut Report) {

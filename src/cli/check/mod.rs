@@ -8,9 +8,11 @@
 //! | `fit.rs` | whether what HQ's fields can hold fits what the columns take; pure |
 //! | `key.rs` | whether no two records at HQ would be one row |
 //! | `report.rs` | what is said of it |
+//! | `edit.rs` | the same questions for `milkrun plan` |
 //!
 //! A check asks HQ a handful of small questions for each job, never for whole lists.
 
+mod edit;
 mod fit;
 mod hq;
 mod job;
@@ -21,6 +23,7 @@ mod report;
 use std::path::Path;
 use std::sync::Arc;
 
+pub(super) use self::edit::look_at_edits;
 use self::report::Report;
 use super::output::{self, Output};
 use super::{Exit, load};
@@ -42,15 +45,15 @@ pub(super) async fn run(options: &Options, path: &Path, output: &Output) -> anyh
     report.ok("config", format!("{}: {}", path.display(), output::count(config.jobs.len() as u64, "job", "jobs")));
     plan::look(&config, Clock::system().now(), &mut report);
     if !options.offline {
-        hq::look(&config, &mut report).await;
-        local(&config, &mut report).await;
+        let is_there = hq::look(&config, &mut report).await;
+        local(&config, is_there, &mut report).await;
     }
     let (is_terminal, is_coloured) = (output.is_terminal(), output.is_coloured());
     output.result(&report, || report.text(is_terminal, is_coloured, options.offline))?;
     Ok(report.exit())
 }
 
-async fn local(config: &Arc<Config>, report: &mut Report) {
+async fn local(config: &Arc<Config>, is_hq_there: bool, report: &mut Report) {
     let store = match Store::open(&config.local).await {
         Ok(store) => store,
         Err(cause) => {
@@ -70,7 +73,10 @@ async fn local(config: &Arc<Config>, report: &mut Report) {
         }
     }
     store.close().await;
-    edits(config, report).await;
+    // What keeps HQ from answering has been said.
+    if is_hq_there {
+        edits(config, report).await;
+    }
 }
 
 /// What the jobs read again whose mapping is another one than they last ran by.

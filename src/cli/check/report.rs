@@ -66,6 +66,11 @@ impl Report {
         self.0.push(Finding { subject: subject.to_owned(), level, message: message.into(), exit });
     }
 
+    /// What keeps something from working, in sentences.
+    pub(super) fn problems(self) -> impl Iterator<Item = String> {
+        self.0.into_iter().filter(|finding| finding.level == Level::Problem).map(|finding| finding.message)
+    }
+
     pub(super) fn exit(&self) -> Exit {
         let worst = |exit| self.0.iter().any(|finding| finding.exit == exit);
         [Exit::Usage, Exit::Blocked, Exit::Failed].into_iter().find(|exit| worst(*exit)).unwrap_or(Exit::Ok)

@@ -29,11 +29,11 @@ pub(super) fn text(look: &Look) -> String {
         text.push_str(&trouble(job, snapshot));
     }
     text.push_str(&format!("\n{}\n", hq(look)));
-    for sentence in snapshot.version.iter().flat_map(|version| version.sentences(|at| told(at, snapshot))) {
-        text.push_str(&format!("{sentence}\n"));
-    }
     if let Some(remedy) = look.probe.as_ref().and_then(|probe| probe.remedy.as_ref()) {
         text.push_str(&format!("  do: {remedy}\n"));
+    }
+    for sentence in snapshot.version.iter().flat_map(|version| version.sentences(|at| told(at, snapshot))) {
+        text.push_str(&format!("{sentence}\n"));
     }
     text
 }
@@ -83,7 +83,12 @@ fn last_run(job: &JobSnapshot) -> String {
     let Some(run) = &job.last_run else { return String::new() };
     let counts = run.counts;
     if counts.inserted + counts.updated + counts.deleted == 0 {
-        return "nothing new".to_owned();
+        return match run.status {
+            run::Status::Ok | run::Status::Quarantine | run::Status::Conflict => "nothing new".to_owned(),
+            run::Status::Running => "nothing yet".to_owned(),
+            run::Status::Failed => "failed".to_owned(),
+            run::Status::Blocked => "blocked".to_owned(),
+        };
     }
     format!("{} new, {} changed, {} gone", counts.inserted, counts.updated, counts.deleted)
 }
@@ -141,6 +146,9 @@ fn hq(look: &Look) -> String {
     }
     match look.snapshot.hq_answered_at {
         Some(at) => format!("HQ last answered {}", told(at, &look.snapshot)),
+        None if look.snapshot.jobs.iter().any(|job| job.last_run.is_some()) => {
+            "no run has ended well yet; `milkrun status --probe` asks HQ whether it answers".to_owned()
+        }
         None => "HQ has not been asked anything yet; `milkrun status --probe` asks".to_owned(),
     }
 }
