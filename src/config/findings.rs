@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
 use super::path::{Path, Step};
+use super::private;
 use super::problem::{Problem, Problems};
 use super::said::{Code, Said};
 use super::toml::{Node, Shape};
@@ -34,6 +35,8 @@ pub(super) struct Findings<'t> {
     hidden: Vec<(Path, String, String)>,
     /// Bytes of the file that are never shown.
     stars: Vec<Range<usize>>,
+    /// Bytes around mistakes of which no message repeats a word that may be part of a secret.
+    private: Vec<Range<usize>>,
     /// Keys that are there after all, under a misspelt name or in the wrong place, and the part of the file they belong to.
     meant: Vec<(Path, String)>,
     /// Whether parts of the text could not be read: then nothing can be missed.
@@ -52,6 +55,7 @@ impl<'t> Findings<'t> {
             written: HashMap::new(),
             hidden: Vec::new(),
             stars: Vec::new(),
+            private: Vec::new(),
             meant: Vec::new(),
             is_torn: false,
             found: Vec::new(),
@@ -106,6 +110,17 @@ impl<'t> Findings<'t> {
         self.stars.push(at);
     }
 
+    /// Never shows these bytes of the file, nor repeats what may be a secret in them.
+    pub(super) fn keep_private(&mut self, at: Range<usize>) {
+        self.stars.push(at.clone());
+        self.private.push(at);
+    }
+
+    /// Whether parts of the text could not be read.
+    pub(super) fn is_torn(&self) -> bool {
+        self.is_torn
+    }
+
     /// A problem with the value at `path`.
     pub(super) fn at_value(&mut self, path: &Path, said: impl Into<Said>) {
         let mut said = said.into();
@@ -126,6 +141,11 @@ impl<'t> Findings<'t> {
     /// A problem with these bytes of the file.
     pub(super) fn at_bytes(&mut self, at: Range<usize>, said: impl Into<Said>) {
         self.push(&Path::default(), Some(at), said.into());
+    }
+
+    /// A problem with these bytes of the section at `path`, whose key is not to be named.
+    pub(super) fn below(&mut self, path: &Path, at: Range<usize>, said: impl Into<Said>) {
+        self.push(path, Some(at), said.into());
     }
 
     /// A problem that is not in the file.
@@ -195,13 +215,26 @@ impl<'t> Findings<'t> {
         said.what = self.without_hidden(path, said.what);
         said.help = said.help.map(|help| self.without_hidden(path, help));
         said.near = said.near.map(|near| self.without_hidden(path, near));
-        let mut problem = Problem::new(self.file, path.to_string(), said);
+        let mut key = path.clone();
+        if !self.may_say(&said, path, at.as_ref()) {
+            (said, key) = (private::discreet(said.code), private::named(path));
+        }
+        let mut problem = Problem::new(self.file, key.to_string(), said);
         if let Some(at) = at {
             let (line, column) = position(self.text, at.start);
             (problem.line, problem.column) = (Some(line), Some(column));
             problem.end = Some(position(self.text, at.end.max(at.start)));
         }
         self.found.push((path.clone(), problem));
+    }
+
+    /// Whether the message repeats nothing that may be part of a secret around a mistake.
+    fn may_say(&self, said: &Said, path: &Path, at: Option<&Range<usize>>) -> bool {
+        let is_there = |private: &&Range<usize>| {
+            at.is_none_or(|at| at.start <= private.end && private.start <= at.end) || private::is_near(path)
+        };
+        let mut private = self.private.iter().filter(is_there).filter_map(|at| self.text.get(at.clone()));
+        private.all(|private| private::may_say(said, path, private))
     }
 
     /// A net under the care taken elsewhere: what a substitution gave is taken out of the message.

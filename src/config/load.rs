@@ -10,6 +10,7 @@ use super::check;
 use super::findings::Findings;
 use super::overrides::{self, PREFIX, SEPARATOR};
 use super::path::Path;
+use super::private;
 use super::problem::Problems;
 use super::raw::Raw;
 use super::said::{Code, Said};
@@ -18,9 +19,6 @@ use super::{Config, toml, walk};
 
 /// A thousand jobs fit in a tenth of it; anything larger is not a `sync.toml`.
 const LARGEST_FILE: u64 = 4 * 1024 * 1024;
-
-/// Lines that may hold a secret, as far as can be told of a text that is not TOML.
-const PRIVATE_MARKS: [&str; 5] = ["secret", "key", "password", "auth", "://"];
 
 /// Reads and checks the file; `${VAR}` and `MILKRUN__SECTION__KEY` come from the process's environment.
 ///
@@ -74,8 +72,10 @@ pub fn environment() -> Environment {
 pub fn parse(name: &str, text: &str, folder: &FilePath, environment: &Environment) -> Result<Config, Problems> {
     let reading = toml::read(text);
     let mut findings = Findings::new(name, text);
+    for at in reading.mistakes.iter().filter_map(|mistake| private::around(text, &mistake.at)) {
+        findings.keep_private(at);
+    }
     for mistake in &reading.mistakes {
-        hide_private_line(text, mistake.at.start, &mut findings);
         findings.at_bytes(mistake.at.clone(), mistake.said.clone());
     }
     if reading.is_torn {
@@ -146,16 +146,5 @@ impl Source for Layer {
 
     fn collect(&self) -> Result<Map<String, Value>, ::config::ConfigError> {
         Ok(self.0.clone())
-    }
-}
-
-/// Stars out the line of a syntax error where it may hold a secret: what is a value there is not known.
-fn hide_private_line(text: &str, byte: usize, findings: &mut Findings<'_>) {
-    let before = text.get(..byte).unwrap_or(text);
-    let start = before.rfind('\n').map_or(0, |end| end + 1);
-    let line = text.get(start..).and_then(|rest| rest.lines().next()).unwrap_or_default();
-    let lower = line.to_lowercase();
-    if PRIVATE_MARKS.iter().any(|mark| lower.contains(mark)) {
-        findings.star_out(start..start + line.len());
     }
 }

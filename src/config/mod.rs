@@ -16,6 +16,7 @@ mod keys;
 mod load;
 mod overrides;
 mod path;
+mod private;
 mod problem;
 mod raw;
 mod reference;

@@ -60,6 +60,23 @@ impl Problem {
         }
     }
 
+    /// The problem as it may be told to anybody: of what stands where secrets do, or cannot be read, only the place and the
+    /// kind.
+    #[must_use]
+    pub fn in_public(&self) -> String {
+        let section = self.key.split(['.', '[']).next().unwrap_or_default();
+        let is_near_secrets = !["site", "daemon", "job"].contains(&section);
+        if !is_near_secrets || self.code == Code::Unreadable {
+            return self.to_string();
+        }
+        let mut at = self.file.clone();
+        if let (Some(line), Some(column)) = (self.line, self.column) {
+            at = format!("{at}:{line}:{column}");
+        }
+        let code = serde_json::json!(self.code);
+        format!("{at}: {}; see `milkrun check --offline`", code.as_str().unwrap_or("wrong").replace('_', " "))
+    }
+
     fn to_json(&self) -> serde_json::Value {
         serde_json::json!({
             "file": self.file,

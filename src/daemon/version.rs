@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::roster::Roster;
-use crate::config::{self, Config, Problems};
+use crate::config::{self, Config, Problem, Problems};
 use crate::sync::{Life, life, process};
 
 /// Problems that are kept; the rest are counted.
@@ -226,7 +226,7 @@ pub(super) fn judge(kept: Option<&(String, Kept)>, path: &Path, disk: &OnDisk, n
     Version { file, daemon, in_force: kept.map(|kept| kept.in_force.clone()), on_disk: disk.id.clone(), newer }
 }
 
-/// Each problem as one sentence with its place.
+/// Each problem as one sentence with its place, fit for the log, the database and a page that anybody may read.
 pub(super) fn sentences(problems: &Problems) -> Vec<String> {
-    problems.iter().map(ToString::to_string).collect()
+    problems.iter().map(Problem::in_public).collect()
 }

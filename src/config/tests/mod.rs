@@ -10,7 +10,7 @@ mod sections;
 
 use std::path::Path;
 
-use super::{Config, Environment, Look, Problems, parse};
+use super::{Config, Environment, Look, Problem, Problems, parse};
 
 /// Everything but jobs.
 const HEAD: &str = r#"[site]

@@ -88,6 +88,91 @@ fn a_secret_written_into_the_file_is_starred_out_of_the_shown_line() {
     }
 }
 
+/// The head of the file with these lines for those of [hq] and [local].
+fn with_lines(auth: &str, local: &str) -> String {
+    with_job("", "")
+        .replace("auth = { kind = \"token\", api_key = \"k\", api_secret = \"s\" }", auth)
+        .replace("url = \"sqlite://outlet.db\"", local)
+}
+
+#[test]
+fn a_secret_that_is_torn_or_in_the_wrong_form_is_in_no_message_and_no_shown_line() {
+    let (auth, local) = ("auth = { kind = \"token\", api_key = \"k\", api_secret = \"s\" }", "url = \"sqlite://a\"");
+    let broken = |secret: &str| auth.replace("\"s\"", secret);
+    let mut texts: Vec<String> = Vec::new();
+    for secret in [
+        "\"demo\nhunter22\"",
+        "\"demo\r\nhunter22\"",
+        "\"demo\n  hunter22  \"",
+        "\"demo\nhunter22:x\"",
+        "\"demo\nx = hunter22\"",
+        "\"demo\nhunter22 = x\"",
+        "\"demo\nhunter22 x\"",
+        "\"demo\n[hunter22]\nx\"",
+        "\"demo\n\nhunter22==\"",
+        "\n\"hunter22\"",
+        "\n\"hunter:22\"",
+        "demo\nhunter22",
+        "'demo\nhunter22'",
+        "“demo\nhunter22”",
+        "[\"hunter22\"]",
+        "[\"demo\nhunter22\"]",
+        "{ hunter22 = 1 }",
+        "{ \"hunter22\" = 1 }",
+        "\"demo\" hunter22",
+        "\"demo\", hunter22 = 1",
+        "\"demo\", \"hunter22\" = 1",
+    ] {
+        texts.push(with_lines(&broken(secret), local));
+        let parts = format!("[hq.auth]\nkind = \"token\"\napi_key = \"k\"\napi_secret = {secret}");
+        texts.push(with_job("", "").replace("[local]", &format!("{parts}\n[local]")).replace(&format!("{auth}\n"), ""));
+    }
+    for local in [
+        "url =\n  \"u:hunter22@h/d\"",
+        "url = \"postgres://u:\nhunter22@h/d\"",
+        "url = [\"postgres://u:hunter22@h/d\"]",
+        "url = { a = \"postgres://u:hunter22@h/d\" }",
+        "url = { \"postgres://u:hunter22@h/d\" = 1 }",
+        "\"postgres://u:hunter22@h/d\" = 1",
+        "\"postgres://u:hunter22@h/d\"",
+        "url = postgres://u\nhunter22@h/d",
+        "url = \"sqlite://a\"\nhunter22@h/d",
+        "url = \"sqlite://a\"\n\"hunter22\"",
+    ] {
+        texts.push(with_lines(auth, local));
+    }
+    for text in texts {
+        let problems = read(&text).unwrap_err();
+        let public: Vec<String> = problems.iter().map(Problem::in_public).collect();
+        let all = format!("{problems}\n{}\n{}\n{public:?}", shown(&problems), problems.to_json());
+        assert!(!all.contains("hunter"), "{text}\n{all}");
+    }
+}
+
+#[test]
+fn a_number_in_the_place_of_a_secret_is_not_shown() {
+    for number in ["48151623", "4815.1623", "048151623", "48,151,623", "[48151623]", "4815-16-23"] {
+        let problems =
+            read(&with_job("", "").replace("api_secret = \"s\"", &format!("api_secret = {number}"))).unwrap_err();
+        let all = format!("{problems}\n{}\n{}", shown(&problems), problems.to_json());
+        assert!(!all.contains("4815") && !all.contains("48151"), "{number}\n{all}");
+    }
+}
+
+#[test]
+fn what_the_daemon_tells_of_the_place_of_secrets_is_the_place_and_the_kind() {
+    let text = with_job("", "")
+        .replace("timeout", "x")
+        .replace("[local]", "x_y = 1\n[local]")
+        .replace("[site]", "[site]\nx_y = 1");
+    let public: Vec<String> = read(&text).unwrap_err().iter().map(Problem::in_public).collect();
+    let expected = [
+        "sync.toml:2:1: unknown key \"x_y\" in [site]; it knows \"name\" and \"time_zone\"",
+        "sync.toml:9:1: unknown key; see `milkrun check --offline`",
+    ];
+    assert_eq!(public, expected);
+}
+
 #[test]
 fn a_substitution_that_fails_is_reported_at_its_value() {
     let text = with_job("", "")

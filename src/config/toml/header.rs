@@ -150,7 +150,7 @@ pub(super) fn end_of_section(text: &str, byte: usize) -> usize {
 }
 
 /// The name between the brackets, if the line is a header.
-pub(super) fn name(line: &str) -> Option<&str> {
+pub(in crate::config) fn name(line: &str) -> Option<&str> {
     let inner = line.trim_start().strip_prefix('[')?;
     let inner = inner.strip_prefix('[').unwrap_or(inner).trim_start();
     let (name, rest) = inner.split_at_checked(scan::key(inner))?;

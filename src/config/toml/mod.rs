@@ -12,5 +12,7 @@ mod scan;
 mod tree;
 mod value;
 
+pub(super) use header::name as header_name;
 pub(super) use reading::read;
+pub(super) use scan::key as key_length;
 pub(super) use tree::{Entry, Node, Shape};

@@ -93,7 +93,7 @@ fn string(text: &str, quote: char) -> Option<usize> {
 }
 
 /// The length of the key, bare, dotted or quoted, that `text` begins with.
-pub(super) fn key(text: &str) -> usize {
+pub(in crate::config) fn key(text: &str) -> usize {
     let mut at = 0;
     while let Some(rest) = text.get(at..) {
         at += match rest.chars().next() {

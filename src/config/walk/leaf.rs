@@ -43,7 +43,7 @@ impl Walk<'_, '_, '_> {
 
     /// A text after substitution, checked.
     fn text(&mut self, path: &Path, node: &Node, kind: &'static Kind, written: &str) -> Option<Value> {
-        let is_private = matches!(kind, Kind::Secret | Kind::HqUrl | Kind::LocalUrl | Kind::Pem);
+        let is_private = is_private(kind);
         // What is but a substitution names no more than where the secret is.
         let may_show = (written.starts_with("${") && written.ends_with('}'))
             || matches!(kind, Kind::HqUrl if !written.contains(['@', '?']))
@@ -150,14 +150,41 @@ impl Walk<'_, '_, '_> {
         }
     }
 
+    /// Stars out the value, and of a table each key and value, as their header says no more than the section's name.
+    fn star_all(&mut self, node: &Node) {
+        match &node.shape {
+            Shape::Table(entries) => {
+                for entry in entries {
+                    self.findings.star_out(entry.key_at.clone());
+                    self.star_all(&entry.node);
+                }
+            }
+            Shape::List(nodes) => {
+                self.findings.star_out(node.at.clone());
+                nodes.iter().for_each(|node| self.star_all(node));
+            }
+            Shape::Text(_) | Shape::Int(_) | Shape::Float(_) | Shape::Bool(_) | Shape::Date => {
+                self.findings.star_out(node.at.clone());
+            }
+        }
+    }
+
     pub(super) fn wrong(&mut self, path: &Path, node: &Node, kind: &Kind, expected: &str) {
-        if matches!(node.shape, Shape::Text(_)) && may_be_secret(path) {
+        if is_private(kind) {
+            // A secret in the wrong form, as a number or within a list, is one all the same.
+            self.star_all(node);
+        } else if matches!(node.shape, Shape::Text(_) | Shape::List(_)) && may_be_secret(path) {
             // `auth = "KEY:SECRET"` is not what is expected, but it is a secret.
             self.findings.star_out(node.at.clone());
         }
         let said = Said::new(Code::WrongType, format!("expected {expected}, found {}", node.shape.noun()));
         self.findings.at_value(path, remedy::of(said, kind, &node.shape));
     }
+}
+
+/// Whether a value of that kind is, or may hold, a secret.
+fn is_private(kind: &Kind) -> bool {
+    matches!(kind, Kind::Secret | Kind::HqUrl | Kind::LocalUrl | Kind::Pem)
 }
 
 /// What a value of that kind is, for a message.

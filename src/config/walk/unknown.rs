@@ -3,6 +3,7 @@
 use super::{Walk, lower, may_be_secret};
 use crate::config::keys::{self, FIELD, FILE, JOB};
 use crate::config::path::{Path, Step};
+use crate::config::private;
 use crate::config::said::{Code, Said};
 use crate::config::schema::{Key, Kind, Section};
 use crate::config::syntax;
@@ -25,7 +26,8 @@ impl Walk<'_, '_, '_> {
             self.findings.star_out(entry.node.at.clone());
         }
         let is_top = section.title == FILE.title;
-        if is_top && let Some(said) = unknown_section(entry) {
+        let is_plain = is_top && !entry.key.contains([':', '@', '/']);
+        if is_plain && let Some(said) = unknown_section(entry) {
             let meant = said.near.as_deref().map(|header| header.trim_matches(['[', ']']));
             if let Some((first, last)) = meant.and_then(|name| name.split('.').next().zip(name.split('.').next_back()))
             {
@@ -43,6 +45,14 @@ impl Walk<'_, '_, '_> {
             self.findings.meant(job_of(path), key);
             let said = Said::new(Code::MisplacedKey, format!("{key:?} is no key of {}", section.title));
             return self.findings.at_key(&at, said.help(home));
+        }
+        let may_quote = near.is_some() || !may_be_secret(&at) || (private::is_name(key) && !self.findings.is_torn());
+        if !may_quote {
+            self.findings.star_out(entry.key_at.clone());
+            let said = Said::new(Code::UnknownKey, format!("a line that is no key stands in {}", section.title));
+            let said = said
+                .help("a value stands on one line, between quotes (it is not shown, as it may be part of a secret)");
+            return self.findings.below(path, entry.key_at.clone(), said);
         }
         let said = Said::new(Code::UnknownKey, format!("unknown key {key:?} in {}", section.title));
         if let Some(near) = near {
