@@ -61,6 +61,8 @@ mod layers;
 #[cfg(test)]
 mod model;
 #[cfg(test)]
+mod new_mapping;
+#[cfg(test)]
 mod nothing_lost;
 #[cfg(test)]
 mod nothing_missed;

@@ -312,7 +312,7 @@ fn position(text: &str, byte: usize) -> (usize, usize) {
 fn star(text: &str, places: &[Range<usize>]) -> String {
     let is_hidden = |byte| places.iter().any(|place| place.contains(&byte));
     let shown = |(byte, c)| {
-        if is_hidden(byte) && c != '\n' && c != '\r' { '*' } else { c }
+        if is_hidden(byte) && !matches!(c, '\n' | '\r' | '\u{feff}') { '*' } else { c }
     };
     text.char_indices().map(shown).collect()
 }

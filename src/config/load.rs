@@ -73,7 +73,11 @@ pub fn parse(name: &str, text: &str, folder: &FilePath, environment: &Environmen
     let reading = toml::read(text);
     let mut findings = Findings::new(name, text);
     for at in reading.mistakes.iter().filter_map(|mistake| private::around(text, &mistake.at)) {
-        findings.keep_private(at);
+        if reading.is_foreign {
+            findings.star_out(at);
+        } else {
+            findings.keep_private(at);
+        }
     }
     for mistake in &reading.mistakes {
         findings.at_bytes(mistake.at.clone(), mistake.said.clone());

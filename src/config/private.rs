@@ -53,7 +53,7 @@ pub(super) fn around(text: &str, mistake: &Range<usize>) -> Option<Range<usize>>
         start = before;
     }
     let mut end = own.end;
-    while end < text.len() {
+    while end + 1 < text.len() {
         let next = line(text, end + 1);
         if is_section(next) || known_key(next).is_some() {
             break;

@@ -74,6 +74,8 @@ pub struct LocalRow {
     pub edited: Edited,
     /// Fingerprint of the columns that HQ owns, as the database spells them.
     pub version: i64,
+    /// The row as each mapping of before reads it, where the ledger may still hold what one of those took.
+    pub former: Vec<Row>,
 }
 
 /// What both sides changed of a record since the base.

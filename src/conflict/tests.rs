@@ -27,7 +27,7 @@ fn entry(name: &str, id: i64, price: i64) -> Entry {
 
 fn local(price: i64, shelf: i64) -> LocalRow {
     let row = vec![Cell::Int(1), Cell::Int(price), Cell::Int(shelf)];
-    LocalRow { row, is_marked: false, edited: Edited::Never, version: price }
+    LocalRow { row, is_marked: false, edited: Edited::Never, version: price, former: vec![] }
 }
 
 fn held(entries: &[Entry], rows: &[(i64, LocalRow)]) -> Held {
@@ -162,7 +162,8 @@ fn judged(rule: Rule, owner: Owner, at_hq: &Changed, here: &Changed, care: Care,
     let rules = Rules { fields: vec![None, Some(rule)], otherwise: Rule::LocalWins, ..Rules::default() };
     let hq = vec![Cell::Int(1), Cell::Int(85)];
     let edited = Edited::read(Some("2024-05-05 10:00:01"));
-    let local = LocalRow { row: vec![Cell::Int(1), Cell::Int(70)], is_marked: false, edited, version: 7 };
+    let local =
+        LocalRow { row: vec![Cell::Int(1), Cell::Int(70)], is_marked: false, edited, version: 7, former: vec![] };
     let hq_modified = Stamp::parse("2024-05-05 10:00:00").ok().map(|stamp| stamp.moment());
     let sides = Sides { hq: &hq, hq_modified, local: &local, at_hq, here, is_new: false, told };
     Terms { columns: &columns, key: &[0], rules: &rules, care }.judge(sides).unwrap()

@@ -303,10 +303,10 @@ impl Life {
             self.say_what_stays(&gone, engine.store(), until).await;
         } else {
             tracing::warn!(was = was.local.shown(), is = is.local.shown(), "the outlet's database is another one now");
-            self.in_time(until, self.notice.leave(self.engine.store(), engine.clock().now())).await;
+            Box::pin(self.in_time(until, self.notice.leave(self.engine.store(), engine.clock().now()))).await;
         }
         self.notice.in_force(in_force, roster.clone());
-        self.in_time(until, self.notice.write(engine.store())).await;
+        Box::pin(self.in_time(until, self.notice.write(engine.store()))).await;
         self.manager.is_ready(&look.snapshot);
         (self.engine, self.ends, self.roster) = (engine, ends, roster);
     }

@@ -25,7 +25,7 @@ mod tests;
 
 pub use child::{ChildRow, ChildTable};
 pub use fingerprint::children_hash;
-pub use outline::Outline;
+pub use outline::{Outline, type_of};
 pub use sources::Taken;
 pub use spec::{ChildSpec, FieldSpec, Literal, LookupSpec, Origin, Owner, Problem};
 

@@ -75,6 +75,29 @@ fn words(field: &Field, column: &Column) -> BTreeMap<String, String> {
     words
 }
 
+/// The type that the words of an outline name; `None` for another version's.
+#[must_use]
+pub fn type_of(words: &str) -> Option<Type> {
+    let number = |name: &str| words.strip_prefix(name)?.strip_prefix('(')?.strip_suffix(')')?.parse().ok();
+    let plain = [
+        Type::Text { max_length: None },
+        Type::Decimal { scale: None },
+        Type::Int,
+        Type::Float,
+        Type::Bool,
+        Type::Date,
+        Type::Datetime,
+        Type::Time,
+        Type::Duration,
+        Type::Json,
+    ];
+    let limited = || {
+        let text = number("text").map(|most| Type::Text { max_length: Some(most) });
+        text.or_else(|| number("decimal").map(|scale| Type::Decimal { scale: Some(scale) }))
+    };
+    plain.into_iter().find(|ty| ty.word() == words).or_else(limited)
+}
+
 fn type_words(ty: Type) -> String {
     match ty {
         Type::Text { max_length: Some(most) } => format!("text({most})"),

@@ -37,6 +37,7 @@ mod postgres;
 mod presence;
 mod prune;
 mod quarantine;
+mod recall;
 mod reconciles;
 mod restamp;
 mod rows;

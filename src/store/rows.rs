@@ -30,6 +30,8 @@ pub struct HeldRow {
     pub is_marked: bool,
     /// What the job's `local_modified` says.
     pub edited: Edited,
+    /// The row as each former mapping reads it, where the table was recalled by those.
+    pub former: Vec<Row>,
 }
 
 impl Store {
@@ -178,6 +180,9 @@ async fn rows(
         if let Some(name) = &table.local_modified {
             sql.push(", ").read(name);
         }
+        for column in table.former.iter().flatten() {
+            sql.push(", ").read(&column.name);
+        }
         let binds = seek.finish(&mut sql, rows, binds);
         for line in connection.fetch(sql, binds).await? {
             let row = row_of(&table.columns, &line, 0);
@@ -185,8 +190,15 @@ async fn rows(
             let is_marked = table.deleted_at.is_some() && line.text(width).is_some();
             let edited_at = width + usize::from(table.deleted_at.is_some());
             let edited = table.local_modified.as_ref().map_or(Edited::Never, |_| Edited::read(line.text(edited_at)));
-            for text in asked.texts_of(&table.key_of(&row)) {
-                found.insert(Arc::clone(text), HeldRow { row: row.clone(), is_marked, edited: edited.clone() });
+            let mut start = edited_at + usize::from(table.local_modified.is_some());
+            let former = table.former.iter().map(|columns| {
+                let row = row_of(columns, &line, start);
+                start += columns.len();
+                row
+            });
+            let held = HeldRow { row, is_marked, edited, former: former.collect() };
+            for text in asked.texts_of(&table.key_of(&held.row)) {
+                found.insert(Arc::clone(text), held.clone());
             }
         }
     }

@@ -16,24 +16,32 @@ impl Table {
     /// A value as the column at `at` spells it; `None` for null.
     #[must_use]
     pub fn spelling(&self, database: DatabaseKind, at: usize, cell: &Cell) -> Option<String> {
-        let mut text = Vec::new();
-        let is_some = self.columns.get(at).is_some_and(|column| spell(database, column, cell, &mut text));
-        // Only texts were written.
-        is_some.then(|| String::from_utf8(text).unwrap_or_default())
+        spelling(database, self.columns.get(at)?, cell)
     }
 
     /// Fingerprint of the cells of `columns`, as the database spells them.
     #[must_use]
     pub fn version(&self, database: DatabaseKind, row: &Row, columns: &[usize]) -> i64 {
-        let mut parts = Vec::with_capacity(64 * columns.len());
-        for at in columns {
-            let before = parts.len();
-            let (Some(column), Some(cell)) = (self.columns.get(*at), row.get(*at)) else { continue };
-            let length = if spell(database, column, cell, &mut parts) { (parts.len() - before) as u64 } else { NULL };
-            parts.extend_from_slice(&length.to_le_bytes());
-        }
-        xxh3_64(&parts).cast_signed()
+        version(database, columns.iter().filter_map(|at| Some((self.columns.get(*at)?, row.get(*at)?))))
     }
+}
+
+/// A value as a column spells it; `None` for null.
+pub(super) fn spelling(database: DatabaseKind, column: &TableColumn, cell: &Cell) -> Option<String> {
+    let mut text = Vec::new();
+    // Only texts were written.
+    spell(database, column, cell, &mut text).then(|| String::from_utf8(text).unwrap_or_default())
+}
+
+/// Fingerprint of cells in this order.
+pub(super) fn version<'r>(database: DatabaseKind, cells: impl Iterator<Item = (&'r TableColumn, &'r Cell)>) -> i64 {
+    let mut parts = Vec::with_capacity(64 * cells.size_hint().1.unwrap_or_default());
+    for (column, cell) in cells {
+        let before = parts.len();
+        let length = if spell(database, column, cell, &mut parts) { (parts.len() - before) as u64 } else { NULL };
+        parts.extend_from_slice(&length.to_le_bytes());
+    }
+    xxh3_64(&parts).cast_signed()
 }
 
 /// Appends the spelling of a cell; false for null, which has none.

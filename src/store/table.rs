@@ -98,6 +98,8 @@ pub struct Table {
     pub(super) lookups: Vec<Lookup>,
     /// What is written reads back as it was written.
     pub(super) is_verbatim: bool,
+    /// The columns of mappings that the job had before, where rows are read as those would, too ([`super::Store::recall`]).
+    pub(super) former: Vec<Vec<TableColumn>>,
 }
 
 /// A mapped column and how the database stores it.
@@ -312,6 +314,7 @@ fn layout(kind: DatabaseKind, wish: &Wish<'_>, inventory: &Inventory) -> Result<
         children: children.collect::<Result<_, Error>>()?,
         lookups: lookups(&wish.parent, inventory),
         is_verbatim: is_verbatim(kind, &wish.parent, catalog),
+        former: Vec::new(),
     })
 }
 

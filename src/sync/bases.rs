@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::Error;
 use super::run::Work;
 use crate::conflict::{Care, Changed, Changes, Held, Incoming, LocalRow, Plan, Rule};
-use crate::ledger::{Base, Entry, Values};
-use crate::row::{Key, Row};
+use crate::ledger::{Base, Entry, Value, Values};
+use crate::row::{Cell, Key, Row};
 use crate::store::{HeldRow, PageTx};
 
 impl Work<'_> {
@@ -17,43 +17,64 @@ impl Work<'_> {
     }
 
     pub(super) fn local_row(&self, held: HeldRow) -> LocalRow {
-        LocalRow { version: self.version_of(&held.row), row: held.row, is_marked: held.is_marked, edited: held.edited }
+        LocalRow {
+            version: self.version_of(&held.row),
+            row: held.row,
+            is_marked: held.is_marked,
+            edited: held.edited,
+            former: held.former,
+        }
     }
 
     /// What both sides changed of a record since the ledger took it.
     pub(super) fn changes(&self, entry: &Entry, record: &Incoming, local: &LocalRow) -> Changes {
         let at_hq = match &entry.base {
-            _ if entry.row_hash == record.mapped.hash => Changed::Nothing,
+            // Another mapping may make the same values of it for other columns.
+            _ if entry.row_hash == record.mapped.hash && !self.may_be_former(&entry.hq_name) => Changed::Nothing,
             Base::Unknown | Base::Hash(_) => Changed::Somewhere,
-            Base::Values(values) => Changed::Columns(self.differing(values, &record.mapped.row, Whose::Hqs)),
+            Base::Values(values) => Changed::Columns(self.changed_at_hq(values, &record.mapped.row)),
         };
-        Changes { at_hq, here: self.edited(&entry.base, local) }
+        Changes { at_hq, here: self.edited(entry, local) }
     }
 
     /// What was changed here since the ledger took the record.
-    pub(super) fn edited(&self, base: &Base, local: &LocalRow) -> Changed {
-        match base {
+    pub(super) fn edited(&self, entry: &Entry, local: &LocalRow) -> Changed {
+        match &entry.base {
             // Of entries that an older milkrun made.
             Base::Unknown if self.job.rules.job == Rule::HqWins && !self.job.rules.keeps_base => Changed::Unknown,
             Base::Unknown => Changed::Somewhere,
             Base::Hash(hash) if *hash == local.version => Changed::Nothing,
+            Base::Hash(hash) if self.may_be_former(&entry.hq_name) => self.edited_since_former(*hash, local),
             Base::Hash(_) => Changed::Somewhere,
-            Base::Values(values) => Changed::Columns(self.differing(values, &local.row, Whose::Ours)),
+            Base::Values(values) => Changed::Columns(self.edited_columns(values, local)),
         }
     }
 
-    /// The columns in which a row differs from the base.
-    fn differing(&self, base: &Values, row: &Row, whose: Whose) -> Vec<usize> {
-        let (mapper, columns) = (self.mapper(), self.job.mapping.columns());
+    /// The columns in which HQ's record differs from the base.
+    fn changed_at_hq(&self, base: &Values, row: &Row) -> Vec<usize> {
+        let differs = |at: usize, name: &str, cell: &Cell| match base.get(name) {
+            Some(base) => !self.is_same_value(at, &base.hq, &self.mapper().spelt(at, cell)),
+            // A column that is newly mapped is filled from HQ, whatever default it was made with.
+            None => true,
+        };
+        self.columns_where(row, differs)
+    }
+
+    /// The columns in which a row differs from what it read when the base was taken.
+    fn edited_columns(&self, base: &Values, local: &LocalRow) -> Vec<usize> {
+        let differs = |at: usize, name: &str, cell: &Cell| {
+            let Some(before) = base.get(name).map(Value::here) else { return false };
+            !self.is_same_value(at, before, &self.mapper().spelt(at, cell))
+                && !self.reads_as_before(name, before, local)
+        };
+        self.columns_where(&local.row, differs)
+    }
+
+    fn columns_where(&self, row: &Row, differs: impl Fn(usize, &str, &Cell) -> bool) -> Vec<usize> {
+        let columns = self.job.mapping.columns();
         let differs = |at: &usize| {
             let (Some(column), Some(cell)) = (columns.get(*at), row.get(*at)) else { return false };
-            match (base.get(&column.name), whose) {
-                (Some(base), Whose::Hqs) => base.hq != mapper.spelt(*at, cell),
-                (Some(base), Whose::Ours) => *base.here() != mapper.spelt(*at, cell),
-                // A column that is newly mapped is filled from HQ, whatever default it was made with.
-                (None, Whose::Hqs) => true,
-                (None, Whose::Ours) => false,
-            }
+            differs(*at, &column.name, cell)
         };
         self.job.mapping.synced().iter().copied().filter(differs).collect()
     }
@@ -128,9 +149,10 @@ impl Work<'_> {
                     (Some((row, columns)), _) if is_written(columns) => {
                         row.row.get(*at).map(|cell| self.mapper().spelt(*at, cell))
                     }
-                    (_, Some(Base::Values(before))) => {
-                        before.get(name).filter(|before| before.hq == hq).and_then(|before| before.here.clone())
-                    }
+                    (_, Some(Base::Values(before))) => before
+                        .get(name)
+                        .filter(|before| self.is_same_value(*at, &before.hq, &hq))
+                        .and_then(|before| before.here.clone()),
                     (_, Some(Base::Unknown | Base::Hash(_)) | None) => None,
                 };
                 values.set(name, hq, here);
@@ -143,12 +165,3 @@ impl Work<'_> {
 
 /// The records whose row was written, by name, with the columns that were; `None` for all.
 type Written<'r> = HashMap<&'r str, (&'r Incoming, Option<Vec<usize>>)>;
-
-/// Which part of the base a row is held against.
-#[derive(Debug, Clone, Copy)]
-enum Whose {
-    /// What HQ had.
-    Hqs,
-    /// What the row read.
-    Ours,
-}

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::Error;
 use super::conflicts::Log;
+use super::former::{is_of_former, leave_out};
 use super::incoming::Refusal;
 use super::run::Work;
 #[cfg(debug_assertions)]
@@ -13,6 +14,7 @@ use crate::breakage::{self, Breakage};
 use crate::change::Change;
 use crate::conflict::{self, Care, Held, Incoming, LocalRow, Plan, Terms};
 use crate::crash::{self, Point};
+use crate::ledger::{Base, Entry};
 use crate::mapping::ChildRows;
 use crate::row::{Key, Row, Type};
 use crate::run::Counts;
@@ -201,15 +203,29 @@ impl Work<'_> {
         wanted.extend(former.iter().cloned());
         let rows = tx.rows(&self.table, &wanted).await.map_err(reading())?;
         held.rows = rows.into_iter().map(|(key, row)| (key, self.local_row(row))).collect();
+        let mut former_bases: Vec<Arc<str>> = Vec::new();
         for (record, key) in incoming.iter().zip(&keys) {
             let entry = held.entries.get(&record.hq_name);
             let from = entry.map_or(*key, |entry| &entry.local_key);
             let at = Arc::clone(if held.rows.contains_key(from) { from } else { key });
             let Some(local) = held.rows.get_mut(&at) else { continue };
-            if let Some(entry) = entry {
-                held.changes.insert(Arc::clone(&record.hq_name), self.changes(entry, record, local));
-            }
+            let mut changes = entry.map(|entry| self.changes(entry, record, local));
             self.agree(local, &record.mapped.row);
+            if self.may_be_former(&record.hq_name) {
+                if let Some(changes) = &mut changes {
+                    self.respell(local, record, changes);
+                }
+                former_bases.extend(
+                    entry.filter(|entry| is_of_former(entry, local.version)).map(|entry| entry.hq_name.clone()),
+                );
+            }
+            held.changes.extend(changes.map(|changes| (Arc::clone(&record.hq_name), changes)));
+        }
+        // They were judged; from here on only the present mapping's count.
+        for name in former_bases {
+            if let Some(entry) = held.entries.get_mut(&name) {
+                entry.base = Base::Unknown;
+            }
         }
         let has_adopted =
             incoming.iter().any(|record| !held.entries.contains_key(&record.hq_name)) && !held.rows.is_empty();
@@ -218,6 +234,15 @@ impl Work<'_> {
             let all: Vec<Key> = incoming.iter().map(|record| record.mapped.key.clone()).chain(former).collect();
             for at in 0..self.job.mapping.children().len() {
                 children.push(tx.child_rows(&self.table, at, &all).await.map_err(reading())?);
+            }
+            for (record, key) in incoming.iter().zip(&keys) {
+                let is_other = |entry: &&Entry| entry.children_hash != record.children_hash;
+                if let Some(entry) = held.entries.get(&record.hq_name).filter(is_other)
+                    && self.may_be_former(&record.hq_name)
+                {
+                    let key = if entry.local_key == **key { key } else { &entry.local_key };
+                    leave_out(&mut children, record, key);
+                }
             }
             held.children = Some(children);
         }

@@ -7,6 +7,7 @@
 //! | `clocks.rs` | HQ's zone and clock, and saying where they are wrong |
 //! | `round.rs` | several jobs one after another, and the tombstones they share |
 //! | `run.rs` | one run of one job: what it is to read, and what it came to |
+//! | `former.rs` | what the ledger took under a mapping before, held against the row as that one reads it |
 //! | `frame.rs` | what opens a run and what closes it: lease, run log, what is kept at the end |
 //! | `pass.rs` | reading a whole DocType: the first load, a full re-read |
 //! | `beginning.rs` | what a pass asks before its first page, and that page |
@@ -45,6 +46,7 @@ pub mod clocks;
 mod conflicts;
 mod early;
 mod error;
+mod former;
 mod frame;
 mod gone;
 mod incoming;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::former::Form;
 use crate::config::Job;
 use crate::mapping::Outline as Columns;
 
@@ -49,6 +50,12 @@ pub(super) struct Outline {
     pub(super) keeps_base: bool,
     pub(super) columns: Columns,
     pub(super) children: Vec<Child>,
+    /// The mappings before it that entries of the ledger may still be of, the latest last.
+    #[serde(default)]
+    pub(super) former: Vec<Form>,
+    /// One of those is not known: a version of milkrun that kept none had it.
+    #[serde(default)]
+    pub(super) follows_unknown: bool,
 }
 
 /// A child table's part of it.
@@ -132,6 +139,8 @@ impl Outline {
             keeps_base: job.rules.keeps_base,
             columns: job.mapping.outline(),
             children: job.mapping.children().iter().map(child).collect(),
+            former: Vec::new(),
+            follows_unknown: false,
         }
     }
 

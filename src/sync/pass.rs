@@ -98,7 +98,7 @@ impl<'e> Work<'e> {
             self.progress.watermark.zone = Some(self.zone);
         }
         if is_first || has_changed {
-            self.engine.keep_outline(self.job).await?;
+            self.keep_former(entries > 0).await?;
         }
         // Kept from the beginning of the pass, so that a change in its middle begins it anew.
         self.progress.mapping = Some(fingerprint);
@@ -155,6 +155,7 @@ impl<'e> Work<'e> {
 
     async fn end_pass(&mut self) -> Result<(), Error> {
         let Some(pass) = self.progress.pass.take() else { return Ok(()) };
+        self.is_converting = false;
         let at_start = self.progress.watermark.clone();
         let mut watermark = at_start.clone();
         // With filters the newest record may be none of ours; what is older was gone through all the same.

@@ -195,7 +195,7 @@ impl Engine {
         self.store.count_entries(job).await.map_err(Error::store("counting the ledger"))
     }
 
-    async fn outline(&self, job: &str) -> Result<Option<Outline>, Error> {
+    pub(super) async fn outline(&self, job: &str) -> Result<Option<Outline>, Error> {
         let kept = self.store.outline(job).await.map_err(Error::store("reading the mapping in force"))?;
         // Another version's words are none.
         Ok(kept.and_then(|kept| serde_json::from_str(&kept).ok()))
@@ -251,10 +251,9 @@ impl Engine {
         }
     }
 
-    /// Keeps in words by which mapping the job is read from now on.
-    pub(super) async fn keep_outline(&self, job: &Job) -> Result<(), Error> {
-        let outline = Outline::of(job);
-        let text = serde_json::to_string(&outline).unwrap_or_default();
+    /// Keeps in words by which mapping the job is read from now on, with those before that the ledger may still be of.
+    pub(super) async fn keep_outline(&self, outline: &Outline, job: &Job) -> Result<(), Error> {
+        let text = serde_json::to_string(outline).unwrap_or_default();
         self.store
             .save_outline(&job.name, &text)
             .await
@@ -272,7 +271,7 @@ impl Engine {
             let is_known =
                 self.outline(&job.name).await?.is_some_and(|kept| Some(kept.fingerprint) == progress.mapping);
             if !is_known && progress.mapping == Some(fingerprint(job)) {
-                self.keep_outline(job).await?;
+                self.keep_outline(&Outline::of(job), job).await?;
             }
         }
         Ok(())

@@ -149,7 +149,7 @@ impl Work<'_> {
         told: Option<Side>,
         log: &mut Log,
     ) -> Option<Side> {
-        let edited = match self.edited(&entry.base, local) {
+        let edited = match self.edited(entry, local) {
             Changed::Nothing | Changed::Unknown => return Some(Side::Hq),
             Changed::Columns(columns) => columns,
             Changed::Somewhere => self.job.mapping.synced().to_vec(),

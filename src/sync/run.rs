@@ -54,6 +54,10 @@ pub(super) struct Work<'e> {
     pub(super) parked: HashMap<String, Stamp>,
     /// The job's conflicts that wait for an operator, by HQ name.
     pub(super) open: HashMap<String, Conflict>,
+    /// Not everything has been read under the present mapping: the ledger may hold what one before took.
+    pub(super) is_converting: bool,
+    /// All mappings that the ledger may be of are known.
+    pub(super) is_former_known: bool,
     /// A first load has found a row that was there before it.
     pub(super) has_met_rows: bool,
     /// HQ has been asked how many records there are.
@@ -206,6 +210,8 @@ impl Engine {
             counts: Counts::default(),
             parked: HashMap::new(),
             open: HashMap::new(),
+            is_converting: false,
+            is_former_known: true,
             has_met_rows: false,
             is_counted: false,
             is_restamping: false,
@@ -237,6 +243,7 @@ impl<'e> Work<'e> {
         if outlook.has_conflicts {
             self.load_conflicts().await?;
         }
+        self.recall(outlook.has_parked || outlook.has_conflicts).await?;
         if outlook.has_parked { self.load_parked().await } else { Ok(Vec::new()) }
     }
 

@@ -142,7 +142,8 @@ fn a_secret_that_is_torn_or_in_the_wrong_form_is_in_no_message_and_no_shown_line
         texts.push(with_lines(auth, local));
     }
     for text in texts {
-        let problems = read(&text).unwrap_err();
+        // A value on a line of its own is TOML 1.1.
+        let Err(problems) = read(&text) else { continue };
         let public: Vec<String> = problems.iter().map(Problem::in_public).collect();
         let all = format!("{problems}\n{}\n{}\n{public:?}", shown(&problems), problems.to_json());
         assert!(!all.contains("hunter"), "{text}\n{all}");

@@ -24,6 +24,8 @@ pub(in crate::config) struct Reading {
     pub(in crate::config) mistakes: Vec<Mistake>,
     /// Whether parts were left out, so that what is missing may well be there.
     pub(in crate::config) is_torn: bool,
+    /// Whether the file is of another language as a whole: what is said of that quotes nothing.
+    pub(in crate::config) is_foreign: bool,
 }
 
 /// Something that is no TOML.
@@ -41,11 +43,11 @@ pub(in crate::config) fn read(text: &str) -> Reading {
     let (mut mistakes, mut is_torn) = (Vec::new(), false);
     if let Some(Mistake { at, said }) = other_language(draft.text()) {
         let mistake = Mistake { at: draft.original(&at), said };
-        return Reading { tree: None, mistakes: vec![mistake], is_torn: true };
+        return Reading { tree: None, mistakes: vec![mistake], is_torn: true, is_foreign: true };
     }
     while mistakes.len() < MOST {
         let bad = match tree::parse(draft.text()) {
-            Ok(tree) => return Reading { tree: Some(draft.placed(tree)), mistakes, is_torn },
+            Ok(tree) => return Reading { tree: Some(draft.placed(tree)), mistakes, is_torn, is_foreign: false },
             Err(bad) => bad,
         };
         let step = if bad.is_duplicate { header::twice(draft.text(), &bad.at) } else { mend(&draft, &bad) };
@@ -61,7 +63,7 @@ pub(in crate::config) fn read(text: &str) -> Reading {
             break;
         }
     }
-    Reading { tree: None, mistakes, is_torn: true }
+    Reading { tree: None, mistakes, is_torn: true, is_foreign: false }
 }
 
 /// What is said of some places.

@@ -274,7 +274,7 @@ impl Work<'_> {
                 }
                 continue;
             };
-            let is_edited = match self.edited(&entry.base, &self.local_row(row)) {
+            let is_edited = match self.edited(entry, &self.local_row(row)) {
                 Changed::Nothing | Changed::Unknown => false,
                 Changed::Columns(columns) => columns.iter().any(|at| self.is_hqs(*at)),
                 Changed::Somewhere => true,
