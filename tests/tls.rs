@@ -146,7 +146,7 @@ fn a_wrong_file_is_told_at_its_key() {
         ("ca = \".\"", "\".\"", "is not a regular file"),
         ("ca = \"\"", "\"\"", "must not be empty"),
         ("client_key = \"other.key\"", "\"other", "a client_key and no client_cert"),
-        ("client_cert = \"one.pem\"", "\"one", "holds no private key: add it there, or name its file in client_key"),
+        ("client_cert = \"one.pem\"", "\"one", "holds no private key; add it there, or name its file in client_key"),
         (&format!("{long} = \"other.key\""), "\"other", "does not fit the certificate of client_cert"),
         (&format!("{long} = \"one.pem\""), "\"one", "holds no private key"),
         (&format!("{long} = \"locked.key\""), "\"locked", "is encrypted"),
