@@ -105,8 +105,12 @@ impl Store {
         let mut sql = connection.sql("SELECT ");
         sql.reads(["hq_name", "run", "local_key", "moved_to"]);
         sql.push(" FROM milkrun_gone WHERE job = ? AND (hq_name > ? OR (hq_name = ? AND run > ?))");
-        sql.push(" AND run BETWEEN ? AND ? ORDER BY milkrun_gone.hq_name, milkrun_gone.run LIMIT ")
-            .count(limit);
+        sql.push(" AND run BETWEEN ? AND ?");
+        // A record that went twice is told as it went last.
+        sql.push(" AND NOT EXISTS (SELECT 1 FROM milkrun_gone AS later WHERE later.job = milkrun_gone.job");
+        sql.push(" AND later.hq_name = milkrun_gone.hq_name AND later.local_key = milkrun_gone.local_key");
+        sql.push(" AND later.run > milkrun_gone.run AND later.run <= ?)");
+        sql.push(" ORDER BY milkrun_gone.hq_name, milkrun_gone.run LIMIT ").count(limit);
         let binds = vec![
             Bind::text(job),
             Bind::text(after.0),
@@ -114,20 +118,13 @@ impl Store {
             Bind::Int(Some(after.1)),
             Bind::Int(Some(span.first)),
             Bind::Int(Some(span.last)),
+            Bind::Int(Some(span.last)),
         ];
         let mut rows: Vec<GoneRow> = connection.fetch(sql, binds).await?.iter().map(gone).collect::<Result<_, _>>()?;
         let last = rows.last().filter(|_| rows.len() == limit).map(|row| (Arc::clone(&row.name), row.run));
         let keys: Vec<&str> = rows.iter().filter_map(|row| row.key.as_deref()).collect();
         let held = held_keys(&mut connection, job, &keys).await?;
         rows.retain(|row| row.key.as_ref().is_none_or(|key| !held.contains(key.as_ref())));
-        // A record that went twice is told as it went last.
-        rows.dedup_by(|later, earlier| {
-            let is_same = later.name == earlier.name && later.key == earlier.key;
-            if is_same {
-                std::mem::swap(later, earlier);
-            }
-            is_same
-        });
         Ok((rows, last))
     }
 

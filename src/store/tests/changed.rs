@@ -78,10 +78,11 @@ async fn what_went_is_told_unless_its_key_is_there_again_and_forgotten_in_time(w
         let (rows, last) = store.gone("items", span, after, limit).await.unwrap();
         (rows.iter().map(|row| format!("{} {}", row.name, row.run)).collect::<Vec<_>>(), last)
     };
-    assert_eq!(told(ALL, ("", 0), 10).await, (vec!["A 5".to_owned(), "B 5".to_owned()], None));
+    assert_eq!(told(ALL, ("", 0), 10).await, (vec!["A 7".to_owned(), "B 5".to_owned()], None));
+    assert_eq!(told(Span { first: 1, last: 6 }, ("", 0), 10).await.0, ["A 5", "B 5"]);
     assert_eq!(told(Span { first: 6, last: 9 }, ("", 0), 10).await.0, ["A 7"]);
-    let (first, last) = told(ALL, ("", 0), 2).await;
-    assert_eq!((first, last.clone()), (vec!["A 5".to_owned()], Some(("A".into(), 7))));
+    let (first, last) = told(ALL, ("", 0), 1).await;
+    assert_eq!((first, last.clone()), (vec!["A 7".to_owned()], Some(("A".into(), 7))));
     let (name, run) = last.unwrap();
     assert_eq!(told(ALL, (&name, run), 2).await.0, ["B 5"]);
 
