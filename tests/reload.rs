@@ -5,6 +5,7 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::time::Duration;
 
+use milkrun::demo::data::MANAGER;
 use milkrun::demo::{Fault, Hold, When};
 use serde_json::Value;
 
@@ -115,6 +116,15 @@ fn ten_edits_good_and_bad_between_runs_and_during_one() {
     let newer = refused(outlet, &mut daemon, &busy.replacen("table = \"items\"", "table = \"ite", 1), &busy);
     assert!(newer["problems"][0].as_str().unwrap().starts_with("sync.toml:"), "{newer:#}");
     daemon.wait_for(&["run ended", "job=\"items\""]);
+
+    // And a secret that was pasted with a line break in it; the support looks for it in all that is said.
+    let torn = busy.replacen(MANAGER.1, "demo\ncanary-torn", 1);
+    assert_ne!(torn, busy);
+    let newer = refused(outlet, &mut daemon, &torn, &busy);
+    assert!(newer["problems"][0].as_str().unwrap().ends_with("see `milkrun check --offline`"), "{newer:#}");
+    outlet.run(&["check", "--offline"]).expect_code(2);
+    outlet.run(&["--format", "json", "check", "--offline"]).expect_code(2);
+    outlet.run(&["reload"]);
 
     // 3: two mistakes, of which both are told.
     let wrong = busy.replacen("Asia/Kolkata", "Asia/Kolkatta", 1).replacen("overlap", "overlapp", 1);
