@@ -194,7 +194,8 @@ impl<'t> Findings<'t> {
 
     /// All that was found, in the order of the file.
     pub(super) fn finish(self) -> Problems {
-        let starred = star(self.text, &self.stars);
+        let stars = [self.stars, private::by_looks(self.text)].concat();
+        let starred = star(self.text, &stars);
         let is_there =
             |path: &Path| self.meant.iter().any(|(scope, name)| path.is_within(scope) && path.ends_with(name));
         let is_said = |path: &Path, problem: &Problem| problem.code != Code::MissingKey || !is_there(path);

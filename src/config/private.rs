@@ -10,7 +10,7 @@ use super::keys;
 use super::path::{Path, Step};
 use super::said::{Code, Said};
 use super::toml::{header_name, key_length};
-use super::words;
+use super::{substitute, words};
 
 /// Lines that may hold a secret, whatever they were meant to be.
 const MARKS: [&str; 5] = ["secret", "key", "password", "auth", "://"];
@@ -30,6 +30,9 @@ const HARMLESS: [&str; 9] = [
 
 /// The sections that hold no secret.
 const OPEN: [&str; 3] = ["site", "daemon", "job"];
+
+/// Keys whose values are secrets, wherever in the file they stand, also in a comment or in the wrong section.
+const SECRETS: [&str; 5] = ["api_key", "api_secret", "password", "secret", "token"];
 
 /// What is shorter is no secret worth the name, and stands in every sentence.
 const SHORTEST: usize = 4;
@@ -65,6 +68,57 @@ pub(super) fn around(text: &str, mistake: &Range<usize>) -> Option<Range<usize>>
     let is_one = lines.filter(|line| !line.is_empty() && !line.starts_with('#')).count() <= 1;
     let is_harmless = is_one && known_key(line(text, start)).is_some_and(|key| HARMLESS.contains(&key));
     (is_marked(&at) || !is_harmless).then_some(at)
+}
+
+/// The bytes of what is a secret by its looks: the value of a key that is named after one, a login in a URL.
+pub(super) fn by_looks(text: &str) -> Vec<Range<usize>> {
+    let mut found = Vec::new();
+    let mut start = 0;
+    for line in text.split_inclusive('\n') {
+        let named = SECRETS.iter().flat_map(|name| line.match_indices(name)).filter_map(|(at, name)| {
+            let before = line.get(..at)?.chars().next_back();
+            let is_whole = before.is_none_or(|c| !c.is_alphanumeric() && c != '_');
+            is_whole.then(|| value_of(line, at + name.len())).flatten()
+        });
+        let logins = line.match_indices("://").filter_map(|(at, mark)| login(line, at + mark.len()));
+        found.extend(named.chain(logins).map(|at| start + at.start..start + at.end));
+        start += line.len();
+    }
+    found
+}
+
+/// The value behind the name that ends at `byte`, unless it says only where it is to be found.
+fn value_of(line: &str, byte: usize) -> Option<Range<usize>> {
+    let rest = line.get(byte..)?.trim_start_matches(['"', '\'', ' ', '\t']);
+    let value = rest.strip_prefix(['=', ':'])?.trim_start();
+    let start = line.len() - value.len();
+    let length = match value.chars().next()? {
+        quote @ ('"' | '\'') => {
+            let inner = value.get(1..)?;
+            let inner = inner.split_once(quote).map_or(inner, |(inner, _)| inner);
+            if is_substitution(inner) {
+                return None;
+            }
+            inner.len() + 1
+        }
+        '[' | '{' => value.trim_end().len(),
+        _ => value.find([',', '}', ' ', '\r', '\n']).unwrap_or(value.len()),
+    };
+    Some(start..start + length)
+}
+
+/// User and password of the URL whose host would begin at `byte`.
+fn login(line: &str, byte: usize) -> Option<Range<usize>> {
+    let rest = line.get(byte..)?;
+    let end = rest.find(|c: char| c.is_whitespace() || matches!(c, '"' | '\'')).unwrap_or(rest.len());
+    let login = rest.get(..end)?.rsplit_once('@')?.0;
+    (login.contains(':') && !login.contains("${")).then(|| byte..byte + login.len())
+}
+
+/// Whether the text is one `${…}` and nothing else, which names where a value is and holds none.
+pub(super) fn is_substitution(text: &str) -> bool {
+    let name = text.strip_prefix("${").and_then(|rest| rest.strip_suffix('}'));
+    name.is_some_and(|name| name.starts_with("file:") || substitute::is_variable(name))
 }
 
 /// Whether a key of that name in the wrong place may be quoted: it looks like one, or like one that is known.
@@ -232,6 +286,22 @@ mod tests {
         assert_eq!(private("[site]\nname = x\npassword = y\nz\n", "y"), "password = y");
         assert_eq!(private("[site]\nname = x\npassword = y\nz\n", "x"), "");
         assert_eq!(private("[site\nname = x\n[hq\nab\n", "ab"), "ab");
+    }
+
+    #[test]
+    fn what_looks_like_a_secret_is_found_wherever_it_stands() {
+        let hidden =
+            |line: &str| by_looks(line).into_iter().map(|at| line.get(at).unwrap().to_owned()).collect::<Vec<_>>();
+        assert_eq!(hidden("auth = { api_key = \"k1\", api_secret = s1 }"), ["\"k1", "s1"]);
+        assert_eq!(hidden("timeout = 30 # api_secret = \"s1\""), ["\"s1"]);
+        assert_eq!(hidden("api_key = [\"k1\", \"k2\"]\n"), ["[\"k1\", \"k2\"]"]);
+        assert_eq!(hidden("x = \"postgres://u:p@w@h/d\""), ["u:p@w"]);
+        assert_eq!(hidden("api_secret = \"${S:-s1}\""), ["\"${S:-s1}"]);
+        for open in
+            ["api_secret = \"${HQ_SECRET}\"", "kind = \"token\"", "x = \"mysql://u:${P}@h\"", "my_token = \"x\""]
+        {
+            assert_eq!(hidden(open), [""; 0], "{open}");
+        }
     }
 
     #[test]

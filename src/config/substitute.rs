@@ -70,9 +70,9 @@ impl Substitution<'_> {
             return text.map_err(|reason| format!("${{{name}}}: the file {reason}"));
         }
         if !is_variable(name) {
-            return Err(format!(
-                "${{{name}}} is neither ${{VARIABLE}} nor ${{file:PATH}}; a literal \"${{\" is written \"$${{\""
-            ));
+            // Not quoted: a shell's `${NAME:-DEFAULT}` may well hold the secret itself.
+            let what = "a ${…} is neither ${VARIABLE} nor ${file:PATH}; there are no defaults, and a literal \"${\" is written \"$${\"";
+            return Err(what.to_owned());
         }
         self.variable(name)
             .map_err(|reason| format!("{reason}; set it for milkrun, or name a file: ${{file:PATH}}"))
@@ -160,7 +160,7 @@ fn without_newline(mut text: String) -> String {
     text
 }
 
-fn is_variable(name: &str) -> bool {
+pub(super) fn is_variable(name: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
@@ -193,7 +193,7 @@ mod tests {
         let wrong = apply("${NONE} ${1x} ${file:none} ${", Path::new("")).unwrap_err();
         assert_eq!(wrong.len(), 4);
         assert!(wrong[0].starts_with("the environment variable NONE is not set; set it"));
-        assert!(wrong[1].starts_with("${1x} is neither ${VARIABLE} nor ${file:PATH}"));
+        assert!(wrong[1].starts_with("a ${…} is neither ${VARIABLE} nor ${file:PATH}; there are no defaults"));
         assert!(wrong[2].starts_with("${file:none}: the file cannot be read: no such file"));
         assert!(wrong[3].contains("not closed"));
     }

@@ -151,6 +151,29 @@ fn a_secret_that_is_torn_or_in_the_wrong_form_is_in_no_message_and_no_shown_line
 }
 
 #[test]
+fn a_secret_in_the_wrong_section_in_a_comment_or_as_a_default_is_not_shown() {
+    let good = with_job("", "").replace("api_secret = \"s\"", "api_secret = \"hunter22\"");
+    for (text, is_told) in [
+        (good.replace("[hq]\n", ""), true),
+        (good.replace("[hq]\n", "hq]\n"), true),
+        (good.replace("[hq]\n", "[daemon]\n"), true),
+        (with_job("api_key = \"hunter22\"\n", ""), true),
+        (with_job("database = \"postgres://u:hunter22@h/d\"\n", ""), true),
+        (with_job("", "").replace("timeout = \"30s\"", "timeout = 30 # api_secret = \"hunter22\""), false),
+        (with_job("", "").replace("api_secret = \"s\"", "api_secret = \"${S:-hunter22}\""), true),
+        (with_job("", "").replace("api_secret = \"s\"", "api_secret = \"${hunter22-x}\""), true),
+        (with_job("", "").replace("kind = \"token\"", "kind = \"token k:hunter22\""), true),
+    ] {
+        let Err(problems) = read(&text) else {
+            assert!(!is_told, "taken for good:\n{text}");
+            continue;
+        };
+        let all = format!("{problems}\n{}\n{}", shown(&problems), problems.to_json());
+        assert!(!all.contains("hunter"), "{text}\n{all}");
+    }
+}
+
+#[test]
 fn a_number_in_the_place_of_a_secret_is_not_shown() {
     for number in ["48151623", "4815.1623", "048151623", "48,151,623", "[48151623]", "4815-16-23"] {
         let problems =

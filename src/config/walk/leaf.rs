@@ -5,6 +5,7 @@ use ::config::Value;
 use super::{Walk, list_of, may_be_secret, remedy, value_of};
 use crate::config::check::tls::PEM_MARK;
 use crate::config::path::Path;
+use crate::config::private;
 use crate::config::said::{Code, Said};
 use crate::config::schema::Kind;
 use crate::config::syntax::{self, Fault};
@@ -43,9 +44,11 @@ impl Walk<'_, '_, '_> {
 
     /// A text after substitution, checked.
     fn text(&mut self, path: &Path, node: &Node, kind: &'static Kind, written: &str) -> Option<Value> {
-        let is_private = is_private(kind);
+        // `kind = "token KEY:SECRET"` is a whole header in the place of a word.
+        let is_header = private::is_near(path) && matches!(kind, Kind::Word(_)) && written.contains([' ', ':']);
+        let is_private = is_private(kind) || is_header;
         // What is but a substitution names no more than where the secret is.
-        let may_show = (written.starts_with("${") && written.ends_with('}'))
+        let may_show = private::is_substitution(written)
             || matches!(kind, Kind::HqUrl if !written.contains(['@', '?']))
             || matches!(kind, Kind::LocalUrl if written.starts_with("sqlite:"))
             || matches!(kind, Kind::Pem if !written.contains(PEM_MARK));
