@@ -35,7 +35,7 @@ impl Report {
 
     /// A round ended before these jobs' runs could be logged.
     pub(super) fn broken_off(&self, jobs: &[&str], trouble: Trouble<'_>, now: DateTime<Utc>) {
-        let key = (trouble.concern, String::new(), trouble.status);
+        let key = (trouble.concern, Own::default(), trouble.status);
         let mut word = Word::Nothing;
         for job in jobs {
             let said = self.memory().failed(job, key.clone(), now);
@@ -69,7 +69,14 @@ pub(super) struct Trouble<'e> {
 }
 
 /// What is told once: whose trouble, of which job where it is that job's own, and whether it passes by itself.
-type Key = (Concern, String, Status);
+type Key = (Concern, Own, Status);
+
+/// A job's own trouble; empty where it is everybody's. Another remedy is other trouble.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+struct Own {
+    job: String,
+    remedy: String,
+}
 
 #[derive(Debug, Default)]
 struct Memory {
@@ -115,8 +122,9 @@ impl Memory {
             // The job waited for is told of; one that was stopped has no trouble.
             Some(Concern::Predecessor | Concern::Stop) => Word::Quiet,
             Some(concern) => {
-                let job = if concern == Concern::Job { run.job.clone() } else { String::new() };
-                self.failed(&run.job, (concern, job, run.status), now)
+                let own = Own { job: run.job.clone(), remedy: run.remedy.clone().unwrap_or_default() };
+                let own = if concern == Concern::Job { own } else { Own::default() };
+                self.failed(&run.job, (concern, own, run.status), now)
             }
             None => {
                 let is_first = self.known.insert(run.job.clone());
@@ -361,6 +369,20 @@ mod tests {
         said.run("a", 4, None);
         said.run("c", 5, None);
         assert_eq!(said.words, ["0: a fails", "1: c fails", "4: well", "5: Hq over, 2 runs"]);
+    }
+
+    #[test]
+    fn other_trouble_of_a_job_is_told_and_the_first_that_comes_back_is_not_news() {
+        let mut memory = Memory::default();
+        let mut said = |minute, remedy: &str| {
+            let remedy = Some(remedy.to_owned());
+            let run = Run { job: "a".to_owned(), remedy, ..ended(Status::Blocked, START) };
+            memory.ended(&run, Some(Concern::Job), at(START) + TimeDelta::minutes(minute))
+        };
+        assert!(matches!(said(0, "add the column"), Word::Begins));
+        assert!(matches!(said(1, "add the column"), Word::Quiet));
+        assert!(matches!(said(2, "confirm the deletes"), Word::Begins));
+        assert!(matches!(said(3, "add the column"), Word::Quiet));
     }
 
     #[test]
