@@ -331,6 +331,21 @@ fn another_database_takes_over_and_the_one_before_says_that_nobody_works_with_it
 }
 
 #[test]
+fn a_database_that_is_logged_in_to_otherwise_is_the_same_one_and_runs_nothing_at_once() {
+    let (shop, mut daemon) = started(Kind::Postgres, &seldom(), 30);
+    let url = shop.outlet.config().lines().find(|line| line.starts_with("url = \"postgres")).unwrap().to_owned();
+    let other = format!("{}?application_name=milkrun\"", url.strip_suffix('"').unwrap());
+    let edited = shop.outlet.config().replacen(&url, &other, 1);
+    shop.outlet.write_config(&edited);
+    taken_over(&shop.outlet, &mut daemon, &edited);
+    daemon.signal("-TERM");
+    let (code, log) = daemon.end();
+    let runs = log.lines().filter(|line| line.contains("run ended") && line.contains("job=\"items\"")).count();
+    assert_eq!((code, runs), (Some(0), 1), "{log}");
+    assert!(!log.contains("another one now"), "{log}");
+}
+
+#[test]
 fn narrower_filters_retire_rows_within_the_limit_without_waiting_for_the_night() {
     let (shop, mut daemon) = started(Kind::Sqlite, &seldom(), 100);
     shop.hq.update("Item", "ICE-0007", serde_json::json!({"disabled": 1})).unwrap();
@@ -342,6 +357,24 @@ fn narrower_filters_retire_rows_within_the_limit_without_waiting_for_the_night()
     taken_over(&shop.outlet, &mut daemon, &narrower);
     daemon.wait_for(&["run ended well", "job=\"items\"", "deleted=1"]);
     assert_eq!(shop.outlet.database.count("items"), 99);
+    daemon.signal("-TERM");
+    assert_eq!(daemon.end().0, Some(0));
+
+    // As well where no daemon saw the edit, and a run by hand has read everything by it.
+    shop.hq.update("Item", "ICE-0008", serde_json::json!({"item_group": "Odd"})).unwrap();
+    shop.outlet.sync_well(&[]);
+    let narrowest = narrower.replacen(narrow, &narrow.replacen("]]", "], [\"item_group\", \"!=\", \"Odd\"]]", 1), 1);
+    shop.outlet.write_config(&narrowest);
+    shop.outlet.sync_well(&[]);
+    assert_eq!(shop.outlet.database.count("items"), 99);
+    let mut daemon = Daemon::start(&shop.outlet, &["-v"]);
+    daemon.wait_for(&["run ended well", "job=\"items\"", "deleted=1"]);
+    assert_eq!(shop.outlet.database.count("items"), 98);
+    daemon.signal("-TERM");
+    assert_eq!(daemon.end().0, Some(0));
+    // What was done is not done again.
+    let mut daemon = Daemon::start(&shop.outlet, &["-v"]);
+    daemon.wait_for(&["daemon started", "reconciles=0"]);
     daemon.signal("-TERM");
     assert_eq!(daemon.end().0, Some(0));
 }

@@ -18,6 +18,8 @@ pub(super) struct Offer {
     pub(super) ends: Ends,
     /// How its jobs stand.
     pub(super) look: Look,
+    /// Its database is that of the version before it.
+    pub(super) is_same_database: bool,
     /// Where its status page is, if that is another place than before.
     pub(super) address: Option<Address>,
 }

@@ -84,6 +84,16 @@ pub async fn read(config: &Config, store: &Store, now: DateTime<Utc>) -> Result<
 pub(super) struct Look {
     pub(super) snapshot: Snapshot,
     pub(super) retries: Retries,
+    /// The jobs that are to be reconciled whatever their schedule says: their filters let in less than before.
+    pub(super) owed: Vec<usize>,
+}
+
+impl Look {
+    /// By this engine, which is to run the jobs.
+    pub(super) async fn by(engine: &Engine, roster: &Roster) -> Result<Self, Error> {
+        let look = look(roster, engine.store(), engine.clock().now()).await?;
+        Ok(Self { owed: engine.owed_reconciles().await?, ..look })
+    }
 }
 
 pub(super) async fn look(roster: &Roster, store: &Store, now: DateTime<Utc>) -> Result<Look, Error> {
@@ -142,7 +152,7 @@ pub(super) async fn look(roster: &Roster, store: &Store, now: DateTime<Utc>) -> 
         version: None,
         hq_answered_at: answered.map(|run| run.ended_at.unwrap_or(run.started_at)),
     };
-    Ok(Look { snapshot, retries })
+    Ok(Look { snapshot, retries, owed: Vec::new() })
 }
 
 /// How the latest run leaves the job. What a person ran is that person's to run again.

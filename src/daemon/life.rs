@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::desk::{Desk, Offer};
-use super::engine::{Ends, Look, look, round};
+use super::engine::{Ends, Look, round};
 use super::handover::{Moved, at_once, told};
 use super::notice::Notice;
 use super::notify::Manager;
@@ -20,7 +20,7 @@ use super::roster::Roster;
 use super::rounds::Turn;
 use super::shown::Shown;
 use super::shutdown::stop_on_signals;
-use super::ticker::{Due, Times};
+use super::ticker::Times;
 use super::version::{InForce, Newer, id_of, sentences};
 use super::watch::Watch;
 use crate::clock::Clock;
@@ -81,9 +81,9 @@ pub async fn run_until(engine: Arc<Engine>, ends: Ends, stop: CancellationToken)
     let address = Address::take(engine.config().daemon.listen).await?;
     let page = Page::open(address, shown.read(), Arc::clone(&ends.totals), &stop);
     let roster = Roster::of(engine.config());
-    let look = look(&roster, engine.store(), engine.clock().now()).await?;
+    let look = Look::by(&engine, &roster).await?;
     let times = (engine.clock().clone(), Pulse::default());
-    let mut outlet = Outlet::start(Times::of(&roster), look.retries, &look.snapshot, times).await?;
+    let mut outlet = Outlet::start(Times::of(&roster), look, times).await?;
     // Nobody waits for his turn, so that it ends with the daemon.
     if let Kept::Stopped { cut_off } = Box::pin(keep(&mut outlet, &engine, &ends, &Turn::under(&stop), &stop)).await {
         outlet.stop(cut_off).await;
@@ -188,7 +188,7 @@ impl Start<'_> {
             refused: refused.map(|(_, refusal)| refusal),
         };
         let watching = tokio::spawn(reloader.run());
-        let outlet = Outlet::start(Times::of(&roster), look.retries, &look.snapshot, (clock, pulse)).await?;
+        let outlet = Outlet::start(Times::of(&roster), look, (clock, pulse)).await?;
         let mut life = Life { outlet, engine, ends, roster, page, shown, notice, manager, stop };
         let cut_off = life.go_on(&desk, turn).await;
         watching.abort();
@@ -208,7 +208,7 @@ async fn opened<Opening: Future<Output = Result<Engine, Error>>>(
     loop {
         let opening = async {
             let engine = Arc::new(open().await?);
-            let look = look(&Roster::of(engine.config()), engine.store(), engine.clock().now()).await?;
+            let look = Look::by(&engine, &Roster::of(engine.config())).await?;
             Ok::<_, Error>((engine, look))
         };
         let error = match stop.run_until_cancelled(opening).await {
@@ -269,9 +269,9 @@ impl Life {
 
     /// Has a version take over, between two rounds.
     async fn take_over(&mut self, offer: Offer) {
-        let Offer { text, engine, ends, mut look, address } = offer;
+        let Offer { text, engine, ends, mut look, is_same_database, address } = offer;
         let (was, is) = (self.engine.config(), engine.config());
-        let (is_same_database, is_same_hq) = (was.local.is_same(&is.local), was.hq.is_same(&is.hq));
+        let is_same_hq = was.hq.is_same(&is.hq);
         let roster = Roster::of(is);
         let stuck = self.outlet.standing(|standing| match standing {
             Standing::Blocked => true,
@@ -283,9 +283,7 @@ impl Life {
         // Reckoned up to a moment at which the new times hold: what came due since the version was opened is missed, too.
         look.snapshot.now = engine.clock().now();
         let mut missed = at_once((&self.roster, &roster), &look.snapshot, is_same_database, stuck);
-        for job in other_filters(was, is) {
-            missed.add(job, Due::Reconcile);
-        }
+        missed.reconciles.extend(look.owed);
         self.outlet.add(missed);
         if let Some(address) = address {
             let page = Page::open(address, self.shown.read(), Arc::clone(&ends.totals), &self.stop);
@@ -343,14 +341,4 @@ impl Life {
             tracing::warn!("the local database did not let go in time; what was not committed is rolled back");
         }
     }
-}
-
-/// The jobs of the new configuration whose filters are others than before: rows that those leave out are found by comparing
-/// with all of HQ alone.
-fn other_filters(was: &Config, is: &Config) -> Vec<usize> {
-    let jobs = is.jobs.iter().enumerate().filter(|(_, job)| {
-        let before = was.jobs.iter().find(|before| before.name == job.name);
-        before.is_some_and(|before| before.filters != job.filters)
-    });
-    jobs.map(|(at, _)| at).collect()
 }

@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use super::engine::Look;
 use super::handover::Moved;
 use super::inbox::Inbox;
 use super::pulse::Pulse;
@@ -97,18 +98,15 @@ pub(super) struct Outlet {
 
 impl Outlet {
     /// Begins to keep the schedule, for jobs that stand so. What was missed runs at once.
-    pub(super) async fn start(
-        times: Times,
-        retries: Retries,
-        snapshot: &Snapshot,
-        (clock, pulse): (Clock, Pulse),
-    ) -> anyhow::Result<Self> {
-        let left = missed(&times, snapshot);
+    pub(super) async fn start(times: Times, look: Look, (clock, pulse): (Clock, Pulse)) -> anyhow::Result<Self> {
+        let Look { snapshot, retries, owed } = look;
+        let mut left = missed(&times, &snapshot);
+        left.reconciles.extend(owed);
         let (due, retries) = (Inbox::default(), Shared::new(retries));
         let ticking = Ticker::start(times, retries.clone(), clock.clone(), pulse.clone(), &due).await;
         let ticker = ticking.context("starting the scheduler")?;
-        let missed = left.due.len();
-        tracing::info!(site = snapshot.site, jobs = snapshot.jobs.len(), missed, "daemon started");
+        let (missed, reconciles) = (left.due.len(), left.reconciles.len());
+        tracing::info!(site = snapshot.site, jobs = snapshot.jobs.len(), missed, reconciles, "daemon started");
         Ok(Self { ticker, due, retries, clock, pulse, left })
     }
 
@@ -262,9 +260,8 @@ mod tests {
         let schedules = patterns.iter().map(|pattern| Schedule::new(cron(pattern), Kolkata, splay)).collect();
         let tries: Vec<_> = patterns.iter().map(|pattern| (*pattern, &[] as &[usize])).collect();
         let times = Times { schedules, reconciles: Vec::new() };
-        Outlet::start(times, retries("outlet-042", &tries), &snapshot(), (clock, Pulse::default()))
-            .await
-            .unwrap()
+        let look = Look { snapshot: snapshot(), retries: retries("outlet-042", &tries), owed: Vec::new() };
+        Outlet::start(times, look, (clock, Pulse::default())).await.unwrap()
     }
 
     #[tokio::test]

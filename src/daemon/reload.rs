@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::desk::{Desk, Offer};
-use super::engine::{Ends, look};
+use super::engine::{Ends, Look};
 use super::notice::Notice;
 use super::notify::Manager;
 use super::outlet::Address;
@@ -161,7 +161,9 @@ impl Reloader {
         let (watcher, ends) = self.ends.again(&config, self.manager.watcher());
         let opened = engine.successor(Arc::clone(&config), &self.path, watcher).await.map_err(refuse)?;
         let roster = Roster::of(&config);
-        let look = look(&roster, opened.store(), opened.clock().now()).await.map_err(refuse)?;
+        let look = Look::by(&opened, &roster).await.map_err(refuse)?;
+        // What cannot be told apart is taken for another one, which costs each job a run.
+        let is_same_database = opened.shares_database_with(engine).await.unwrap_or(false);
         let held = engine.config().daemon.listen;
         let address = if config.daemon.listen == held {
             None
@@ -171,7 +173,7 @@ impl Reloader {
                 |error| Refusal { problems: vec![format!("{}: {error:#}", self.path.display())], may_pass: true };
             Some(taken.map_err(refuse)?)
         };
-        Ok(Offer { text, engine: Arc::new(opened), ends, look, address })
+        Ok(Offer { text, engine: Arc::new(opened), ends, look, is_same_database, address })
     }
 
     async fn note(&self) {

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::Error;
 use super::outline::Outline;
@@ -58,6 +59,11 @@ impl Outline {
         forms.split_off(forms.len().saturating_sub(REMEMBERED))
     }
 
+    /// Whether rows may be there that these filters leave out.
+    pub(super) fn owes_reconcile_by(&self, filters: &[Value]) -> bool {
+        self.owes_reconcile || self.filters != filters
+    }
+
     /// Whether it is the mapping of this fingerprint, or comes after it.
     fn knows(&self, fingerprint: i64) -> bool {
         self.fingerprint == fingerprint || self.former.iter().any(|form| form.fingerprint == fingerprint)
@@ -95,9 +101,17 @@ impl Work<'_> {
         if has_entries {
             let kept = self.engine.outline(&self.job.name).await?;
             outline.follows_unknown = !self.is_former_known;
+            outline.owes_reconcile = kept.as_ref().is_some_and(|kept| kept.owes_reconcile_by(&self.job.filters));
             outline.former = kept.map(|kept| kept.forms_before(outline.fingerprint)).unwrap_or_default();
         }
         self.engine.keep_outline(&outline, self.job).await
+    }
+
+    /// Has it forgotten that a reconcile was owed, after one.
+    pub(super) async fn has_reconciled(&self) -> Result<(), Error> {
+        let kept = self.engine.outline(&self.job.name).await?.filter(|kept| kept.owes_reconcile);
+        let Some(kept) = kept else { return Ok(()) };
+        self.engine.keep_outline(&Outline { owes_reconcile: false, ..kept }, self.job).await
     }
 
     /// Whether what the ledger holds of the record may have been taken under a mapping before.

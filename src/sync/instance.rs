@@ -117,6 +117,16 @@ impl Engine {
         Ok(())
     }
 
+    /// What the database is known by: as this process has seen it, which needs no login that may have ended, or as it says.
+    pub(super) async fn token(&self) -> Result<Option<String>, Error> {
+        let seen = self.guard.as_ref().and_then(|guard| guard.state().seen.clone());
+        if let Some((kept, _)) = seen {
+            return Ok(Some(kept.token));
+        }
+        let instance = self.store.instance().await.map_err(Error::store("looking which database this is"))?;
+        Ok(instance.map(|instance| instance.token))
+    }
+
     /// Whether the database is the one of last time, by a look that changes nothing.
     ///
     /// # Errors

@@ -56,6 +56,9 @@ pub(super) struct Outline {
     /// One of those is not known: a version of milkrun that kept none had it.
     #[serde(default)]
     pub(super) follows_unknown: bool,
+    /// Rows that other filters let in may still be there: only comparing with all of HQ finds them, and nothing has since.
+    #[serde(default)]
+    pub(super) owes_reconcile: bool,
 }
 
 /// A child table's part of it.
@@ -141,6 +144,7 @@ impl Outline {
             children: job.mapping.children().iter().map(child).collect(),
             former: Vec::new(),
             follows_unknown: false,
+            owes_reconcile: false,
         }
     }
 

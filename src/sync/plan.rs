@@ -165,6 +165,21 @@ impl Engine {
         Ok(plans)
     }
 
+    /// The jobs that may still hold rows which other filters let in, by position: only a reconcile finds them.
+    ///
+    /// # Errors
+    /// The local database's trouble.
+    pub async fn owed_reconciles(&self) -> Result<Vec<usize>, Error> {
+        let mut owed = Vec::new();
+        for (at, job) in self.config.jobs.iter().enumerate() {
+            let kept = self.outline(&job.name).await?;
+            if kept.is_some_and(|kept| kept.owes_reconcile_by(&job.filters)) && self.rows(&job.name).await? > 0 {
+                owed.push(at);
+            }
+        }
+        Ok(owed)
+    }
+
     async fn plan_of(&self, job: &Job, meter: &Meter) -> Result<Plan, Error> {
         let progress = self.store.progress(&job.name, Stream::Records).await;
         let progress = progress.map_err(Error::store("reading the watermark"))?.unwrap_or_default();

@@ -35,6 +35,21 @@ impl Engine {
         Ok(engine)
     }
 
+    /// Whether both work with the same database, as where only its password was changed.
+    ///
+    /// # Errors
+    /// One of the databases cannot be read.
+    pub async fn shares_database_with(&self, other: &Self) -> Result<bool, Error> {
+        let (ours, theirs) = (&self.config.local, &other.config.local);
+        if ours.is_same(theirs) {
+            return Ok(true);
+        }
+        if ours.kind != theirs.kind || ours.shown() != theirs.shown() {
+            return Ok(false);
+        }
+        Ok(self.token().await?.zip(other.token().await?).is_some_and(|(one, two)| one == two))
+    }
+
     fn succeeded_on(&self, store: Store, config: Arc<Config>, watcher: Watcher) -> Result<Self, Error> {
         let is_same_hq = self.config.hq.is_same(&config.hq) && self.config.site.name == config.site.name;
         let hq = if is_same_hq {

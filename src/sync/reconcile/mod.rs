@@ -254,6 +254,9 @@ impl Work<'_> {
         tx.save_reconcile(&self.job.name, &over).await.map_err(keeping())?;
         tx.save_reconciled(&self.job.name, &reconciled).await.map_err(keeping())?;
         tx.commit().await.map_err(keeping())?;
+        if error.is_none() {
+            self.has_reconciled().await?;
+        }
         let zone = self.engine.config.site.time_zone;
         let sentence = reconciled.sentence(&self.job.name, zone, reconciled.checked_at);
         tracing::info!(job = self.job.name, run = self.run, "{sentence}");
