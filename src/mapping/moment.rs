@@ -38,7 +38,8 @@ pub(super) fn datetime(text: &str, zone: Tz) -> Result<NaiveDateTime, Offence> {
     }
 }
 
-/// `H:M[:S[.ffffff]]` with or without padding: HQ prints `7:05:09` and even `7:5:9.25` (recordings 102 and 1102).
+/// `H:M[:S[.ffffff]]` with or without padding: HQ prints `7:05:09` and even `7:5:9.25` (recordings 102 and 1102); a split
+/// second as Python prints a float, `7:05:1e-06` (`format_timedelta` in frappe/utils/data.py).
 pub(super) fn time(text: &str) -> Result<NaiveTime, Offence> {
     let bad = || Offence::of(quote(text), " is not a time of day (HH:MM:SS)");
     let (clock, rest) = leading_clock(text.strip_prefix('-').unwrap_or(text)).ok_or_else(bad)?;
@@ -110,10 +111,22 @@ fn leading_clock(text: &str) -> Option<(Clock, &str)> {
     let (seconds, rest) = digits(rest, 1, 2)?;
     clock.seconds = seconds;
     clock.has_seconds = true;
-    let Some(fraction) = rest.strip_prefix('.') else { return Some((clock, rest)) };
-    let (value, rest) = digits(fraction, 1, 6)?;
-    let written = u32::try_from(fraction.len() - rest.len()).ok()?;
-    clock.micros = value * 10_u32.checked_pow(6_u32.checked_sub(written)?)?;
+    let mut rest = rest;
+    if let Some(fraction) = rest.strip_prefix('.') {
+        let (value, behind) = digits(fraction, 1, 6)?;
+        let written = u32::try_from(fraction.len() - behind.len()).ok()?;
+        clock.micros = value * 10_u32.checked_pow(6_u32.checked_sub(written)?)?;
+        rest = behind;
+    }
+    if let Some(exponent) = rest.strip_prefix("e-") {
+        let (places, behind) = digits(exponent, 1, 2)?;
+        let (micros, shrunk) = (clock.seconds * 1_000_000 + clock.micros, 10_u32.checked_pow(places)?);
+        if micros % shrunk != 0 {
+            return None;
+        }
+        (clock.seconds, clock.micros) = (0, micros / shrunk);
+        rest = behind;
+    }
     Some((clock, rest))
 }
 
@@ -203,10 +216,13 @@ mod tests {
         for (text, expected) in cases {
             assert_eq!(time(text).map(|t| t.to_string()), Ok(expected.to_owned()), "{text}");
         }
+        for (text, expected) in [("12:00:1e-06", "12:00:00.000001"), ("12:00:2.5e-05", "12:00:00.000025")] {
+            assert_eq!(time(text).map(|t| t.to_string()), Ok(expected.to_owned()), "{text}");
+        }
         for text in ["24:00:00", "838:59:59", "-1:00:00"] {
             assert!(time(text).is_err_and(|offence| offence.to_string().contains("outside one day")), "{text}");
         }
-        for text in ["7", "7:60:00", "7:00:60", "7:00:00.1234567", "7:00:00 pm", ""] {
+        for text in ["7", "7:60:00", "7:00:60", "7:00:00.1234567", "7:00:00 pm", "7:00:1e-07", "7:00:1e6", ""] {
             assert!(time(text).is_err(), "{text}");
         }
     }

@@ -100,6 +100,10 @@ fn json(scalar: Scalar<'_>) -> Result<Cell, Offence> {
     // A whole read, not a skip: only that bounds the depth.
     match serde_json::from_str::<serde_json::Value>(&text) {
         Ok(_) => Ok(Cell::Json(text.into())),
+        // What a double does not hold is JSON all the same, and the database might take it; no comparison here would.
+        Err(error) if error.to_string().starts_with("number out of range") => {
+            Err(Offence::of(quote(&text), format!(" holds a number beyond 1.8e308 ({error}): use type = \"text\"")))
+        }
         Err(error) => Err(Offence::of(quote(&text), format!(" is not JSON: {error}"))),
     }
 }
@@ -195,6 +199,7 @@ pub(super) mod tests {
         );
         let deep = "[".repeat(200) + &"]".repeat(200);
         refuses(Type::Json, &["\"{\"", "\"abc\"", &deep]);
+        assert!(of("\"[1e400]\"", Type::Json).unwrap_err().contains("a number beyond 1.8e308"));
     }
 
     #[test]
