@@ -326,6 +326,8 @@ fn another_database_takes_over_and_the_one_before_says_that_nobody_works_with_it
     let unreachable = second.replacen("second.db", "none/third.db", 1);
     shop.outlet.write_config(&unreachable);
     daemon.wait_for(&["ERROR", "none does not exist"]);
+    // That one runs by an older file cannot be seen from a database that it has never worked with.
+    assert_eq!(version(&shop.outlet)["daemon"]["state"], "never");
     daemon.signal("-TERM");
     assert_eq!(daemon.end().0, Some(0));
 }

@@ -69,7 +69,7 @@ fn nobody(version: &Version) -> String {
             "the daemon of this outlet is {process}, which cannot be reached from here: run this there; it notices an edit \
              by itself, too\n"
         ),
-        Daemon::Stopped { .. } | Daemon::Runs { .. } => {
+        Daemon::Stopped { .. } | Daemon::Never | Daemon::Runs { .. } => {
             "no daemon runs for this outlet, so nothing was told; commands and the next `milkrun run` go by the file as it \
              is\n"
                 .to_owned()

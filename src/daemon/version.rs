@@ -106,9 +106,11 @@ pub enum Daemon {
     },
     /// None runs: nothing starts by itself.
     Stopped {
-        /// When the last one ended; `None` where it was killed, or never was one.
+        /// When the last one ended; `None` where it was killed.
         at: Option<DateTime<Utc>>,
     },
+    /// None has ever worked with this database. One may run by an older file that names another.
+    Never,
 }
 
 /// Which version is in force, and why a newer one is not.
@@ -143,6 +145,7 @@ impl Version {
             ),
             Daemon::Stopped { at: Some(at) } => format!("no daemon runs; it was stopped {}", show(*at)),
             Daemon::Stopped { at: None } => "no daemon runs".to_owned(),
+            Daemon::Never => "no daemon has worked with this database yet".to_owned(),
         };
         said.push(match &self.in_force {
             Some(InForce { id, loaded_at }) => {
@@ -202,7 +205,7 @@ impl OnDisk {
 pub(super) fn judge(kept: Option<&(String, Kept)>, path: &Path, disk: &OnDisk, now: DateTime<Utc>) -> Version {
     let file = path.display().to_string();
     let daemon = match kept {
-        None => Daemon::Stopped { at: None },
+        None => Daemon::Never,
         Some((_, Kept { stopped_at: Some(at), .. })) => Daemon::Stopped { at: Some(*at) },
         Some((holder, kept)) => {
             let (process, since) = (process(holder), kept.started_at);
@@ -213,7 +216,7 @@ pub(super) fn judge(kept: Option<&(String, Kept)>, path: &Path, disk: &OnDisk, n
             }
         }
     };
-    let kept = kept.map(|(_, kept)| kept).filter(|_| !matches!(daemon, Daemon::Stopped { .. }));
+    let kept = kept.map(|(_, kept)| kept).filter(|_| matches!(daemon, Daemon::Runs { .. } | Daemon::Unseen { .. }));
     let is_other = |kept: &&Kept| disk.id.as_ref() != Some(&kept.in_force.id);
     let newer = match (kept, &disk.config) {
         (None, Ok(_)) => None,
