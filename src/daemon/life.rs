@@ -282,9 +282,9 @@ impl Life {
         self.outlet.turn(Times::of(&roster), Retries::of_roster(&roster), &moved);
         // Reckoned up to a moment at which the new times hold: what came due since the version was opened is missed, too.
         look.snapshot.now = engine.clock().now();
-        let mut missed = at_once((&self.roster, &roster), &look.snapshot, is_same_database, stuck);
-        missed.reconciles.extend(look.owed);
+        let missed = at_once((&self.roster, &roster), &look.snapshot, is_same_database, stuck);
         self.outlet.add(missed);
+        self.outlet.owe(look.owed);
         if let Some(address) = address {
             let page = Page::open(address, self.shown.read(), Arc::clone(&ends.totals), &self.stop);
             std::mem::replace(&mut self.page, page).close().await;

@@ -101,7 +101,7 @@ impl Outlet {
     pub(super) async fn start(times: Times, look: Look, (clock, pulse): (Clock, Pulse)) -> anyhow::Result<Self> {
         let Look { snapshot, retries, owed } = look;
         let mut left = missed(&times, &snapshot);
-        left.reconciles.extend(owed);
+        left.owe(owed);
         let (due, retries) = (Inbox::default(), Shared::new(retries));
         let ticking = Ticker::start(times, retries.clone(), clock.clone(), pulse.clone(), &due).await;
         let ticker = ticking.context("starting the scheduler")?;
@@ -151,6 +151,11 @@ impl Outlet {
         for (job, why) in missed.due {
             self.left.add(job, why);
         }
+    }
+
+    /// Has these reconciled, between two rounds, and again until that has ended well.
+    pub(super) fn owe(&mut self, jobs: Vec<usize>) {
+        self.left.owe(jobs);
     }
 
     /// The jobs of which this is so, as far as trying again goes.

@@ -117,6 +117,14 @@ impl Left {
         }
     }
 
+    /// These are to be reconciled at once, and again until that has ended well.
+    pub(super) fn owe(&mut self, jobs: impl IntoIterator<Item = usize>) {
+        for job in jobs {
+            self.reconciles.insert(job);
+            self.unfinished.entry(job).or_default().is_owed = true;
+        }
+    }
+
     /// The same jobs at other positions; those without one are left out.
     pub(super) fn moved(self, to: impl Fn(usize) -> Option<usize>) -> Self {
         Self {
@@ -162,11 +170,26 @@ where
 /// A reconcile that was cut is taken up again so often, once a run of its job has ended well; then it waits for its time.
 const MAX_RESUMED: u32 = 3;
 
-/// A reconcile that failed.
+/// The most good runs that a reconcile which is owed lets pass before it is tried again: 2 to the power of this.
+const MOST_PASSED: u32 = 10;
+
+/// A reconcile that failed, or that is owed and has not ended well yet.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Unfinished {
     resumed: u32,
     waits: bool,
+    /// Nothing else finds what it is to find: it is tried until it has ended well, at growing distances.
+    is_owed: bool,
+    /// Good runs since it was tried last.
+    passed: u32,
+}
+
+impl Unfinished {
+    /// A run of the job has ended well; whether the reconcile is tried again now.
+    fn is_next(&mut self) -> bool {
+        self.passed += 1;
+        !self.is_owed || self.passed >= 1 << self.resumed.min(MOST_PASSED)
+    }
 }
 
 #[derive(Debug)]
@@ -267,12 +290,15 @@ impl Board {
             return;
         };
         match (was_reconcile, outcome) {
-            (true, Outcome::Failed) => unfinished.waits = unfinished.resumed < MAX_RESUMED,
+            (true, Outcome::Failed) => unfinished.waits = unfinished.is_owed || unfinished.resumed < MAX_RESUMED,
+            (true, Outcome::Blocked) if unfinished.is_owed => unfinished.waits = true,
             (true, Outcome::Calm | Outcome::Blocked) => return,
             (false, Outcome::Calm) if unfinished.waits => {
-                unfinished.waits = false;
-                unfinished.resumed += 1;
-                self.left.reconciles.insert(job);
+                if unfinished.is_next() {
+                    (unfinished.waits, unfinished.passed) = (false, 0);
+                    unfinished.resumed += 1;
+                    self.left.reconciles.insert(job);
+                }
             }
             (_, Outcome::Stopped) | (false, Outcome::Calm | Outcome::Failed | Outcome::Blocked) => {}
         }

@@ -32,6 +32,13 @@ impl Yard {
         missed: Vec<usize>,
         length: impl Fn() -> F + Send + Sync + 'static,
     ) -> Self {
+        Self::from(Left::at_once(missed), length)
+    }
+
+    fn from<F: Future<Output = Outcome> + Send + 'static>(
+        left: Left,
+        length: impl Fn() -> F + Send + Sync + 'static,
+    ) -> Self {
         let (due, ended, clock) = (Inbox::default(), Inbox::default(), clock_from("2027-01-01T20:30:00Z"));
         let nightly = [("0 0 2 * * *", &[] as &[usize]); 8];
         let retries = Shared::new(retries("outlet-042", &nightly));
@@ -48,7 +55,7 @@ impl Yard {
             };
             let pulse = Pulse::default();
             let lines = Lines { due: &due_to, ended: &ended_to, retries: &tries, clock: &clock_of, pulse: &pulse };
-            run(lines, Left::at_once(missed), round, &turned, &stopped).await
+            run(lines, left, round, &turned, &stopped).await
         });
         Self { due, ended, retries, clock, stop, diary, done, turn }
     }
@@ -141,6 +148,31 @@ async fn a_reconcile_that_failed_goes_on_when_a_run_of_its_job_has_ended_well() 
     sleep(seconds(60)).await;
     let (diary, _) = yard.close().await;
     assert_eq!(diary, ["1 Reconcile [3]", "61 Retry [3]", "66 Reconcile [3]"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reconcile_that_is_owed_is_tried_at_growing_distances_until_it_has_ended_well() {
+    let mut left = Left::default();
+    left.owe([3]);
+    let rounds = Arc::new(Mutex::new(0));
+    let yard = Yard::from(left, move || {
+        let mut count = rounds.lock().unwrap();
+        *count += 1;
+        // The first and the third are reconciles: one that is blocked, and one that fails.
+        let outcome = [Outcome::Blocked, Outcome::Calm, Outcome::Failed].get(*count - 1).copied();
+        async move {
+            sleep(seconds(5)).await;
+            outcome.unwrap_or(Outcome::Calm)
+        }
+    });
+    sleep(seconds(60)).await;
+    for _ in 0..6 {
+        yard.due(&[3]);
+        sleep(seconds(60)).await;
+    }
+    let (diary, _) = yard.close().await;
+    let reconciles: Vec<&String> = diary.iter().filter(|line| line.contains("Reconcile")).collect();
+    assert_eq!(reconciles, ["0 Reconcile [3]", "66 Reconcile [3]", "186 Reconcile [3]"], "{diary:#?}");
 }
 
 #[tokio::test(start_paused = true)]
