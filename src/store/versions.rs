@@ -6,6 +6,7 @@ use super::Store;
 use super::bind::Bind;
 use super::connection::Connection;
 use super::error::Error;
+use super::tx::PageTx;
 
 impl Store {
     /// Keeps what the daemon of the process `holder` says of itself; there is one.
@@ -70,6 +71,16 @@ impl Store {
         sql.read("job").push(" FROM milkrun_watermarks WHERE stream = ? ORDER BY milkrun_watermarks.job");
         let lines = connection.fetch(sql, vec![Bind::text("records")]).await?;
         lines.iter().map(|line| Ok(line.required(0, "milkrun_watermarks.job")?.to_owned())).collect()
+    }
+}
+
+impl PageTx {
+    /// As [`Store::save_outline`], with what else the transaction holds.
+    ///
+    /// # Errors
+    /// The database's trouble.
+    pub async fn save_outline(&mut self, job: &str, outline: &str) -> Result<(), Error> {
+        save_outline(&mut self.connection, job, outline).await
     }
 }
 

@@ -17,6 +17,7 @@ use crate::conflict::{Changed, Changes, Incoming, LocalRow};
 use crate::ledger::{Base, Entry, Spelt};
 use crate::mapping::{ChildRows, type_of};
 use crate::row::{Cell, Type};
+use crate::store::Stream;
 
 /// Mappings that are remembered: more than one only where a pass was cut by the next edit, or for records that are
 /// parked or wait.
@@ -48,7 +49,8 @@ impl Form {
 }
 
 impl Outline {
-    /// The mappings before the one of this fingerprint, this one among them if it is another; the latest last.
+    /// The mappings before the one of this fingerprint, this one among them if it is another; the latest last. One more than are
+    /// remembered at the most.
     pub(super) fn forms_before(&self, fingerprint: i64) -> Vec<Form> {
         let own = Some(Form::of(self)).filter(|own| own.fingerprint != fingerprint);
         let mut forms: Vec<Form> = Vec::new();
@@ -56,7 +58,16 @@ impl Outline {
             forms.retain(|known| known.fingerprint != form.fingerprint);
             forms.push(form);
         }
-        forms.split_off(forms.len().saturating_sub(REMEMBERED))
+        forms
+    }
+
+    /// Takes over what is known of the mapping before.
+    pub(super) fn follow(&mut self, kept: &Self) {
+        self.owes_reconcile = kept.owes_reconcile_by(&self.filters);
+        self.former = kept.forms_before(self.fingerprint);
+        let forgotten = self.former.len().saturating_sub(REMEMBERED);
+        self.former.drain(..forgotten);
+        self.follows_unknown |= forgotten > 0;
     }
 
     /// Whether rows may be there that these filters leave out.
@@ -95,22 +106,28 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Keeps the mapping in words, with those before it that the ledger may still be of.
+    /// Keeps the mapping in words, with those before it that the ledger may still be of, and how far the job has come by it:
+    /// the two are never of different mappings.
     pub(super) async fn keep_former(&self, has_entries: bool) -> Result<(), Error> {
         let mut outline = Outline::of(self.job);
         if has_entries {
-            let kept = self.engine.outline(&self.job.name).await?;
             outline.follows_unknown = !self.is_former_known;
-            outline.owes_reconcile = kept.as_ref().is_some_and(|kept| kept.owes_reconcile_by(&self.job.filters));
-            outline.former = kept.map(|kept| kept.forms_before(outline.fingerprint)).unwrap_or_default();
+            if let Some(kept) = self.engine.outline(&self.job.name).await? {
+                outline.follow(&kept);
+            }
         }
-        self.engine.keep_outline(&outline, self.job).await
+        let (job, keeping) = (&self.job.name, || Error::store("keeping the mapping in force"));
+        let mut tx = self.engine.begin_held(job).await?;
+        tx.save_outline(job, &outline.text()).await.map_err(keeping())?;
+        let now = self.engine.clock.now();
+        tx.save_progress(job, Stream::Records, &self.progress, now).await.map_err(keeping())?;
+        tx.commit().await.map_err(keeping())
     }
 
-    /// Has it forgotten that a reconcile was owed, after one.
+    /// Has it forgotten that a reconcile was owed, after one by the mapping in force.
     pub(super) async fn has_reconciled(&self) -> Result<(), Error> {
-        let kept = self.engine.outline(&self.job.name).await?.filter(|kept| kept.owes_reconcile);
-        let Some(kept) = kept else { return Ok(()) };
+        let is_settled = |kept: &Outline| kept.owes_reconcile && kept.fingerprint == self.fingerprint();
+        let Some(kept) = self.engine.outline(&self.job.name).await?.filter(is_settled) else { return Ok(()) };
         self.engine.keep_outline(&Outline { owes_reconcile: false, ..kept }, self.job).await
     }
 

@@ -148,6 +148,12 @@ impl Outline {
         }
     }
 
+    /// As it is kept.
+    pub(super) fn text(&self) -> String {
+        // Lists, texts and numbers alone: nothing that JSON does not take.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
     /// What is other in `new`.
     pub(super) fn changes_to(&self, new: &Self) -> Vec<Change> {
         let mut changes = Vec::new();

@@ -97,11 +97,11 @@ impl<'e> Work<'e> {
         if self.progress.watermark.settled.is_none() {
             self.progress.watermark.zone = Some(self.zone);
         }
+        // Kept from the beginning of the pass, so that a change in its middle begins it anew.
+        self.progress.mapping = Some(fingerprint);
         if is_first || has_changed {
             self.keep_former(entries > 0).await?;
         }
-        // Kept from the beginning of the pass, so that a change in its middle begins it anew.
-        self.progress.mapping = Some(fingerprint);
         Ok(())
     }
 

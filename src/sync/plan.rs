@@ -268,9 +268,8 @@ impl Engine {
 
     /// Keeps in words by which mapping the job is read from now on, with those before that the ledger may still be of.
     pub(super) async fn keep_outline(&self, outline: &Outline, job: &Job) -> Result<(), Error> {
-        let text = serde_json::to_string(outline).unwrap_or_default();
         self.store
-            .save_outline(&job.name, &text)
+            .save_outline(&job.name, &outline.text())
             .await
             .map_err(Error::store("keeping the mapping in force"))
     }
@@ -283,10 +282,15 @@ impl Engine {
         for job in &self.config.jobs {
             let progress = self.store.progress(&job.name, Stream::Records).await;
             let progress = progress.map_err(Error::store("reading the watermark"))?.unwrap_or_default();
-            let is_known =
-                self.outline(&job.name).await?.is_some_and(|kept| Some(kept.fingerprint) == progress.mapping);
+            let kept = self.outline(&job.name).await?;
+            let is_known = kept.as_ref().is_some_and(|kept| Some(kept.fingerprint) == progress.mapping);
             if !is_known && progress.mapping == Some(fingerprint(job)) {
-                self.keep_outline(&Outline::of(job), job).await?;
+                let mut outline = Outline::of(job);
+                if let Some(kept) = kept {
+                    outline.follows_unknown = kept.follows_unknown;
+                    outline.follow(&kept);
+                }
+                self.keep_outline(&outline, job).await?;
             }
         }
         Ok(())
