@@ -20,6 +20,7 @@ on_each_database! {
     a_name_deleted_and_made_again_is_present
     edits_while_pages_are_read_are_all_there_after_one_more_run
     a_pass_that_was_cut_goes_on_from_its_last_page
+    a_table_that_is_dropped_in_the_middle_of_a_pass_is_filled_again_whatever_the_conflict_rule
     children_are_replaced_with_their_parent
     a_changed_mapping_fills_the_new_column
     a_table_that_was_dropped_or_changed_is_filled_again
@@ -169,6 +170,22 @@ fn a_pass_that_was_cut_goes_on_from_its_last_page(kind: Kind) {
     let fetched: u64 = runs.as_array().unwrap().iter().map(|run| run["counts"]["fetched"].as_u64().unwrap()).sum();
     // A page that comes quickly has grown by then.
     assert!(fetched <= 1_000 + 800, "{fetched} records were fetched for 1,000");
+}
+
+fn a_table_that_is_dropped_in_the_middle_of_a_pass_is_filled_again_whatever_the_conflict_rule(kind: Kind) {
+    for rule in ["hq_wins", "local_wins", "manual"] {
+        let ruled = JOBS.replace("deletes = \"delete\"\n", &format!("deletes = \"delete\"\nconflict = \"{rule}\"\n"));
+        let shop = Shop::with_jobs(kind, &ruled);
+        shop.items(500);
+        shop.hq.fault_when(When::doctype("Item Barcode").method("POST").nth(2), Fault::TokenExpires);
+        shop.outlet.run(&["sync", "items"]).expect_code(4);
+        assert!(shop.outlet.database.count("items") > 0);
+        shop.hq
+            .set_user(milkrun::demo::User::system_manager("manager@hq.example", "demo-manager", "demo-secret"));
+        shop.outlet.database.execute("drop table items");
+        shop.outlet.sync_well(&[]);
+        shop.assert_in_step();
+    }
 }
 
 fn children_are_replaced_with_their_parent(kind: Kind) {

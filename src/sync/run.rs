@@ -315,19 +315,17 @@ impl<'e> Work<'e> {
 
     /// Has everything read again, as the table is empty and should not be.
     async fn notice_an_emptied_table(&mut self) -> Result<(), Error> {
-        if self.progress.pass.is_none() {
-            tracing::warn!(job = self.job.name, table = self.job.table, "the table is empty: everything is read again");
-            // No mapping has this fingerprint, so that the pass is one that repairs; and what is not in the ledger was
-            // not removed here, whatever the conflict rule makes of that.
-            self.progress.mapping = self.progress.mapping.map(|_| !self.fingerprint());
-            let emptying = || Error::store("emptying the ledger");
-            let mut tx = self.engine.begin_held(&self.job.name).await?;
-            tx.drop_all_entries(&self.job.name).await.map_err(emptying())?;
-            let now = self.engine.clock.now();
-            tx.save_progress(&self.job.name, Stream::Records, &self.progress, now).await.map_err(emptying())?;
-            tx.commit().await.map_err(emptying())?;
-        }
-        Ok(())
+        tracing::warn!(job = self.job.name, table = self.job.table, "the table is empty: everything is read again");
+        // What a pass under way has read went with the rest. No mapping has this fingerprint, so that the next one repairs; and
+        // what is not in the ledger was not removed here, whatever the conflict rule makes of that.
+        self.progress.pass = None;
+        self.progress.mapping = self.progress.mapping.map(|_| !self.fingerprint());
+        let emptying = || Error::store("emptying the ledger");
+        let mut tx = self.engine.begin_held(&self.job.name).await?;
+        tx.drop_all_entries(&self.job.name).await.map_err(emptying())?;
+        let now = self.engine.clock.now();
+        tx.save_progress(&self.job.name, Stream::Records, &self.progress, now).await.map_err(emptying())?;
+        tx.commit().await.map_err(emptying())
     }
 
     /// Ends the run between two pages when milkrun is told to stop.
