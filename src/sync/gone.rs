@@ -156,7 +156,9 @@ impl Work<'_> {
     /// Notes that the tombstones were carried out.
     pub(super) async fn end_burial(&mut self, burial: Burial) -> Result<(), Error> {
         let Burial { gone, alive, progress } = burial;
-        self.forget_parked(&gone.keys().map(String::as_str).collect::<Vec<_>>()).await?;
+        let names: Vec<&str> = gone.keys().map(String::as_str).collect();
+        self.forget_parked(&names).await?;
+        self.lapse_untaken(&names).await?;
         let done: Vec<(String, Stamp)> = gone.into_iter().chain(alive).collect();
         if done.is_empty() {
             // Nothing was written that it would have to go along with.
@@ -225,7 +227,8 @@ impl Work<'_> {
         let buried = self.engine.store.buried(&self.job.name, &names).await.map_err(reading())?;
         let is_open = |(name, stamp): &(&String, &Stamp)| {
             let is_ours = known.get(*name).is_some_and(|known| known.present.is_some());
-            (is_ours || self.parked.contains_key(*name)) && buried.get(*name).is_none_or(|done| done < *stamp)
+            let waits = self.parked.contains_key(*name) || self.open.contains_key(*name);
+            (is_ours || waits) && buried.get(*name).is_none_or(|done| done < *stamp)
         };
         let open: Vec<(&String, &Stamp)> = ours.iter().filter(is_open).collect();
         for chunk in open.chunks(CHUNK) {

@@ -46,14 +46,48 @@ impl Work<'_> {
     async fn settle_gone(&mut self, gone: Vec<String>) -> Result<(), Error> {
         let kind = |name: &str| self.open.get(name).map(|one| one.kind);
         let deleted: Vec<String> = gone.iter().filter(|name| kind(name) == Some(Kind::HqDelete)).cloned().collect();
-        // Nothing of HQ's was ever taken.
-        let untaken: Vec<String> = gone.iter().filter(|name| kind(name) == Some(Kind::Insert)).cloned().collect();
         // The operator has spoken of each of them: no limit counts them.
         let confirmed = std::mem::replace(&mut self.has_confirmed_deletes, true);
         let retired = self.retire(&Gone::at_no_known_time(&deleted)).await;
         self.has_confirmed_deletes = confirmed;
         retired?;
+        self.lapse_untaken(&gone.iter().map(String::as_str).collect::<Vec<_>>()).await
+    }
+
+    /// Closes the conflicts of these records, which HQ has no more, where the ledger holds nothing of them: an insert beside
+    /// HQ's, or what waited when the table was emptied.
+    pub(super) async fn lapse_untaken(&mut self, gone: &[&str]) -> Result<(), Error> {
+        let untaken = self.untaken(gone.iter().copied()).await?;
         self.lapse(|one| untaken.contains(&one.name)).await
+    }
+
+    /// Asks HQ for the records of all such conflicts: no walk over the ledger meets them.
+    pub(super) async fn look_for_untaken(&mut self) -> Result<(), Error> {
+        let mut untaken = self.untaken(self.open.keys().map(String::as_str)).await?;
+        untaken.sort_unstable();
+        let all: Vec<&str> = untaken.iter().map(String::as_str).collect();
+        let mut rest = all.as_slice();
+        while !rest.is_empty() {
+            self.go_on()?;
+            let chunk = rest.get(..self.page_size.get()).unwrap_or(rest);
+            let Fate { missing, outside, asked, .. } = self.fetch_news(chunk).await?;
+            rest = rest.get(asked..).unwrap_or_default();
+            let gone: Vec<String> = missing.into_iter().chain(outside).collect();
+            self.lapse(|one| gone.contains(&one.name)).await?;
+        }
+        Ok(())
+    }
+
+    /// Of these names those that wait for a decision and are not in the ledger.
+    async fn untaken(&self, names: impl Iterator<Item = &str>) -> Result<Vec<String>, Error> {
+        let open: Vec<&str> = names.filter(|name| self.open.contains_key(*name)).collect();
+        if open.is_empty() {
+            return Ok(Vec::new());
+        }
+        let known = self.engine.store.known(&self.job.name, &open, true).await;
+        let known = known.map_err(Error::store("reading the ledger"))?;
+        let is_taken = |name: &&str| known.get(*name).is_some_and(|known| known.present.is_some());
+        Ok(open.into_iter().filter(|name| !is_taken(name)).map(str::to_owned).collect())
     }
 
     /// Closes conflicts that are none any more.

@@ -12,6 +12,20 @@ pub(crate) const FOUND: &[(u64, &[Step])] = &[
     (546, &[Insert(0, 1), Poll(1), Edit(242, 78, 183), Silent(238, 251, 26)]),
     // An answer that held each child row twice had them written twice.
     (225, &[Insert(0, 1), Fault(121, 3, true), Poll(33)]),
+    // A table was emptied while a record waited for a decision; when HQ deleted that, it waited for ever.
+    (
+        1299,
+        &[
+            Insert(0, 0),
+            Insert(0, 2),
+            Poll(1),
+            DeleteRow(36, 12),
+            Update(104, 110, 75),
+            Poll(1),
+            DeleteRow(210, 214),
+            LateDelete(218, 4),
+        ],
+    ),
     // What pages by offset lose.
     (1, &[Insert(0, 0), Insert(0, 1), Insert(0, 2), Insert(0, 3), Between(0, 0, 1), Poll(1)]),
 ];

@@ -88,6 +88,7 @@ impl Work<'_> {
         self.take_newcomers(&mut walk).await?;
         self.take_left(&mut walk, std::mem::take(&mut heard.left)).await?;
         self.make_again(&mut walk, &missing).await?;
+        self.look_for_untaken().await?;
         let (undecided, waiting) = match self.let_go(&mut walk, missing, heard).await {
             Ok(()) => (undecided_of(&begun), begun),
             Err((waiting, error)) if may_wait(&error) => (waiting, Err(error)),
