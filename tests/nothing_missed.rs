@@ -21,6 +21,7 @@ on_each_database! {
     edits_while_pages_are_read_are_all_there_after_one_more_run
     a_pass_that_was_cut_goes_on_from_its_last_page
     a_table_that_is_dropped_in_the_middle_of_a_pass_is_filled_again_whatever_the_conflict_rule
+    a_column_or_a_child_table_that_was_gone_is_filled_again_by_the_remedy_whatever_the_conflict_rule
     children_are_replaced_with_their_parent
     a_changed_mapping_fills_the_new_column
     a_table_that_was_dropped_or_changed_is_filled_again
@@ -185,6 +186,42 @@ fn a_table_that_is_dropped_in_the_middle_of_a_pass_is_filled_again_whatever_the_
         shop.outlet.database.execute("drop table items");
         shop.outlet.sync_well(&[]);
         shop.assert_in_step();
+    }
+}
+
+fn a_column_or_a_child_table_that_was_gone_is_filled_again_by_the_remedy_whatever_the_conflict_rule(kind: Kind) {
+    for rule in ["hq_wins", "local_wins", "manual", "merge"] {
+        let ruled = JOBS.replace("deletes = \"delete\"\n", &format!("deletes = \"delete\"\nconflict = \"{rule}\"\n"));
+        let shop = Shop::with_jobs(kind, &ruled);
+        shop.items(30);
+        shop.outlet.sync_well(&[]);
+        let database = &shop.outlet.database;
+        for drop in ["alter table items drop column price", "alter table item_barcodes drop column kind"] {
+            database.execute(drop);
+            // It may be tried many times before somebody sees to it.
+            shop.outlet.run(&["sync", "items"]).expect_code(4);
+            let blocked = shop.outlet.run(&["sync", "items"]);
+            blocked.expect_code(4);
+            let (_, remedy) = blocked.stdout.split_once("un: ALTER TABLE").unwrap_or_else(|| panic!("{blocked}"));
+            let remedy = remedy.split_once(';').unwrap_or_else(|| panic!("{blocked}")).0;
+            database.execute(&format!("ALTER TABLE{remedy}"));
+            shop.outlet.sync_well(&[]);
+            shop.assert_in_step();
+        }
+        database.execute("drop table item_barcodes");
+        shop.outlet.sync_well(&[]);
+        shop.assert_in_step();
+        let conflicts = shop.outlet.run(&["--format", "json", "conflicts", "list", "--all"]).json();
+        assert_eq!(conflicts, json!([]), "{rule}");
+        // An edit after that is one.
+        database.execute("update items set price = 1 where item_code = 'ICE-0003'");
+        shop.outlet.sync_well(&["--full"]);
+        let price = &database.rows("items where item_code = 'ICE-0003'", &["price"], "1")[0][0];
+        assert_eq!(
+            price.as_deref().is_some_and(|price| price.starts_with('1')),
+            rule != "hq_wins",
+            "{rule}: {price:?}"
+        );
     }
 }
 

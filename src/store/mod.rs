@@ -168,6 +168,22 @@ impl Store {
         self.prepare_wish(&Wish::from(job)).await
     }
 
+    /// As [`Store::prepare`], but makes nothing: `None` where something is missing that it would make.
+    ///
+    /// # Errors
+    /// [`Error::Schema`] with all findings, or the database's trouble.
+    pub async fn lay_out(&self, job: &Job) -> Result<Option<Table>, Error> {
+        table::lay_out(&mut self.pools.writer().await?, &Wish::from(job), self.collation).await
+    }
+
+    /// Mapped columns that the job's tables do not have, each with its table.
+    ///
+    /// # Errors
+    /// The database's trouble.
+    pub async fn absent_columns(&self, job: &Job) -> Result<Vec<(String, String)>, Error> {
+        table::absent_columns(&mut self.pools.reader().await?, &Wish::from(job)).await
+    }
+
     /// The findings that would keep [`Store::prepare`] from its work; makes nothing.
     ///
     /// # Errors

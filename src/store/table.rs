@@ -262,34 +262,65 @@ pub(super) async fn to_make(
     Ok(create::missing(types, wish, false).into_iter().map(|(_, sql)| sql.text().to_owned()).collect())
 }
 
+/// Checks what is there and gives the layout; `None` where something is missing that the job makes itself.
+pub(super) async fn lay_out(
+    connection: &mut Connection,
+    wish: &Wish<'_>,
+    collation: &'static str,
+) -> Result<Option<Table>, Error> {
+    let kind = connection.kind();
+    if connection.is_dry() && kind == DatabaseKind::Mysql {
+        let tables: Vec<&str> = std::iter::once(&wish.parent).chain(&wish.children).map(|part| part.table).collect();
+        dry::check_engines(connection, &tables).await?;
+    }
+    let inventory = Inventory::read(connection, wish).await?;
+    let findings = check::findings(kind, wish, &inventory, collation);
+    if !findings.is_empty() {
+        return Err(Error::Schema(findings));
+    }
+    let types = create::Types { kind, collation, inventory: &inventory };
+    if !create::missing(types, wish, connection.is_dry()).is_empty() {
+        return Ok(None);
+    }
+    layout(kind, wish, &inventory).map(Some)
+}
+
 /// Makes what is missing where the job says so, checks the rest, and gives the layout.
 pub(super) async fn prepare(
     connection: &mut Connection,
     wish: &Wish<'_>,
     collation: &'static str,
 ) -> Result<Table, Error> {
-    let kind = connection.kind();
-    if connection.is_dry() && kind == DatabaseKind::Mysql {
-        let tables: Vec<&str> = std::iter::once(&wish.parent).chain(&wish.children).map(|part| part.table).collect();
-        dry::check_engines(connection, &tables).await?;
+    if let Some(table) = lay_out(connection, wish, collation).await? {
+        return Ok(table);
     }
-    let mut inventory = Inventory::read(connection, wish).await?;
-    let mut findings = check::findings(kind, wish, &inventory, collation);
-    let types = create::Types { kind, collation, inventory: &inventory };
-    let missing = create::missing(types, wish, connection.is_dry());
-    if findings.is_empty() && wish.create_table && !missing.is_empty() {
-        for (table, sql) in missing {
-            if let Err(error) = connection.execute(sql, Vec::new()).await {
-                // Another process may have made it at the same moment.
-                if Catalog::read(connection, table).await?.is_none() {
-                    return Err(error.for_table(table));
-                }
+    let inventory = Inventory::read(connection, wish).await?;
+    let types = create::Types { kind: connection.kind(), collation, inventory: &inventory };
+    for (table, sql) in create::missing(types, wish, connection.is_dry()) {
+        if let Err(error) = connection.execute(sql, Vec::new()).await {
+            // Another process may have made it at the same moment.
+            if Catalog::read(connection, table).await?.is_none() {
+                return Err(error.for_table(table));
             }
         }
-        inventory = Inventory::read(connection, wish).await?;
-        findings = check::findings(kind, wish, &inventory, collation);
     }
-    if findings.is_empty() { layout(kind, wish, &inventory) } else { Err(Error::Schema(findings)) }
+    let vanished = || Error::Schema(vec![format!("Table {} vanished while it was prepared.", wish.parent.table)]);
+    lay_out(connection, wish, collation).await?.ok_or_else(vanished)
+}
+
+/// Mapped columns that the tables which are there do not have, each with its table.
+pub(super) async fn absent_columns(
+    connection: &mut Connection,
+    wish: &Wish<'_>,
+) -> Result<Vec<(String, String)>, Error> {
+    let inventory = Inventory::read(connection, wish).await?;
+    let mut absent = Vec::new();
+    for part in std::iter::once(&wish.parent).chain(&wish.children) {
+        let Some(catalog) = inventory.table(part.table) else { continue };
+        let gone = part.columns.iter().filter(|column| catalog.column(&column.name).is_none());
+        absent.extend(gone.map(|column| (part.table.to_owned(), column.name.clone())));
+    }
+    Ok(absent)
 }
 
 fn layout(kind: DatabaseKind, wish: &Wish<'_>, inventory: &Inventory) -> Result<Table, Error> {

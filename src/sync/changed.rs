@@ -149,13 +149,18 @@ impl<'a> Listing<'a> {
             return Ok(Vec::new());
         }
         if self.table.is_none() {
-            let table = self.store.prepare(self.job).await;
-            self.table = Some(table.map_err(Error::store(format!("table {}", self.job.table)))?);
+            let table = self.store.lay_out(self.job).await;
+            self.table = table.map_err(Error::store(format!("table {}", self.job.table)))?;
         }
-        let Some(table) = &self.table else { return Ok(Vec::new()) };
         let keys: Vec<Key> = touched.iter().filter_map(|row| key(self.job, &row.key)).collect();
-        let held = self.store.rows(table, &keys).await;
-        let mut held = held.map_err(Error::store(format!("reading table {}", self.job.table)))?;
+        // A table that is gone holds none of them; what was done to them is told all the same.
+        let mut held = match &self.table {
+            Some(table) => {
+                let held = self.store.rows(table, &keys).await;
+                held.map_err(Error::store(format!("reading table {}", self.job.table)))?
+            }
+            None => HashMap::new(),
+        };
         let changed = touched.into_iter().map(|row| {
             let is_new = row.made_in.is_some_and(|run| (span.first..=span.last).contains(&run));
             let columns = held.remove(&row.key).map(|found| self.columns(&found));

@@ -64,6 +64,8 @@ impl Outline {
     /// Takes over what is known of the mapping before.
     pub(super) fn follow(&mut self, kept: &Self) {
         self.owes_reconcile = kept.owes_reconcile_by(&self.filters);
+        let is_filled = |(table, column): &&(String, String)| self.has_filled(table, column);
+        self.lost = kept.lost.iter().filter(is_filled).cloned().collect();
         self.former = kept.forms_before(self.fingerprint);
         let forgotten = self.former.len().saturating_sub(REMEMBERED);
         self.former.drain(..forgotten);
@@ -93,6 +95,9 @@ impl Work<'_> {
         let is_known = kept
             .as_ref()
             .is_some_and(|kept| !kept.follows_unknown && self.progress.mapping.is_none_or(|known| kept.knows(known)));
+        if self.is_converting {
+            self.lost = kept.as_ref().map(|kept| self.places_of(&kept.lost)).unwrap_or_default();
+        }
         let forms = kept.map(|kept| kept.forms_before(self.fingerprint())).unwrap_or_default();
         let typed: Vec<_> = forms.iter().filter_map(Form::typed).collect();
         let is_other_version = typed.len() < forms.len();
@@ -104,6 +109,13 @@ impl Work<'_> {
         }
         self.is_former_known = is_known && !is_other_version && !is_lost;
         Ok(())
+    }
+
+    /// Where these columns are in the job's own table; those of its child tables follow HQ whatever they hold.
+    fn places_of(&self, lost: &[(String, String)]) -> Vec<usize> {
+        let is_lost = |name: &str| lost.iter().any(|(table, column)| *table == self.job.table && column == name);
+        let columns = self.job.mapping.columns().iter().enumerate();
+        columns.filter(|(_, column)| is_lost(&column.name)).map(|(at, _)| at).collect()
     }
 
     /// Keeps the mapping in words, with those before it that the ledger may still be of, and how far the job has come by it:
@@ -190,7 +202,7 @@ impl Work<'_> {
     }
 
     /// Takes a column whose value is one on both sides for changed at HQ alone.
-    fn give_to_hq(&self, at: usize, changes: &mut Changes) {
+    pub(super) fn give_to_hq(&self, at: usize, changes: &mut Changes) {
         let all = || self.job.mapping.synced().iter().copied();
         match &mut changes.at_hq {
             Changed::Nothing => changes.at_hq = Changed::Columns(vec![at]),

@@ -59,6 +59,9 @@ pub(super) struct Outline {
     /// Rows that other filters let in may still be there: only comparing with all of HQ finds them, and nothing has since.
     #[serde(default)]
     pub(super) owes_reconcile: bool,
+    /// Columns, with their tables, that were gone from the database, and are to be filled again.
+    #[serde(default)]
+    pub(super) lost: Vec<(String, String)>,
 }
 
 /// A child table's part of it.
@@ -145,7 +148,15 @@ impl Outline {
             former: Vec::new(),
             follows_unknown: false,
             owes_reconcile: false,
+            lost: Vec::new(),
         }
+    }
+
+    /// Whether the mapping fills this column of this table.
+    pub(super) fn has_filled(&self, table: &str, column: &str) -> bool {
+        let children = self.children.iter().map(|child| (&child.table, &child.columns));
+        let mut tables = std::iter::once((&self.table, &self.columns)).chain(children);
+        tables.any(|(name, columns)| name == table && columns.contains_key(column))
     }
 
     /// As it is kept.
@@ -200,6 +211,10 @@ impl Outline {
                 to: words(new.keeps_base),
             });
         }
+        let refilled = self.lost.iter().filter(|(table, column)| new.has_filled(table, column));
+        changes.extend(
+            refilled.map(|(table, column)| Change::ColumnAdded { table: table.clone(), column: column.clone() }),
+        );
         if changes.is_empty() && self.fingerprint != new.fingerprint {
             changes.push(Change::Something);
         }

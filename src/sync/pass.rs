@@ -85,7 +85,12 @@ impl<'e> Work<'e> {
             return Ok(());
         }
         if has_changed && !is_asked_for {
-            tracing::info!(job = self.job.name, "the mapping has changed: every record is read again");
+            let why = if self.progress.mapping == Some(!fingerprint) {
+                "tables or columns of the job were gone"
+            } else {
+                "the mapping has changed"
+            };
+            tracing::info!(job = self.job.name, "{why}: every record is read again");
         }
         let (newest, read) = unless_stopped(self.stop, self.newest(newest)).await?;
         let started = read.back_to(self.started);
@@ -155,7 +160,7 @@ impl<'e> Work<'e> {
 
     async fn end_pass(&mut self) -> Result<(), Error> {
         let Some(pass) = self.progress.pass.take() else { return Ok(()) };
-        self.is_converting = false;
+        let is_refilled = std::mem::take(&mut self.is_converting);
         let at_start = self.progress.watermark.clone();
         let mut watermark = at_start.clone();
         // With filters the newest record may be none of ours; what is older was gone through all the same.
@@ -171,7 +176,8 @@ impl<'e> Work<'e> {
             watermark = watermark.settle(&begun, pass.started, pass.newest.as_ref(), self.job.overlap);
         }
         self.progress.watermark = watermark;
-        self.save_progress().await
+        self.save_progress().await?;
+        if is_refilled { self.has_refilled().await } else { Ok(()) }
     }
 
     /// The end of a page, or `None` after the last one.

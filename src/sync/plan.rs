@@ -206,7 +206,7 @@ impl Engine {
         Ok(plan)
     }
 
-    async fn rows(&self, job: &str) -> Result<u64, Error> {
+    pub(super) async fn rows(&self, job: &str) -> Result<u64, Error> {
         self.store.count_entries(job).await.map_err(Error::store("counting the ledger"))
     }
 

@@ -56,6 +56,8 @@ pub(super) struct Work<'e> {
     pub(super) open: HashMap<String, Conflict>,
     /// Not everything has been read under the present mapping: the ledger may hold what one before took.
     pub(super) is_converting: bool,
+    /// Columns that were gone from the table, and are filled again meanwhile.
+    pub(super) lost: Vec<usize>,
     /// All mappings that the ledger may be of are known.
     pub(super) is_former_known: bool,
     /// A first load has found a row that was there before it.
@@ -152,8 +154,9 @@ impl Engine {
         (run, left): (&mut Run, &mut Left),
     ) -> Result<(), Error> {
         let tombstones = tombstones.map_err(|shared| Error::Shared(Arc::clone(shared)))?;
-        let table = self.store.prepare(job).await.map_err(Error::store(format!("table {}", job.table)))?;
-        let mut work = self.work(job, Arc::new(table), opened.records.clone().unwrap_or_default(), meter, stop);
+        let mut records = opened.records.clone().unwrap_or_default();
+        let table = self.tables(job, &mut records).await?;
+        let mut work = self.work(job, Arc::new(table), records, meter, stop);
         work.deletes.clone_from(&opened.deletes);
         work.run = run.id;
         work.has_confirmed_deletes = order.has_confirmed_deletes;
@@ -211,6 +214,7 @@ impl Engine {
             parked: HashMap::new(),
             open: HashMap::new(),
             is_converting: false,
+            lost: Vec::new(),
             is_former_known: true,
             has_met_rows: false,
             is_counted: false,

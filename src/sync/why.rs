@@ -17,7 +17,7 @@ use crate::quarantine::Parked;
 use crate::record::Stamp;
 use crate::row::{Key, Row};
 use crate::source::Meter;
-use crate::store::{Stream, WantedConflicts};
+use crate::store::{self, Stream, WantedConflicts};
 
 /// Decisions of a record that are told, the newest.
 const TOLD: u32 = 20;
@@ -85,7 +85,9 @@ impl Engine {
     /// HQ or the local database does not answer.
     pub async fn why(&self, job: &Arc<Job>, name: &str) -> Result<Why, Error> {
         let (meter, stop) = (Meter::default(), CancellationToken::new());
-        let table = self.store.prepare(job).await.map_err(Error::store(format!("table {}", job.table)))?;
+        let step = || Error::store(format!("table {}", job.table));
+        let gone = || store::Error::Schema(vec![format!("Table {} is not there; the next run makes it.", job.table)]);
+        let table = self.store.lay_out(job).await.and_then(|table| table.ok_or_else(gone)).map_err(step())?;
         let progress = self.store.progress(&job.name, Stream::Records).await;
         let progress = progress.map_err(Error::store("reading the watermark"))?.unwrap_or_default();
         let mut work = self.work(job, table.into(), progress, &meter, &stop);
