@@ -299,10 +299,16 @@ fn a_secret_that_rotates_in_a_file_is_read_again_and_a_job_that_was_blocked_by_t
     let mut daemon = Daemon::start(&shop.outlet, &["-v"]);
     daemon.wait_for(&["ERROR", "HQ refused the credentials"]);
     daemon.wait_for(&["run ended", "job=\"items\""]);
+    // Nobody need tell it.
     fs::write(&secret, right).unwrap();
-    shop.outlet.run(&["reload"]).expect_code(0);
     daemon.wait_for(&["run ended well", "job=\"items\"", "inserted=30"]);
-    // Nothing has changed since: nothing makes way.
+    // One that is gone is refused, and the version in force stays; once it is there again, all is well.
+    fs::rename(&secret, shop.outlet.path("aside")).unwrap();
+    daemon.wait_for(&["ERROR", "the edited file is refused"]);
+    assert_eq!(version(&shop.outlet)["newer"]["why"], "refused");
+    fs::rename(shop.outlet.path("aside"), &secret).unwrap();
+    daemon.wait_for(&["the edited file is in force"]);
+    assert_eq!(version(&shop.outlet)["newer"], Value::Null);
     daemon.signal("-TERM");
     assert_eq!(daemon.end().0, Some(0));
     shop.assert_in_step();

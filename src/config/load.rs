@@ -65,6 +65,12 @@ pub fn environment() -> Environment {
     std::env::vars_os().filter_map(readable).collect()
 }
 
+/// The files that the text takes values from by `${file:PATH}`, beside the one at `path` that it stands in.
+#[must_use]
+pub fn files_of(path: &FilePath, text: &str) -> Vec<PathBuf> {
+    Substitution { environment: &environment(), folder: &folder_of(path) }.files(text)
+}
+
 /// Checks the text of a file called `name` that stands in `folder`.
 ///
 /// # Errors

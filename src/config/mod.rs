@@ -35,7 +35,7 @@ mod words;
 
 pub use database::database_of;
 pub use json_schema::json_schema;
-pub use load::{environment, folder_of, load, load_text, parse, read};
+pub use load::{environment, files_of, folder_of, load, load_text, parse, read};
 pub use problem::{Problem, Problems};
 pub use reference::reference;
 pub use report::Look;

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The environment, passed in so that nothing below `load` reads the process's own.
 pub type Environment = BTreeMap<String, String>;
@@ -61,6 +61,16 @@ impl Substitution<'_> {
         }
         text.push_str(rest);
         if wrong.is_empty() { Ok(Substituted { text, taken }) } else { Err(wrong) }
+    }
+
+    /// The files that are named by a `${file:PATH}` of the text, wherever in it; without those whose path cannot be told.
+    pub(super) fn files(&self, written: &str) -> Vec<PathBuf> {
+        let named = written.split("${file:").skip(1);
+        let paths = named.filter_map(|after| {
+            let path = split_at_its_end(&format!("file:{after}"))?.0.strip_prefix("file:")?.trim().to_owned();
+            self.path(&path).ok()
+        });
+        paths.map(|path| self.folder.join(path)).collect()
     }
 
     fn value(&self, name: &str) -> Result<String, String> {
@@ -205,6 +215,15 @@ mod tests {
         std::fs::write(folder.path().join("crlf"), "secret\r\n").unwrap();
         assert_eq!(apply("${file:key}", folder.path()), Ok("secret\n".to_owned()));
         assert_eq!(apply("${file:crlf}", folder.path()), Ok("secret".to_owned()));
+    }
+
+    #[test]
+    fn the_files_that_a_text_names_are_found_wherever_they_stand() {
+        let environment = Environment::from([("A".to_owned(), "one".to_owned())]);
+        let substitution = Substitution { environment: &environment, folder: Path::new("/etc/milkrun") };
+        let text = "key = \"${file:key}\" # ${A} ${file:${A}/x} ${file:${NONE}/y} ${file: /run/z }\nopen = \"${file:";
+        let files = ["/etc/milkrun/key", "/etc/milkrun/one/x", "/run/z"].map(PathBuf::from);
+        assert_eq!(substitution.files(text), files);
     }
 
     #[test]

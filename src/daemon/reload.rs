@@ -88,7 +88,11 @@ impl Reloader {
             tokio::select! {
                 seen = self.watch.next() => again = Box::pin(self.take_up(seen)).await,
                 () = sleep_until(again.unwrap_or_else(Instant::now)), if again.is_some() => {
-                    let seen = Seen { text: self.watch.read_twice().await, is_asked: false };
+                    let seen = Seen {
+                        text: self.watch.read_twice().await,
+                        is_asked: false,
+                        has_other_values: false,
+                    };
                     again = Box::pin(self.take_up(seen)).await;
                 }
                 () = sleep(NOTED_AGAIN) => if self.notice.is_owed() { self.note().await },
@@ -103,7 +107,7 @@ impl Reloader {
         self.desk.withdraw();
         let id = seen.text.as_ref().ok().map(|text| id_of(text));
         let judged = match seen.text {
-            Ok(text) => Box::pin(self.judge(text, seen.is_asked)).await,
+            Ok(text) => Box::pin(self.judge(text, seen.has_other_values)).await,
             Err(problems) => Err(Refusal { problems: sentences(&problems), may_pass: false }),
         };
         let refusal = judged.err();
@@ -126,10 +130,10 @@ impl Reloader {
     }
 
     /// Judges a text that can be read, and hands it on where it is to take over.
-    async fn judge(&mut self, text: String, is_asked: bool) -> Result<(), Refusal> {
+    async fn judge(&mut self, text: String, has_other_values: bool) -> Result<(), Refusal> {
         let (in_force, engine) = self.desk.in_force();
         let is_same = text == in_force;
-        if is_same && !is_asked {
+        if is_same && !has_other_values {
             self.stays("the file is again as it is in force");
             return Ok(());
         }

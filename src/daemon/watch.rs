@@ -35,6 +35,8 @@ pub(super) struct Seen {
     pub(super) text: Result<String, Problems>,
     /// Somebody asked for the look, and waits for what comes of it.
     pub(super) is_asked: bool,
+    /// A file that the text takes a value from was written: the same text may mean something else.
+    pub(super) has_other_values: bool,
 }
 
 /// Watches one file.
@@ -44,6 +46,44 @@ pub(super) struct Watch {
     /// Somebody has asked, and was not given an answer yet.
     is_asked: bool,
     state: State,
+    named: Named,
+}
+
+/// The files that the text takes values from: secrets that are changed beside it.
+struct Named {
+    files: Vec<PathBuf>,
+    /// As they were when the text was handed on.
+    prints: Vec<Print>,
+    /// As they were at the last look, where that was otherwise.
+    standing: Option<Vec<Print>>,
+}
+
+impl Named {
+    fn of(path: &Path, text: Option<&String>) -> Self {
+        let files = text.map(|text| config::files_of(path, text)).unwrap_or_default();
+        let prints = Self::look(&files);
+        Self { files, prints, standing: None }
+    }
+
+    fn look(files: &[PathBuf]) -> Vec<Print> {
+        let print = |file: &PathBuf| std::fs::metadata(file).map_or(Print::NOTHING, |facts| Print::of(&facts));
+        files.iter().map(print).collect()
+    }
+
+    /// Whether one of them is another than it was, and stands still.
+    fn have_changed(&mut self) -> bool {
+        let now = Self::look(&self.files);
+        if now == self.prints {
+            self.standing = None;
+            return false;
+        }
+        if self.standing.as_ref() == Some(&now) {
+            (self.prints, self.standing) = (now, None);
+            return true;
+        }
+        self.standing = Some(now);
+        false
+    }
 }
 
 /// What was seen at the looks before.
@@ -87,12 +127,13 @@ impl Watch {
     pub(super) fn new(path: &Path, text: String) -> Self {
         let hangup = signal(SignalKind::hangup())
             .map_err(|error| tracing::error!(%error, "cannot listen for SIGHUP; edits are noticed all the same"));
+        let named = Named::of(path, Some(&text));
         let state = State { last: Some(text), settled: None, standing: None };
-        Self { path: path.to_owned(), hangup: hangup.ok(), is_asked: false, state }
+        Self { path: path.to_owned(), hangup: hangup.ok(), is_asked: false, state, named }
     }
 
-    /// Waits until there is another text than the one handed on last, or somebody asks. Nothing is lost where the waiting is
-    /// given up.
+    /// Waits until there is another text than the one handed on last, or other values for it, or somebody asks. Nothing is lost
+    /// where the waiting is given up.
     pub(super) async fn next(&mut self) -> Seen {
         loop {
             if !self.is_asked {
@@ -111,12 +152,19 @@ impl Watch {
                 let text = self.read_twice().await;
                 self.is_asked = false;
                 self.state = State { last: text.as_ref().ok().cloned(), settled: None, standing: None };
-                return Seen { text, is_asked: true };
+                self.named = Named::of(&self.path, text.as_ref().ok());
+                return Seen { text, is_asked: true, has_other_values: true };
             }
             let (print, text) = look(&self.path, self.state.settled);
             if let Some(text) = self.state.saw(print, text) {
                 let text = text.map_or_else(|| config::read(&self.path), Ok);
-                return Seen { text, is_asked: false };
+                self.named = Named::of(&self.path, text.as_ref().ok());
+                return Seen { text, is_asked: false, has_other_values: false };
+            }
+            if self.named.have_changed()
+                && let Some(text) = self.state.last.clone()
+            {
+                return Seen { text: Ok(text), is_asked: false, has_other_values: true };
             }
         }
     }
