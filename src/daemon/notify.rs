@@ -12,7 +12,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::pulse::{Pulse, Still};
-use super::snapshot::{self, Snapshot};
+use super::snapshot::{self, JobSnapshot, Snapshot};
 use crate::run::{self, Run};
 use crate::sync::{Event, Watcher};
 
@@ -60,9 +60,14 @@ impl Manager {
     pub(super) fn is_ready(&self, first: &Snapshot) {
         let Some(status) = self.with(|board| {
             board.zone = first.time_zone;
-            board.jobs =
-                first.jobs.iter().map(|job| (job.name.clone(), Standing::of(job.last_ok, job.status))).collect();
-            board.line()
+            let mut known = std::mem::take(&mut board.jobs);
+            // Of jobs that were there before, the ends of their runs say more than a look that may be old by now.
+            let standing = |job: &JobSnapshot| {
+                let known = known.remove(&job.name);
+                (job.name.clone(), known.unwrap_or_else(|| Standing::of(job.last_ok, job.status)))
+            };
+            board.jobs = first.jobs.iter().map(standing).collect();
+            board.tell()
         }) else {
             return;
         };
@@ -80,7 +85,7 @@ impl Manager {
 
     /// The file was read again, and nothing comes of it.
     pub(super) fn is_still_ready(&self) {
-        if let Some(status) = self.with(|board| board.line()) {
+        if let Some(status) = self.with(Board::tell) {
             self.send(&[NotifyState::Ready, NotifyState::Status(&status)]);
         }
     }
@@ -111,11 +116,8 @@ impl Manager {
         let line = self.with(|board| {
             let standing = board.jobs.get_mut(&run.job)?;
             standing.ended(run);
-            let line = board.line();
-            (line != board.told).then(|| {
-                board.told.clone_from(&line);
-                line
-            })
+            let told = board.told.clone();
+            Some(board.tell()).filter(|line| *line != told)
         });
         if let Some(line) = line.flatten() {
             self.send(&[NotifyState::Status(&line)]);
@@ -192,6 +194,12 @@ impl Standing {
 }
 
 impl Board {
+    /// The line, which is sent with this.
+    fn tell(&mut self) -> String {
+        self.told = self.line();
+        self.told.clone()
+    }
+
     /// `5 jobs, as of 2026-11-26 07:42`, which is how old the oldest is; and which need a person.
     fn line(&self) -> String {
         let count = self.jobs.len();

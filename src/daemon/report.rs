@@ -183,6 +183,10 @@ impl Memory {
         let mut over = Vec::new();
         self.outages.retain(|key, outage| {
             let was_in = but != Some(key) && outage.jobs.remove(job);
+            if was_in && but.is_some() {
+                // It does not run well when this is over.
+                outage.hit.remove(job);
+            }
             if outage.jobs.is_empty() && was_in && outage.is_told && but.is_none() {
                 outage.is_told = false;
                 over.push((key.0, outage.clone()));
