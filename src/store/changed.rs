@@ -15,7 +15,7 @@ use super::batch::{self, Batch, among};
 use super::bind::Bind;
 use super::catalog::Stored;
 use super::error::Error;
-use super::ledger::{held_keys, lists};
+use super::ledger::{held_keys, held_names, lists};
 use super::line::{Line, moment_text};
 use super::tx::PageTx;
 
@@ -108,7 +108,9 @@ impl Store {
         sql.push(" AND run BETWEEN ? AND ?");
         // A record that went twice is told as it went last.
         sql.push(" AND NOT EXISTS (SELECT 1 FROM milkrun_gone AS later WHERE later.job = milkrun_gone.job");
-        sql.push(" AND later.hq_name = milkrun_gone.hq_name AND later.local_key = milkrun_gone.local_key");
+        sql.push(" AND later.hq_name = milkrun_gone.hq_name AND (later.local_key = milkrun_gone.local_key");
+        // A private key is not kept: there a record has one row.
+        sql.push(" OR (later.local_key IS NULL AND milkrun_gone.local_key IS NULL))");
         sql.push(" AND later.run > milkrun_gone.run AND later.run <= ?)");
         sql.push(" ORDER BY milkrun_gone.hq_name, milkrun_gone.run LIMIT ").count(limit);
         let binds = vec![
@@ -124,7 +126,12 @@ impl Store {
         let last = rows.last().filter(|_| rows.len() == limit).map(|row| (Arc::clone(&row.name), row.run));
         let keys: Vec<&str> = rows.iter().filter_map(|row| row.key.as_deref()).collect();
         let held = held_keys(&mut connection, job, &keys).await?;
-        rows.retain(|row| row.key.as_ref().is_none_or(|key| !held.contains(key.as_ref())));
+        let unkeyed: Vec<&str> = rows.iter().filter(|row| row.key.is_none()).map(|row| row.name.as_ref()).collect();
+        let made_again = held_names(&mut connection, job, &unkeyed).await?;
+        rows.retain(|row| match &row.key {
+            Some(key) => !held.contains(key.as_ref()),
+            None => !made_again.contains(row.name.as_ref()),
+        });
         Ok((rows, last))
     }
 

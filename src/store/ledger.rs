@@ -261,6 +261,16 @@ pub(super) async fn held_keys(connection: &mut Connection, job: &str, keys: &[&s
     lines.iter().map(|line| Ok(entry(line)?.local_key.as_ref().to_owned())).collect()
 }
 
+/// Which of these records have a row of the job's.
+pub(super) async fn held_names(
+    connection: &mut Connection,
+    job: &str,
+    names: &[&str],
+) -> Result<HashSet<String>, Error> {
+    let lines = among_names(connection, job, "hq_name", &["hq_name"], &sorted(names.to_vec())).await?;
+    Ok(lines.into_iter().filter_map(|mut line| line.take(0)).collect())
+}
+
 async fn stamps(connection: &mut Connection, job: &str, names: &[&str]) -> Result<HashMap<String, Stamp>, Error> {
     let lines = among_names(connection, job, "hq_name", &["hq_name", "hq_modified"], names).await?;
     let read = |mut line: Line| Ok((line.take(0).unwrap_or_default(), stamp(&line, 1)?));

@@ -13,6 +13,7 @@ use super::world::{World, at, stamp};
 on_every_database! {
     what_a_run_touched_is_noted_beside_its_entry_and_stays_when_that_is_restamped
     what_went_is_told_unless_its_key_is_there_again_and_forgotten_in_time
+    what_went_without_a_key_is_told_once_and_not_where_its_record_is_there_again
     a_first_load_is_a_fact_of_its_run
 }
 
@@ -90,6 +91,17 @@ async fn what_went_is_told_unless_its_key_is_there_again_and_forgotten_in_time(w
     assert_eq!(store.prune_gone("items", at("2026-08-02T00:00:00Z"), 10).await.unwrap(), 3);
     assert_eq!(told(ALL, ("", 0), 10).await.0, ["A 7"]);
     assert_eq!(store.prune_gone("items", at("2026-07-01T00:00:00Z"), 0).await.unwrap(), 1);
+}
+
+async fn what_went_without_a_key_is_told_once_and_not_where_its_record_is_there_again(world: &World) {
+    let gone = |name: &str, run| GoneRow { name: name.into(), run, key: None, moved_to: None };
+    let mut tx = world.begin().await;
+    tx.note_gone("items", &[gone("A", 5), gone("B", 5)], at(NOW)).await.unwrap();
+    tx.note_gone("items", &[gone("A", 7)], at(NOW)).await.unwrap();
+    tx.insert_entries("items", &[entry("B", "B")]).await.unwrap();
+    tx.commit().await.unwrap();
+    let (rows, _) = world.store.gone("items", ALL, ("", 0), 10).await.unwrap();
+    assert_eq!(rows, [gone("A", 7)]);
 }
 
 async fn a_first_load_is_a_fact_of_its_run(world: &World) {
