@@ -13,6 +13,7 @@ on_each_database! {
     a_changed_mapping_tries_parked_records_again
     discarded_records_come_back_with_hqs_next_version
     a_version_given_up_stays_so_though_an_older_one_is_here
+    what_hq_lost_without_a_trace_leaves_the_quarantine_with_a_reconcile
     what_a_repair_refuses_stays_parked_until_it_is_written
     parked_records_that_left_the_filters_count_as_no_deletes
 }
@@ -246,7 +247,26 @@ fn a_version_given_up_stays_so_though_an_older_one_is_here(kind: Kind) {
     shop.outlet.run(&["quarantine", "discard", "items", "A"]).expect_code(0);
     shop.outlet.sync_well(&[]);
     shop.outlet.sync_well(&[]);
+    // Nor does a reconcile take it up again, with or without an older one here.
+    trapped(&shop, "B", json!({"item_name": "many"}));
+    shop.outlet.run(&["sync"]).expect_code(3);
+    shop.outlet.run(&["quarantine", "discard", "items", "B"]).expect_code(0);
+    shop.outlet.run(&["reconcile"]).expect_code(0);
     assert_eq!(parked(&shop), [""; 0]);
+    shop.hq.update("Item", "B", json!({"item_name": "9"})).unwrap();
+    shop.outlet.sync_well(&[]);
+    assert_eq!(shop.outlet.database.count("items where number = 9"), 1);
+}
+
+fn what_hq_lost_without_a_trace_leaves_the_quarantine_with_a_reconcile(kind: Kind) {
+    let shop = shop_of_traps(kind, &traps());
+    trapped(&shop, "A", json!({"item_name": "many"}));
+    trapped(&shop, "B", json!({"item_name": "many"}));
+    trapped(&shop, "C", json!({}));
+    shop.outlet.run(&["sync"]).expect_code(3);
+    shop.hq.delete_without_trace("Item", "A").unwrap();
+    shop.outlet.run(&["reconcile"]).expect_code(3);
+    assert_eq!(parked(&shop), ["B"]);
 }
 
 fn what_a_repair_refuses_stays_parked_until_it_is_written(kind: Kind) {

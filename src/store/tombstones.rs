@@ -24,6 +24,9 @@ pub(super) const ABSENT: &str = "absent";
 /// The delete of this stamp was processed.
 pub(super) const BURIED: &str = "buried";
 
+/// An operator gave the record up in this version; unlike one that is merely absent it is not taken by a reconcile either.
+const GIVEN_UP: &str = "given_up";
+
 impl Store {
     /// The stamps of these names' deletes that were processed.
     ///
@@ -31,6 +34,24 @@ impl Store {
     /// The database's trouble.
     pub async fn buried(&self, job: &str, names: &[&str]) -> Result<HashMap<String, Stamp>, Error> {
         noted(&mut self.pools.reader().await?, job, BURIED, names).await
+    }
+
+    /// All records of the job that were given up, in these versions.
+    ///
+    /// # Errors
+    /// The database's trouble.
+    pub async fn given_up(&self, job: &str) -> Result<HashMap<String, Stamp>, Error> {
+        let mut connection = self.pools.reader().await?;
+        let mut sql = connection.sql("SELECT ");
+        sql.reads(["hq_name", "hq_modified"]).push(" FROM milkrun_tombstones WHERE job = ? AND kind = ?");
+        let lines = connection.fetch(sql, vec![Bind::text(job), Bind::text(GIVEN_UP)]).await?;
+        let mut found = HashMap::new();
+        for mut line in lines {
+            if let Some(stamp) = line.stamp(1, "milkrun_tombstones.hq_modified")? {
+                found.insert(line.take(0).unwrap_or_default(), stamp);
+            }
+        }
+        Ok(found)
     }
 
     /// Forgets records noted as absent in versions older than `stamp`: what is settled is not asked for again.
@@ -49,6 +70,20 @@ impl PageTx {
     /// The database's trouble.
     pub async fn note_absent(&mut self, job: &str, names: &[(String, Stamp)], now: DateTime<Utc>) -> Result<(), Error> {
         note(&mut self.connection, job, ABSENT, names, now).await
+    }
+
+    /// Notes that the records were given up in these versions.
+    ///
+    /// # Errors
+    /// The database's trouble.
+    pub async fn note_given_up(
+        &mut self,
+        job: &str,
+        names: &[(String, Stamp)],
+        now: DateTime<Utc>,
+    ) -> Result<(), Error> {
+        note(&mut self.connection, job, ABSENT, names, now).await?;
+        note(&mut self.connection, job, GIVEN_UP, names, now).await
     }
 
     /// Notes that the deletes of these stamps were processed.

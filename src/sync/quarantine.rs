@@ -234,6 +234,17 @@ impl Work<'_> {
         Ok(())
     }
 
+    /// Asks HQ for all that is parked, and takes out what it does not have any more: what was deleted without a trace, or is
+    /// called otherwise now.
+    pub(super) async fn look_for_parked(&mut self) -> Result<(), Error> {
+        let mut parked: Vec<String> = self.parked.keys().cloned().collect();
+        parked.sort_unstable();
+        let parked: Vec<&str> = parked.iter().map(String::as_str).collect();
+        let living = self.living(&parked).await?;
+        let dead: Vec<&str> = parked.into_iter().filter(|name| !living.contains(*name)).collect();
+        self.forget_parked(&dead).await
+    }
+
     /// Takes records out of quarantine that HQ does not have any more, or that do not belong here.
     pub(super) async fn forget_parked(&mut self, names: &[&str]) -> Result<(), Error> {
         let parked: Vec<&str> = names.iter().copied().filter(|name| self.parked.contains_key(*name)).collect();
@@ -272,7 +283,7 @@ impl Engine {
         let versions: Vec<(String, Stamp)> =
             parked.into_values().map(|parked| (parked.name, parked.modified)).collect();
         tx.unpark(job, &names).await.map_err(giving_up())?;
-        tx.note_absent(job, &versions, self.clock.now()).await.map_err(giving_up())?;
+        tx.note_given_up(job, &versions, self.clock.now()).await.map_err(giving_up())?;
         tx.commit().await.map_err(giving_up())
     }
 }

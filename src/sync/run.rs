@@ -56,6 +56,8 @@ pub(super) struct Work<'e> {
     pub(super) open: HashMap<String, Conflict>,
     /// Not everything has been read under the present mapping: the ledger may hold what one before took.
     pub(super) is_converting: bool,
+    /// What a reconcile leaves out, as an operator gave it up in this version.
+    pub(super) given_up: HashMap<String, Stamp>,
     /// Columns that were gone from the table, and are filled again meanwhile.
     pub(super) lost: Vec<usize>,
     /// All mappings that the ledger may be of are known.
@@ -215,6 +217,7 @@ impl Engine {
             open: HashMap::new(),
             is_converting: false,
             lost: Vec::new(),
+            given_up: HashMap::new(),
             is_former_known: true,
             has_met_rows: false,
             is_counted: false,

@@ -89,6 +89,10 @@ impl Work<'_> {
         self.take_left(&mut walk, std::mem::take(&mut heard.left)).await?;
         self.make_again(&mut walk, &missing).await?;
         self.look_for_untaken().await?;
+        // An HQ that shows nothing at all says nothing of them.
+        if walk.shown > 0 {
+            self.look_for_parked().await?;
+        }
         let (undecided, waiting) = match self.let_go(&mut walk, missing, heard).await {
             Ok(()) => (undecided_of(&begun), begun),
             Err((waiting, error)) if may_wait(&error) => (waiting, Err(error)),

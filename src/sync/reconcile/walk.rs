@@ -70,6 +70,8 @@ impl Work<'_> {
     pub(super) async fn take_up(&mut self, all_values: bool) -> Result<(Walk, Standing, bool), Error> {
         let standing = self.engine.store.reconcile(&self.job.name).await;
         let mut standing = standing.map_err(Error::store("reading where the reconcile stands"))?;
+        let given_up = self.engine.store.given_up(&self.job.name).await;
+        self.given_up = given_up.map_err(Error::store("reading what was given up"))?;
         let under_way: Option<Walk> = standing.walk.take().and_then(|walk| serde_json::from_str(&walk).ok());
         let age = |walk: &Walk| self.started - walk.begun_at;
         let goes_on = |walk: &Walk| {
@@ -186,8 +188,9 @@ impl Work<'_> {
             let known = known.map_err(Error::store("reading the ledger"))?;
             for mark in some {
                 let taken = known.get(&mark.name).and_then(|known| known.present.as_ref());
-                let is_parked =
-                    self.parked.get(&mark.name) == Some(&mark.modified) || self.is_waiting(&mark.name, &mark.modified);
+                let is_parked = self.parked.get(&mark.name) == Some(&mark.modified)
+                    || self.is_waiting(&mark.name, &mark.modified)
+                    || self.given_up.get(&mark.name) == Some(&mark.modified);
                 match taken {
                     Some(stamp) => {
                         walk.digest.add(&mark.name);
