@@ -9,6 +9,7 @@ mod example;
 mod expr;
 mod field;
 mod fingerprint;
+mod hints;
 mod lookup;
 mod moment;
 mod number;
