@@ -70,6 +70,9 @@ const MYSQL_PARAMETERS: [&str; 14] = [
     "statement-cache-capacity",
 ];
 
+/// What follows the address of a Frappe site where its pages and its API are.
+const PAGES: [&str; 4] = ["api", "app", "desk", "login"];
+
 /// Reads HQ's address and cuts trailing slashes off.
 ///
 /// # Errors
@@ -77,7 +80,10 @@ const MYSQL_PARAMETERS: [&str; 14] = [
 pub(super) fn hq(text: &str) -> Result<String, Fault> {
     scheme(text, &["http", "https"], "https://hq.example.com")?;
     let help = "write http(s)://host[:port][/path]";
-    let url = Url::parse(text).map_err(|error| Fault::of(format!("is not a URL: {error}")).help(help))?;
+    let url = Url::parse(text).map_err(|error| match error.to_string().as_str() {
+        "invalid port number" => Fault::of("has a port that is none").help("a port goes from 1 to 65535"),
+        error => Fault::of(format!("is not a URL: {error}")).help(help),
+    })?;
     if !url.username().is_empty() || url.password().is_some() {
         return Err(Fault::of("must not hold credentials").help("they belong in hq.auth"));
     }
@@ -86,6 +92,11 @@ pub(super) fn hq(text: &str) -> Result<String, Fault> {
     }
     if url.host_str().is_none_or(str::is_empty) {
         return Err(Fault::of("names no host").help(help));
+    }
+    let page = url.path_segments().and_then(|mut parts| parts.next()).filter(|first| PAGES.contains(first));
+    if let Some(page) = page {
+        let what = format!("goes on with \"/{page}\", which is a page or a call of HQ's");
+        return Err(Fault::of(what).help("write the address of the site alone, as in \"https://hq.example.com\""));
     }
     Ok(url.as_str().trim_end_matches('/').to_owned())
 }
@@ -127,7 +138,7 @@ fn scheme<'t>(text: &'t str, known: &[&str], example: &str) -> Result<(String, &
     // The driver takes `sqlite:outlet.db`, too.
     let short = || text.strip_prefix("sqlite:").map(|rest| ("sqlite", rest));
     let Some((scheme, rest)) = text.split_once("://").or_else(short) else {
-        return Err(Fault::of("has no scheme").help(expected));
+        return Err(Fault::of("has no scheme").help(expected).near(with_scheme(text, known)));
     };
     let lower = scheme.to_ascii_lowercase();
     if known.contains(&lower.as_str()) {
@@ -137,7 +148,30 @@ fn scheme<'t>(text: &'t str, known: &[&str], example: &str) -> Result<(String, &
     Err(Fault::of("has an unknown scheme").help(expected).near(near.map(|near| format!("{near}://"))))
 }
 
+/// The address with the scheme that it lacks, where it holds nothing but a host or a file.
+fn with_scheme(text: &str, known: &[&str]) -> Option<String> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '/' | ':');
+    let bare = text.trim_start_matches("https:/").trim_start_matches("http:/");
+    let host = bare.split(['/', ':']).next().unwrap_or_default();
+    let is_host = host == "localhost" || host.split('.').filter(|part| !part.is_empty()).count() > 1;
+    let is_file = [".db", ".sqlite", ".sqlite3"].iter().any(|ending| text.ends_with(ending)) && !text.contains(':');
+    if !text.chars().all(is_plain) {
+        return None;
+    }
+    match known.first()? {
+        &"https" | &"http" if is_host => Some(format!("https://{bare}")),
+        &"sqlite" if is_file => Some(format!("sqlite://{text}")),
+        _ => None,
+    }
+}
+
 fn sqlite(rest: &str, folder: &Path) -> Result<String, Fault> {
+    let is_drive =
+        rest.starts_with(|c: char| c.is_ascii_alphabetic()) && rest.get(1..).is_some_and(|rest| rest.starts_with(':'));
+    if rest.contains('\\') || is_drive {
+        return Err(Fault::of("is a path of Windows")
+            .help("folders are parted by \"/\", as in \"sqlite:///var/lib/outlet.db\""));
+    }
     let (path, query) = rest.split_once('?').map_or((rest, None), |(path, query)| (path, Some(query)));
     let is_in_memory = path == ":memory:" || query.is_some_and(|query| query.contains("mode=memory"));
     if is_in_memory {
@@ -162,7 +196,7 @@ fn sqlite(rest: &str, folder: &Path) -> Result<String, Fault> {
 
 fn server(text: &str, parameters: &[&str]) -> Result<String, Fault> {
     let url = Url::parse(text).map_err(|error| {
-        let help = "in a password \"@\", \"/\", \"?\", \"#\" and \"%\" are written %40, %2F, %3F, %23 and %25";
+        let help = "in a password \"@\", \"/\", \"?\", \"#\" and \"%\" are written %40, %2F, %3F, %23 and %25; a port goes to 65535";
         Fault::of(format!("is not a URL: {error}")).help(help)
     })?;
     let has_socket = url.query_pairs().any(|(key, _)| key == "host" || key == "socket");

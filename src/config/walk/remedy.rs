@@ -4,7 +4,7 @@ use crate::config::keys::DELETE_LIMIT;
 use crate::config::said::Said;
 use crate::config::schema::Kind;
 use crate::config::toml::Shape;
-use crate::config::{cron, words};
+use crate::config::{cron, duration, words};
 
 /// `said` with the remedy for a value of this shape where `kind` is wanted.
 pub(super) fn of(said: Said, kind: &Kind, shape: &Shape) -> Said {
@@ -19,6 +19,7 @@ pub(super) fn of(said: Said, kind: &Kind, shape: &Shape) -> Said {
             said.help("put it in quotes")
         }
         (Kind::Duration { .. }, Shape::Int(number)) if *number >= 0 => said.near(Some(format!("{number}s"))),
+        (Kind::Duration { .. }, Shape::Float(number)) => said.near(duration::meant(number)),
         (Kind::Listen, Shape::Int(port)) => said.near(Some(format!("127.0.0.1:{port}"))),
         (Kind::Bool, Shape::Text(text)) => match text.to_lowercase().as_str() {
             "true" | "yes" | "on" | "1" | "y" => said.help("write true, without quotes"),
