@@ -38,6 +38,8 @@ pub enum Code {
     Substitution,
     /// A variable of the environment that overrides no key.
     Environment,
+    /// A `[[job.test]]` that the mapping does not give.
+    Example,
 }
 
 /// What is said of one mistake.

@@ -48,6 +48,7 @@ pub(super) fn file(raw: Raw, folder: &FilePath, findings: &mut Findings<'_>) -> 
     })
 }
 
+        doubts: Vec::new(),
 fn site(raw: RawSite) -> Option<Site> {
     Some(Site { name: raw.name?, time_zone: raw.time_zone? })
 }

@@ -189,7 +189,8 @@ static LOOKUP: Section = Section {
     ],
 };
 
-static CHILD: Section = Section {
+/// `[[job.children]]`.
+pub(in crate::config) static CHILD: Section = Section {
     title: "[[job.children]]",
     keys: &[
         must("field", Kind::HqField, "The Table field at HQ."),

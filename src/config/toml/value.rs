@@ -10,6 +10,7 @@ use super::{inline, tree};
 pub(super) fn guesses(statement: &Statement<'_>, all: &mut Vec<Guess>) {
     inline::guesses(statement, all);
     all.extend(claims(statement));
+    all.extend(decimal_comma(statement));
     all.extend(too_large(statement));
     all.extend(number(statement));
     all.extend(apostrophe(statement));
@@ -56,10 +57,9 @@ fn claims(statement: &Statement<'_>) -> Option<Guess> {
         _ => None,
     };
     let found = words(statement).into_iter().filter_map(|(at, word)| Some((at, word, meant(word)?)));
-    let wrong: Vec<_> = found.filter(|(_, word, meant)| word != meant).collect();
-    let (at, word, meant) = wrong.first()?;
-    let guess = Guess::new(at.clone(), format!("{word:?} is no value of TOML"), format!("write {meant}"));
-    Some(wrong.iter().fold(guess, |guess, (at, _, meant)| guess.with(at.clone(), *meant)))
+    Guess::all(found.filter(|(_, word, meant)| word != meant).map(|(at, word, meant)| {
+        Guess::new(at.clone(), format!("{word:?} is no value of TOML"), format!("write {meant}")).with(at, meant)
+    }))
 }
 
 /// `{ Stück = "each" }`.
@@ -68,11 +68,10 @@ fn keys(statement: &Statement<'_>) -> Option<Guess> {
         let is_left = statement.text.get(at.end..).unwrap_or_default().trim_start().starts_with('=');
         is_left && scan::key(word) != word.len()
     };
-    let found: Vec<_> = words(statement).into_iter().filter(|(at, word)| is_key(at, word)).collect();
-    let (first, word) = found.first()?;
-    let what = format!("the key {word:?} holds a character that only a key in quotes may hold");
-    let guess = Guess::new(first.clone(), what, "write it in quotes");
-    Some(found.iter().fold(guess, |guess, (at, word)| guess.with(at.clone(), format!("{word:?}"))))
+    Guess::all(words(statement).into_iter().filter(|(at, word)| is_key(at, word)).map(|(at, word)| {
+        let what = format!("the key {word:?} holds a character that only a key in quotes may hold");
+        Guess::new(at.clone(), what, "write it in quotes").with(at, format!("{word:?}"))
+    }))
 }
 
 /// `"item_name ~ " - " ~ brand"`: the quotes within the text end it.
@@ -100,19 +99,48 @@ fn too_large(statement: &Statement<'_>) -> Option<Guess> {
             format!("{sign}{digits}").parse::<i64>().is_err()
         }
     };
-    let found: Vec<_> = words(statement).into_iter().filter(|(_, word)| is_large(word)).collect();
-    let (first, _) = found.first()?;
-    let guess = Guess::new(first.clone(), "this number is too large", "write a smaller one, or a text in quotes");
-    Some(found.iter().fold(guess, |guess, (at, _)| guess.with(at.clone(), "1")))
+    Guess::all(words(statement).into_iter().filter(|(_, word)| is_large(word)).map(|(at, _)| {
+        Guess::new(at.clone(), "this number is too large", "write a smaller one, or a text in quotes").with(at, "1")
+    }))
+}
+
+/// `"sqlite://C:\outlet.db"`: without drive and backslashes, or of the same the URL would be blamed once more.
+fn windows_path(statement: &Statement<'_>, string: &Range<usize>, places: &[usize]) -> Option<Guess> {
+    const START: &str = "\"sqlite://";
+    let rest = statement.get(string).strip_prefix(START)?;
+    let drive = if rest.get(1..).is_some_and(|rest| rest.starts_with(':')) { 2 } else { 0 };
+    let first = *places.first()?;
+    let help = "folders are parted by \"/\", as in \"sqlite:///var/lib/outlet.db\"";
+    let start = string.start + START.len();
+    let guess = Guess::new(first..first + 1, "this is a path of Windows", help).with(start..start + drive, "");
+    Some(places.iter().fold(guess, |guess, at| guess.with(*at..at + 1, "/")))
+}
+
+/// `percent = 2,5`; `1,000` is a matter of thousands.
+fn decimal_comma(statement: &Statement<'_>) -> Option<Guess> {
+    let words = words(statement);
+    let is_digits = |word: &str| !word.is_empty() && word.chars().all(|c| c.is_ascii_digit());
+    let is_first = |at: &Range<usize>| statement.get(&(0..at.start)).trim_end().ends_with('=');
+    let pairs = words.iter().zip(words.iter().skip(1));
+    Guess::all(pairs.filter_map(|((one, whole), (other, part))| {
+        let is_one = one.end + 1 == other.start && statement.get(&(one.end..other.start)) == ",";
+        let is_number = is_one && is_first(one) && is_digits(whole) && is_digits(part) && part.len() != 3;
+        let right = is_number.then(|| format!("{whole}.{part}"))?;
+        let at = one.start..other.end;
+        let what = "a number has a point, not a comma";
+        Some(Guess::new(at.clone(), what, format!("write {right}")).with(at, right))
+    }))
 }
 
 /// `1,000`, `007`, `.5`, `5.`, `5%`.
 fn number(statement: &Statement<'_>) -> Option<Guess> {
-    let whole = statement.value.iter().map(|at| (at.clone(), statement.get(at)));
-    let mut found = whole.chain(words(statement)).filter_map(|(at, written)| Some((at, plain_number(written)?)));
-    let (at, right) = found.next()?;
-    let guess = Guess::new(at.clone(), "this is not how TOML writes a number", format!("write {right}"));
-    Some(guess.with(at, right))
+    let guess = |at: Range<usize>| {
+        let right = plain_number(statement.get(&at))?;
+        let guess = Guess::new(at.clone(), "this is not how TOML writes a number", format!("write {right}"));
+        Some(guess.with(at, right))
+    };
+    let whole = statement.value.clone().and_then(guess);
+    whole.or_else(|| Guess::all(words(statement).into_iter().filter_map(|(at, _)| guess(at))))
 }
 
 /// The number as TOML writes it, if it is one and written otherwise.
@@ -161,33 +189,29 @@ fn variables(statement: &Statement<'_>) -> Option<Guess> {
             .unwrap_or(rest.len() - end);
         Some(at..at + end + more)
     };
-    let found: Vec<Range<usize>> = found.filter_map(|(at, _)| part(at)).collect();
-    let first = found.first()?.clone();
-    let guess = Guess::new(first, "a variable without quotes", "put it in quotes: \"${…}\"");
-    Some(found.into_iter().fold(guess, |guess, at| {
+    Guess::all(found.filter_map(|(at, _)| part(at)).map(|at| {
         let quoted = format!("\"{}\"", statement.get(&at));
-        guess.with(at, quoted)
+        Guess::new(at.clone(), "a variable without quotes", "put it in quotes: \"${…}\"").with(at, quoted)
     }))
 }
 
-/// `"C:\data"`.
+/// `"C:\data"`: of each text its first backslash is told.
 fn backslash(statement: &Statement<'_>) -> Option<Guess> {
-    let mut guess: Option<Guess> = None;
-    for string in &statement.scan.strings {
-        let text = statement.get(string);
-        if !text.starts_with('"') || tree::parse(&format!("a = {text}")).is_ok() {
-            continue;
+    let is_wrong = |at: &&Range<usize>| {
+        let text = statement.get(at);
+        text.starts_with('"') && tree::parse(&format!("a = {text}")).is_err()
+    };
+    Guess::all(statement.scan.strings.iter().filter(is_wrong).filter_map(|string| {
+        let places: Vec<usize> = statement.get(string).match_indices('\\').map(|(at, _)| string.start + at).collect();
+        let first = *places.first()?;
+        if let Some(guess) = windows_path(statement, string, &places) {
+            return Some(guess);
         }
-        for (at, _) in text.match_indices('\\') {
-            let at = string.start + at..string.start + at + 1;
-            let next = guess.take().unwrap_or_else(|| {
-                let what = "a backslash between double quotes begins an escape such as \"\\n\"";
-                Guess::new(at.clone(), what, "write it twice, or put the text between single quotes")
-            });
-            guess = Some(next.with(at, "\\\\"));
-        }
-    }
-    guess
+        let what = "a backslash between double quotes begins an escape such as \"\\n\"";
+        let help = "write it twice, or put the text between single quotes";
+        let guess = Guess::new(first..first + 1, what, help);
+        Some(places.into_iter().fold(guess, |guess, at| guess.with(at..at + 1, "\\\\")))
+    }))
 }
 
 /// `{ kind: "token" }`.
@@ -204,8 +228,14 @@ fn colons(statement: &Statement<'_>) -> Option<Guess> {
         .map(|(at, _)| *at)
         .collect();
     let first = *found.first()?;
-    let guess = Guess::new(first..first + 1, "\":\" stands between key and value", "write \"=\"");
+    let what = format!("\":\" stands between key and value{}", times(found.len()));
+    let guess = Guess::new(first..first + 1, what, "write \"=\"");
     Some(found.into_iter().fold(guess, |guess, at| guess.with(at..at + 1, " = ")))
+}
+
+/// How often, where it is more than once.
+fn times(number: usize) -> String {
+    if number > 1 { format!(", {number} times here") } else { String::new() }
 }
 
 /// Commas that are missing, too many, or semicolons.
@@ -214,7 +244,8 @@ fn commas(statement: &Statement<'_>) -> Vec<Guess> {
     let semicolons: Vec<usize> =
         statement.scan.outside.iter().filter(|(_, c)| matches!(c, ';' | '|')).map(|(at, _)| *at).collect();
     if let Some(first) = semicolons.first() {
-        let guess = Guess::new(*first..first + 1, "what is in brackets is parted by \",\"", "write \",\"");
+        let what = format!("what is in brackets is parted by \",\"{}", times(semicolons.len()));
+        let guess = Guess::new(*first..first + 1, what, "write \",\"");
         all.push(semicolons.iter().fold(guess, |guess, at| guess.with(*at..at + 1, ",")));
     }
     let marks: Vec<(usize, char)> =
@@ -235,10 +266,9 @@ fn commas(statement: &Statement<'_>) -> Vec<Guess> {
     let gaps = statement.scan.strings.iter().zip(statement.scan.strings.iter().skip(1));
     let is_gap = |between: &str| !between.is_empty() && between.trim().is_empty();
     let gaps: Vec<_> = gaps.filter(|(one, other)| is_gap(statement.get(&(one.end..other.start)))).collect();
-    if let Some((_, other)) = gaps.first() {
-        let guess = Guess::new((*other).clone(), "a comma is missing before this", "write \",\"");
-        all.push(gaps.iter().fold(guess, |guess, (one, _)| guess.with(one.end..one.end, ",")));
-    }
+    all.extend(Guess::all(gaps.into_iter().map(|(one, other)| {
+        Guess::new(other.clone(), "a comma is missing before this", "write \",\"").with(one.end..one.end, ",")
+    })));
     all
 }
 
@@ -310,10 +340,11 @@ fn bare(statement: &Statement<'_>) -> Vec<Guess> {
         let is_key = statement.text.get(at.end..).unwrap_or_default().trim_start().starts_with('=');
         !is_key && plain_number(word).is_none() && tree::parse(&format!("a = {word}")).is_err()
     };
-    let texts: Vec<_> = words(statement).into_iter().filter(|(at, word)| is_text(at, word)).collect();
-    if let (Some((first, _)), false) = (texts.first(), is_plain) {
-        let guess = Guess::new(first.clone(), "a text without quotes", help(first));
-        all.push(texts.iter().fold(guess, |guess, (at, word)| guess.with(at.clone(), quoted(word))));
+    if !is_plain {
+        let texts = words(statement).into_iter().filter(|(at, word)| is_text(at, word));
+        all.extend(Guess::all(
+            texts.map(|(at, word)| Guess::new(at.clone(), "a text without quotes", help(&at)).with(at, quoted(word))),
+        ));
     }
     all
 }

@@ -6,12 +6,14 @@ use crate::config::path::{Path, Step};
 use crate::config::private;
 use crate::config::said::{Code, Said};
 use crate::config::schema::{Key, Kind, Section};
-use crate::config::syntax;
-use crate::config::toml::{Entry, Node, Shape};
+use crate::config::toml::{Entry, Shape, titles};
 use crate::config::words;
 
 /// A message that lists more keys than this is not read.
 const MOST_LISTED: usize = 8;
+
+/// Nor one that names more where it is all that can be said.
+const MOST_NAMED: usize = 14;
 
 /// A key that is known in more sections than this says nothing about where it belongs.
 const MOST_HOMES: usize = 3;
@@ -19,7 +21,7 @@ const MOST_HOMES: usize = 3;
 impl Walk<'_, '_, '_> {
     pub(super) fn unknown(&mut self, path: &Path, entry: &Entry, section: &'static Section) {
         let at = path.key(&entry.key);
-        let is_header = entry.node.at.start <= entry.key_at.start;
+        let is_header = entry.has_header();
         let holds_text = matches!(entry.node.shape, Shape::Text(_) | Shape::List(_) | Shape::Table(_));
         if holds_text && !is_header && may_be_secret(&at) {
             // It may be a secret under a misspelt name.
@@ -60,8 +62,12 @@ impl Walk<'_, '_, '_> {
         }
         let said = said.near(near.map(str::to_owned));
         let names: Vec<&str> = section.names().collect();
-        let said =
-            if names.len() <= MOST_LISTED { said.help(format!("it knows {}", words::all(&names))) } else { said };
+        let said = match near {
+            _ if names.len() <= MOST_LISTED => said.help(format!("it knows {}", words::all(&names))),
+            Some(_) => said,
+            None if names.len() <= MOST_NAMED => said.help(format!("it knows {}", names.join(", "))),
+            None => said.help(format!("docs/reference.md has all keys of {}", section.title)),
+        };
         self.findings.at_key(&at, said);
     }
 
@@ -81,37 +87,10 @@ impl Walk<'_, '_, '_> {
         };
         self.findings.at_value(at, said);
     }
-
-    /// Whether what stands among the fields is a key of the job, or of the child table, that slipped below its header.
-    pub(super) fn is_misplaced(&mut self, path: &Path, entry: &Entry) -> bool {
-        let Some(key) = JOB.key(&entry.key) else { return false };
-        if fits_a_field(&entry.node, &key.kind) {
-            return false;
-        }
-        let is_child = path.steps().iter().any(|step| matches!(step, Step::Key(key) if key == "children"));
-        let said = Said::new(Code::MisplacedKey, format!("{:?} stands among the fields", entry.key));
-        let owner = if is_child { "[[job.children]]" } else { "[job.fields]" };
-        let said = said.help(format!("a key of [[job]] stands above the first {owner} of its job"));
-        self.findings.meant(job_of(path), key.name);
-        self.findings.at_key(&path.key(&entry.key), said);
-        true
-    }
-}
-
-/// Whether a column may be called like the key of the job, and filled so.
-fn fits_a_field(node: &Node, kind: &Kind) -> bool {
-    match &node.shape {
-        Shape::Text(text) => {
-            let is_word = matches!(kind, Kind::Word(words) if words.known.contains(&text.as_str()));
-            !is_word && syntax::check(&Kind::HqField, text).is_ok()
-        }
-        Shape::Table(entries) => entries.iter().any(|entry| FIELD.key(&entry.key).is_some()),
-        Shape::Int(_) | Shape::Float(_) | Shape::Bool(_) | Shape::Date | Shape::List(_) => false,
-    }
 }
 
 /// The job that the path lies in, or the file.
-fn job_of(path: &Path) -> Path {
+pub(super) fn job_of(path: &Path) -> Path {
     match path.steps().as_slice() {
         [Step::Key(job), Step::Index(index), ..] if job == "job" => Path::of(["job"]).index(*index),
         _ => Path::default(),
@@ -161,10 +140,8 @@ fn unknown_section(entry: &Entry) -> Option<Said> {
         .filter(|section| known(section) > 1);
     let part = near_part(&name).filter(|_| name.contains('.') || by_name.is_none());
     let near = part.or_else(|| by_name.or(by_keys).map(|section| section.title.to_owned()));
-    let titles: Vec<&str> =
-        FILE.keys.iter().filter_map(|key| key.kind.section()).map(|section| section.title).collect();
     let said = Said::new(Code::UnknownKey, format!("unknown section {title}")).near(near);
-    Some(said.help(format!("the sections are {}", titles.join(", "))))
+    Some(said.help(format!("the sections are {}", titles().join(", "))))
 }
 
 /// A header as it was written, and the keys below it.
@@ -184,8 +161,7 @@ fn header(entry: &Entry) -> Option<Header<'_>> {
         },
         Shape::Text(_) | Shape::Int(_) | Shape::Float(_) | Shape::Bool(_) | Shape::Date => return None,
     };
-    let is_header = |entry: &Entry| entry.node.at.start <= entry.key_at.start;
-    let below = keys.first().filter(|_| !is_list && keys.iter().all(is_header)).and_then(header);
+    let below = keys.first().filter(|_| !is_list && keys.iter().all(Entry::has_header)).and_then(header);
     Some(match below {
         Some(Header { name, is_list, keys }) => Header { name: format!("{}.{name}", entry.key), is_list, keys },
         None => Header { name: entry.key.clone(), is_list, keys },
