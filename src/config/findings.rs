@@ -7,7 +7,7 @@ use super::path::Path;
 use super::places::Places;
 use super::private;
 use super::problem::{Problem, Problems};
-use super::said::{Code, Said};
+use super::said::{BARE, Code, Said};
 use super::toml::Node;
 use super::words;
 
@@ -72,6 +72,11 @@ impl<'t> Findings<'t> {
     /// The key `name`, within `scope`, is there under another name or in another place, and is not missed.
     pub(super) fn meant(&mut self, scope: Path, name: &str) {
         self.meant.push((scope, name.to_owned()));
+    }
+
+    /// Whether that was said of a key at the top of the file.
+    pub(super) fn is_meant(&self, name: &str) -> bool {
+        self.meant.iter().any(|(scope, known)| *scope == Path::default() && known == name)
     }
 
     /// The value at `path` is taken from an environment variable.
@@ -171,6 +176,14 @@ impl<'t> Findings<'t> {
         self.found.iter().any(|(found, _)| found.is_within(path))
     }
 
+    /// Whether what stands at `path` is no TOML, and only read as it was probably meant.
+    pub(super) fn is_mended(&self, path: &Path) -> bool {
+        let Some(place) = self.places.of_path(path) else { return false };
+        let line = |byte: usize| Some(self.places.position(byte).0);
+        let lines = line(place.key.start)..=line(place.value.end.max(place.key.end));
+        self.found.iter().any(|(_, problem)| problem.code == Code::Syntax && lines.contains(&problem.line))
+    }
+
     /// Whether nothing was found.
     pub(super) fn is_empty(&self) -> bool {
         self.found.is_empty()
@@ -231,6 +244,12 @@ impl<'t> Findings<'t> {
             let line = problem.line.and_then(|line| starred.lines().nth(line - 1));
             problem.source = line.map(|line| line.trim_start_matches('\u{feff}').to_owned());
             problem
+        };
+        let misfits = self.found.iter().filter(|(_, problem)| problem.code == Code::WrongType);
+        let misfits: Vec<_> = misfits.map(|(_, problem)| (problem.line, problem.column)).collect();
+        let is_bare = |problem: &Problem| problem.said.what == BARE;
+        let is_said = |path: &Path, problem: &Problem| {
+            is_said(path, problem) && !(is_bare(problem) && misfits.contains(&(problem.line, problem.column)))
         };
         let found = self.found.into_iter().chain(self.doubts).filter(|(path, problem)| is_said(path, problem));
         Problems::new(found.map(|(_, problem)| with_source(problem)).collect())

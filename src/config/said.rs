@@ -42,6 +42,9 @@ pub enum Code {
     Example,
 }
 
+/// What is said of a text without quotes; where no text belongs, what belongs there is said in its place.
+pub(super) const BARE: &str = "a text without quotes";
+
 /// What is said of one mistake.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Said {

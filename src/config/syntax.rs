@@ -169,7 +169,7 @@ fn secret(text: &str) -> Result<(), Fault> {
     if text.trim().is_empty() {
         return Err(Fault::of("must not be empty"));
     }
-    let pairs = [("$", ""), ("%", "%"), ("$(", ")"), ("{{", "}}"), ("<", ">")];
+    let pairs = [("$", ""), ("%", "%"), ("$(", ")"), ("{{", "}}"), ("{", "}"), ("<", ">")];
     let mut inner = pairs.iter().filter_map(|(start, end)| text.strip_prefix(start)?.strip_suffix(end));
     let is_name = |name: &str| name.starts_with(|c: char| c.is_ascii_alphabetic()) && identifier("", name).is_ok();
     if inner.any(is_name) {

@@ -29,6 +29,9 @@ const SCHEMES_ELSEWHERE: [(&str, &str); 6] = [
     ("jdbc:mysql", "mysql"),
 ];
 
+/// Databases that milkrun does not write, though their names are near.
+const STRANGERS: [&str; 4] = ["mssql", "sqlserver", "oracle", "mongodb"];
+
 /// What the drivers take after the "?". What they do not know they ignore, a misspelt `sslmode` with its protection, or
 /// write to the log with its value.
 const POSTGRES_PARAMETERS: [&str; 18] = [
@@ -144,7 +147,13 @@ fn scheme<'t>(text: &'t str, known: &[&str], example: &str) -> Result<(String, &
     if known.contains(&lower.as_str()) {
         return Ok((lower, rest));
     }
-    let near = words::meant(&lower, known.iter().copied(), &SCHEMES_ELSEWHERE).filter(|near| known.contains(near));
+    // `postgresql+psycopg2`
+    let plain = lower.split('+').next().unwrap_or(&lower);
+    let near = if STRANGERS.contains(&plain) {
+        None
+    } else {
+        words::meant(plain, known.iter().copied(), &SCHEMES_ELSEWHERE).filter(|near| known.contains(near))
+    };
     Err(Fault::of("has an unknown scheme").help(expected).near(near.map(|near| format!("{near}://"))))
 }
 
@@ -178,7 +187,7 @@ fn sqlite(rest: &str, folder: &Path) -> Result<String, Fault> {
         return Err(Fault::of("is in memory, where the watermark would be forgotten with every restart")
             .help("name a file as in \"sqlite://outlet.db\""));
     }
-    if path.is_empty() {
+    if path.is_empty() || path.ends_with('/') {
         return Err(Fault::of("names no file").help("name one as in \"sqlite://outlet.db\""));
     }
     let query = query.map_or_else(String::new, |query| format!("?{query}"));

@@ -48,7 +48,10 @@ pub(super) fn examples(
 fn mapping(job: &Path, mut columns: Vec<FieldSpec>, zone: Option<Tz>, findings: &Findings<'_>) -> Option<Mapping> {
     // What a missing zone makes of a moment nobody knows.
     let is_known = |spec: &FieldSpec| zone.is_some() || spec.ty != Some(Type::Datetime);
-    columns.retain(|spec| is_known(spec) && !findings.is_damaged(&job.key("fields").key(&spec.column)));
+    columns.retain(|spec| {
+        let at = job.key("fields").key(&spec.column);
+        is_known(spec) && !findings.is_damaged(&at) && !findings.is_mended(&at)
+    });
     if columns.is_empty() {
         return None;
     }

@@ -233,6 +233,7 @@ fn said(problem: &mapping::Problem) -> Said {
         Some("default") => "write a value of the column's type",
         Some("parent_key") => "take it out of the fields",
         Some("key") if problem.child.is_some() => "let the key be one column, or take the child table out",
+        Some("key") if message.contains("names no column") => "name the column that tells the rows apart",
         Some("key") => "name each column of the key once",
         Some("trim") => "leave trim out",
         Some(_) | None => return message.into(),

@@ -124,6 +124,9 @@ pub(in crate::config) static FIELD: Section = Section {
     ],
     aka: &[
         ("field", "from"),
+        ("fieldname", "from"),
+        ("hq_field", "from"),
+        ("column", "from"),
         ("source", "from"),
         ("name", "from"),
         ("expression", "expr"),

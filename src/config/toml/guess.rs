@@ -156,6 +156,12 @@ pub(super) fn hopeless(text: &str) -> Option<(Range<usize>, Said)> {
         let help = "keep one of the two sides and delete the marks";
         return Some((0..mark.len(), said("this is the mark of a merge conflict", help)));
     }
+    if text.trim_start().starts_with('=') {
+        return Some((
+            start..start + 1,
+            said("a key is missing before \"=\"", "write key = value, or delete the line"),
+        ));
+    }
     if text.trim_start().starts_with("- ") {
         let at = trimmed(text, 0..text.len());
         return Some((at, said("this is a list as YAML has it", "write key = [\"…\", \"…\"]")));
@@ -299,6 +305,12 @@ fn section(statement: &Statement<'_>) -> Option<Guess> {
     let at = trimmed(statement.text, 0..statement.last());
     let written = statement.get(&at);
     let inner = written.trim_start_matches(['[', ' ']);
+    // `[job fields]`
+    let spaced = inner.trim_end_matches([']', ' ']).split_whitespace().collect::<Vec<_>>().join(".");
+    if keys::headers().contains(&spaced) && inner.contains(' ') {
+        let is_list = keys::lists().contains(&spaced);
+        return Some(section_guess(at, &spaced, is_list));
+    }
     let (name, rest) = inner.split_at_checked(scan::key(inner))?;
     let is_end = rest
         .chars()
@@ -318,9 +330,12 @@ fn section_without_brackets(statement: &Statement<'_>) -> Option<Guess> {
     let written = statement.get(&at);
     let is_mark = |c: char| matches!(c, '(' | ')' | '<' | '>' | '{' | '}' | '[' | ']' | ':' | ' ');
     let name = written.trim_matches(is_mark);
-    let is_section = keys::headers().iter().any(|known| known == name) && header::name(written).is_none();
-    let is_list = keys::lists().iter().any(|list| list == name);
-    is_section.then(|| section_guess(at, name, is_list))
+    let headers = keys::headers();
+    // `fields:` is meant as the header of the job's.
+    let ends_so = |known: &&String| written.ends_with(':') && known.rsplit('.').next() == Some(name);
+    let known = headers.iter().find(|known| *known == name).or_else(|| headers.iter().find(ends_so))?;
+    let is_list = keys::lists().contains(known);
+    header::name(written).is_none().then(|| section_guess(at, known, is_list))
 }
 
 fn section_guess(at: Range<usize>, name: &str, is_list: bool) -> Guess {
@@ -339,9 +354,18 @@ fn remark(statement: &Statement<'_>) -> Option<Guess> {
         return None;
     }
     let mark = trimmed(statement.text, at..statement.text.len());
-    if scan::is_start(rest) {
+    let next = rest.strip_prefix(',').unwrap_or(rest);
+    if scan::is_start(next) {
         let what = "a second key stands on this line";
-        return Some(Guess::new(mark, what, "write each key on a line of its own").with(at..at, "\n"));
+        let end = at + rest.len() - next.len();
+        return Some(Guess::new(mark, what, "write each key on a line of its own").with(at..end, "\n"));
     }
-    Some(Guess::new(mark, "something follows the value", "a comment begins with \"#\"").with(at..at, " # "))
+    let is_joined = statement.text.get(..at).is_some_and(|before| !before.ends_with([' ', '\t']));
+    let help = match rest.trim_start().chars().next() {
+        Some('|' | '~' | '+' | '*' | '.' | '(') => "an expression stands in quotes: { expr = \"…\" }",
+        Some('"' | '\'') => "write one text between one pair of quotes",
+        _ if is_joined => "delete it, or put it between the quotes",
+        _ => "a comment begins with \"#\"",
+    };
+    Some(Guess::new(mark, "something follows the value", help).with(at..at, " # "))
 }

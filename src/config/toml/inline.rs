@@ -16,6 +16,7 @@ pub(super) fn guesses(statement: &Statement<'_>, all: &mut Vec<Guess>) {
     all.extend(nothing(statement));
     all.extend(no_value(statement));
     all.extend(no_sign(statement));
+    all.extend(no_key(statement));
 }
 
 /// The guess with one more place.
@@ -108,6 +109,17 @@ fn no_value(statement: &Statement<'_>) -> Option<Guess> {
         let entry = key.start..at + 1;
         Some(without(statement, also(guess, key, &what, "write key = value, or leave it out"), entry))
     })
+}
+
+/// `{ "standard_rate" }`
+fn no_key(statement: &Statement<'_>) -> Option<Guess> {
+    let is_lonely = |at: &&Range<usize>| {
+        let (before, after) = around(statement, at);
+        before.ends_with('{') && after.starts_with(['}', ',']) && is_in_table(statement, at.start)
+    };
+    let at = statement.scan.strings.iter().find(is_lonely)?.clone();
+    let start = at.start;
+    Some(Guess::new(at, "a value stands here without its key", "write { from = \"…\" }").with(start..start, "from = "))
 }
 
 /// `{ from "brand" }`

@@ -10,9 +10,11 @@ mod header;
 mod inline;
 mod merge;
 mod misspelt;
+mod number;
 mod plain;
 mod reading;
 mod scan;
+mod text;
 mod tree;
 mod value;
 

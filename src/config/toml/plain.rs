@@ -5,7 +5,11 @@ use crate::config::said::{Code, Said};
 /// Pieces of the parser's sentences, what is wrong, and what to do. Nothing of the text is repeated: it may be a secret.
 const SENTENCES: [(&str, &str, &str); 17] = [
     ("recurse", "brackets stand within brackets too deep", "take some away"),
-    ("extend value", "a key goes on below a value that is no table", "keep the value, or the keys below it"),
+    (
+        "extend value",
+        "this goes on with a value, or with a table that is closed already",
+        "write the key between the braces of the table",
+    ),
     ("missing comma", "a comma is missing before this", "write \",\""),
     ("extra comma", "a comma too many", "delete it"),
     ("missing assignment", "\"=\" is missing between key and value", "write key = value"),

@@ -3,27 +3,29 @@
 use std::ops::Range;
 
 use super::guess::{Guess, Statement};
-use super::scan::{self, Scan};
-use super::{inline, tree};
+use super::number::plain_number;
+use super::{inline, number, scan, text, tree};
+use crate::config::keys::{FIELD, JOB};
+use crate::config::said::BARE;
 
 /// All guesses at the value of a statement, the likeliest first.
 pub(super) fn guesses(statement: &Statement<'_>, all: &mut Vec<Guess>) {
     inline::guesses(statement, all);
     all.extend(claims(statement));
-    all.extend(decimal_comma(statement));
-    all.extend(too_large(statement));
-    all.extend(number(statement));
-    all.extend(apostrophe(statement));
+    number::guesses(statement, all);
+    all.extend(text::apostrophe(statement));
     all.extend(variables(statement));
-    all.extend(inner_quotes(statement));
+    all.extend(text::inner_quotes(statement));
     all.extend(keys(statement));
-    all.extend(backslash(statement));
-    all.extend(colons(statement));
+    all.extend(text::backslash(statement));
+    all.extend(signs(statement));
+    all.extend(parentheses(statement));
+    all.extend(without_braces(statement));
     all.extend(commas(statement));
     all.extend(inline::no_comma(statement));
     all.extend(list(statement));
     all.extend(brackets(statement));
-    quotes(statement, all);
+    text::quotes(statement, all);
     all.extend(bare(statement));
 }
 
@@ -74,108 +76,6 @@ fn keys(statement: &Statement<'_>) -> Option<Guess> {
     }))
 }
 
-/// `"item_name ~ " - " ~ brand"`: the quotes within the text end it.
-fn inner_quotes(statement: &Statement<'_>) -> Option<Guess> {
-    let strings = &statement.scan.strings;
-    let is_text = |from: usize, to: usize| {
-        let between = statement.get(&(from..to));
-        !between.trim().is_empty() && !between.contains([',', '=', '[', ']', '{', '}', '\n'])
-    };
-    let is_joined = |(one, other): &(&Range<usize>, &Range<usize>)| is_text(one.end, other.start);
-    let joined: Vec<_> = strings.iter().zip(strings.iter().skip(1)).filter(is_joined).collect();
-    let at = joined.first()?.0.start..joined.last()?.1.end;
-    let inner = statement.get(&at).strip_prefix('"')?.strip_suffix('"')?;
-    let right = if inner.contains('\'') { format!("{inner:?}") } else { format!("'{inner}'") };
-    let guess = Guess::new(at.clone(), "quotes within a text end it", "put the text between single quotes: '…'");
-    Some(guess.with(at, right))
-}
-
-/// `99999999999999999999`; what stands in its place is within all bounds.
-fn too_large(statement: &Statement<'_>) -> Option<Guess> {
-    let is_large = |word: &str| {
-        let digits = word.trim_start_matches(['-', '+']).replace('_', "");
-        digits.len() > 18 && digits.chars().all(|c| c.is_ascii_digit()) && !digits.starts_with('0') && {
-            let sign = if word.starts_with('-') { "-" } else { "" };
-            format!("{sign}{digits}").parse::<i64>().is_err()
-        }
-    };
-    Guess::all(words(statement).into_iter().filter(|(_, word)| is_large(word)).map(|(at, _)| {
-        Guess::new(at.clone(), "this number is too large", "write a smaller one, or a text in quotes").with(at, "1")
-    }))
-}
-
-/// `"sqlite://C:\outlet.db"`: without drive and backslashes, or of the same the URL would be blamed once more.
-fn windows_path(statement: &Statement<'_>, string: &Range<usize>, places: &[usize]) -> Option<Guess> {
-    const START: &str = "\"sqlite://";
-    let rest = statement.get(string).strip_prefix(START)?;
-    let drive = if rest.get(1..).is_some_and(|rest| rest.starts_with(':')) { 2 } else { 0 };
-    let first = *places.first()?;
-    let help = "folders are parted by \"/\", as in \"sqlite:///var/lib/outlet.db\"";
-    let start = string.start + START.len();
-    let guess = Guess::new(first..first + 1, "this is a path of Windows", help).with(start..start + drive, "");
-    Some(places.iter().fold(guess, |guess, at| guess.with(*at..at + 1, "/")))
-}
-
-/// `percent = 2,5`; `1,000` is a matter of thousands.
-fn decimal_comma(statement: &Statement<'_>) -> Option<Guess> {
-    let words = words(statement);
-    let is_digits = |word: &str| !word.is_empty() && word.chars().all(|c| c.is_ascii_digit());
-    let is_first = |at: &Range<usize>| statement.get(&(0..at.start)).trim_end().ends_with('=');
-    let pairs = words.iter().zip(words.iter().skip(1));
-    Guess::all(pairs.filter_map(|((one, whole), (other, part))| {
-        let is_one = one.end + 1 == other.start && statement.get(&(one.end..other.start)) == ",";
-        let is_number = is_one && is_first(one) && is_digits(whole) && is_digits(part) && part.len() != 3;
-        let right = is_number.then(|| format!("{whole}.{part}"))?;
-        let at = one.start..other.end;
-        let what = "a number has a point, not a comma";
-        Some(Guess::new(at.clone(), what, format!("write {right}")).with(at, right))
-    }))
-}
-
-/// `1,000`, `007`, `.5`, `5.`, `5%`.
-fn number(statement: &Statement<'_>) -> Option<Guess> {
-    let guess = |at: Range<usize>| {
-        let right = plain_number(statement.get(&at))?;
-        let guess = Guess::new(at.clone(), "this is not how TOML writes a number", format!("write {right}"));
-        Some(guess.with(at, right))
-    };
-    let whole = statement.value.clone().and_then(guess);
-    whole.or_else(|| Guess::all(words(statement).into_iter().filter_map(|(at, _)| guess(at))))
-}
-
-/// The number as TOML writes it, if it is one and written otherwise.
-fn plain_number(written: &str) -> Option<String> {
-    let (sign, digits) = written.strip_prefix('-').map_or(("", written), |digits| ("-", digits));
-    let digits = digits.strip_suffix('%').map_or(digits, str::trim_end);
-    if !digits.chars().all(|c| c.is_ascii_digit() || matches!(c, '.' | ',' | '_' | ' ')) {
-        return None;
-    }
-    // `0 0 5` is a cron pattern, `10 000` a number.
-    let mut groups = digits.split([' ', ',', '_']).skip(1);
-    if !groups.all(|group| group.split('.').next().is_some_and(|group| group.len() == 3)) {
-        return None;
-    }
-    let plain: String = digits.chars().filter(|c| c.is_ascii_digit() || *c == '.').collect();
-    let (whole, part) = plain.split_once('.').map_or((plain.as_str(), ""), |(whole, part)| (whole, part));
-    let whole = whole.trim_start_matches('0');
-    let whole = if whole.is_empty() { "0" } else { whole };
-    let right = if part.is_empty() { format!("{sign}{whole}") } else { format!("{sign}{whole}.{part}") };
-    let is_number = plain.contains(|c: char| c.is_ascii_digit()) && right.parse::<f64>().is_ok();
-    (is_number && right != written).then_some(right)
-}
-
-/// `'Mario's'`.
-fn apostrophe(statement: &Statement<'_>) -> Option<Guess> {
-    let at = statement.value.clone()?;
-    let inner = statement.get(&at).strip_prefix('\'')?.strip_suffix('\'')?;
-    if !inner.contains('\'') || inner.contains(['"', '\\', ',']) {
-        return None;
-    }
-    let what = "an apostrophe ends a text between single quotes";
-    let guess = Guess::new(at.clone(), what, "put the text between double quotes");
-    Some(guess.with(at, format!("\"{inner}\"")))
-}
-
 /// `api_key = ${HQ_API_KEY}`.
 fn variables(statement: &Statement<'_>) -> Option<Guess> {
     let is_outside = |at: usize| statement.scan.outside.iter().any(|(place, _)| *place == at);
@@ -195,42 +95,61 @@ fn variables(statement: &Statement<'_>) -> Option<Guess> {
     }))
 }
 
-/// `"C:\data"`: of each text its first backslash is told.
-fn backslash(statement: &Statement<'_>) -> Option<Guess> {
-    let is_wrong = |at: &&Range<usize>| {
-        let text = statement.get(at);
-        text.starts_with('"') && tree::parse(&format!("a = {text}")).is_err()
+/// `{ kind: "token" }`, `{ Nos -> "each" }`.
+fn signs(statement: &Statement<'_>) -> Option<Guess> {
+    let from = statement.value.as_ref()?.start;
+    let after = |at: usize, sign: &str| statement.text.get(at + sign.len()..).unwrap_or_default();
+    let is_sign = |at: usize, sign: &str| {
+        statement.get(&(at..at + sign.len())) == sign
+            && after(at, sign).trim_start().starts_with(|c: char| c != '/')
+            && !after(at, sign).starts_with('=')
     };
-    Guess::all(statement.scan.strings.iter().filter(is_wrong).filter_map(|string| {
-        let places: Vec<usize> = statement.get(string).match_indices('\\').map(|(at, _)| string.start + at).collect();
-        let first = *places.first()?;
-        if let Some(guess) = windows_path(statement, string, &places) {
-            return Some(guess);
-        }
-        let what = "a backslash between double quotes begins an escape such as \"\\n\"";
-        let help = "write it twice, or put the text between single quotes";
-        let guess = Guess::new(first..first + 1, what, help);
-        Some(places.into_iter().fold(guess, |guess, at| guess.with(at..at + 1, "\\\\")))
-    }))
+    let found = |sign: &'static str| {
+        let outside = statement.scan.outside.iter().map(|(at, _)| *at);
+        let places: Vec<usize> = outside.filter(|at| *at >= from && is_sign(*at, sign)).collect();
+        (sign, places)
+    };
+    let (sign, places) = ["=>", "->", ":"].into_iter().map(found).find(|(_, places)| !places.is_empty())?;
+    let first = *places.first()?;
+    let what = format!("{sign:?} stands between key and value{}", times(places.len()));
+    let guess = Guess::new(first..first + sign.len(), what, "write \"=\"");
+    Some(places.into_iter().fold(guess, |guess, at| guess.with(at..at + sign.len(), " = ")))
 }
 
-/// `{ kind: "token" }`.
-fn colons(statement: &Statement<'_>) -> Option<Guess> {
+/// `[("disabled", "=", 0)]`, `(rows = 20, percent = 5)`.
+fn parentheses(statement: &Statement<'_>) -> Option<Guess> {
     let from = statement.value.as_ref()?.start;
-    let after = |at: usize| statement.text.get(at + 1..).unwrap_or_default();
-    let is_sign =
-        |at: usize| at >= from && after(at).trim_start().starts_with(|c: char| c != '/') && !after(at).starts_with('=');
-    let found: Vec<usize> = statement
-        .scan
-        .outside
-        .iter()
-        .filter(|(at, c)| *c == ':' && is_sign(*at))
-        .map(|(at, _)| *at)
-        .collect();
-    let first = *found.first()?;
-    let what = format!("\":\" stands between key and value{}", times(found.len()));
-    let guess = Guess::new(first..first + 1, what, "write \"=\"");
-    Some(found.into_iter().fold(guess, |guess, at| guess.with(at..at + 1, " = ")))
+    let outside = || statement.scan.outside.iter().filter(|(at, _)| *at >= from);
+    let has_keys = outside().any(|(_, c)| *c == '=');
+    let (open, close) = if has_keys { ("{", "}") } else { ("[", "]") };
+    let places: Vec<_> = outside().filter(|(_, c)| matches!(c, '(' | ')')).collect();
+    let (first, _) = places.first()?;
+    let help = format!("write {open:?} and {close:?}");
+    let guess = Guess::new(*first..first + 1, "\"(\" and \")\" hold nothing together in TOML", help);
+    Some(
+        places
+            .iter()
+            .fold(guess, |guess, (at, c)| guess.with(*at..at + 1, if *c == '(' { open } else { close })),
+    )
+}
+
+/// `title = from = "item_name"`, `title = "item_name", trim = true`: a field of which more than its name is said.
+fn without_braces(statement: &Statement<'_>) -> Option<Guess> {
+    let at = statement.value.clone()?;
+    let written = statement.get(&at);
+    let known = |text: &str| {
+        let name = text.get(..scan::key(text)).filter(|name| FIELD.key(name).is_some() && JOB.key(name).is_none());
+        name.is_some_and(|name| text.get(name.len()..).unwrap_or_default().trim_start().starts_with('='))
+    };
+    let first = statement.scan.strings.first().filter(|string| string.start == at.start);
+    let after = first.and_then(|string| statement.text.get(string.end..)?.trim_start().strip_prefix(','));
+    let (before, help) = match after {
+        Some(rest) if known(rest.trim_start()) => ("{ from = ", "write { from = \"…\", … }"),
+        None if known(written) => ("{ ", "write { before it and } after it"),
+        Some(_) | None => return None,
+    };
+    let guess = Guess::new(at.clone(), "a field of several keys stands in braces", help);
+    Some(guess.with(at.start..at.start, before).with(at.end..at.end, " }"))
 }
 
 /// How often, where it is more than once.
@@ -333,7 +252,7 @@ fn bare(statement: &Statement<'_>) -> Vec<Guess> {
     let is_plain =
         !is_more && !written.is_empty() && !written.starts_with(['[', '{', '"', '\'']) && !written.contains('\n');
     if is_plain {
-        let guess = Guess::new(value.clone(), "a text without quotes", help(&value));
+        let guess = Guess::new(value.clone(), BARE, help(&value));
         all.push(guess.with(value.clone(), quoted(written)));
     }
     let is_text = |at: &Range<usize>, word: &str| {
@@ -342,65 +261,7 @@ fn bare(statement: &Statement<'_>) -> Vec<Guess> {
     };
     if !is_plain {
         let texts = words(statement).into_iter().filter(|(at, word)| is_text(at, word));
-        all.extend(Guess::all(
-            texts.map(|(at, word)| Guess::new(at.clone(), "a text without quotes", help(&at)).with(at, quoted(word))),
-        ));
+        all.extend(Guess::all(texts.map(|(at, word)| Guess::new(at.clone(), BARE, help(&at)).with(at, quoted(word)))));
     }
     all
-}
-
-/// A quote that is missing at one end, or another than at the other end.
-fn quotes(statement: &Statement<'_>, all: &mut Vec<Guess>) {
-    let Some((lost, quote)) = statement.scan.unclosed else { return };
-    let Some(value) = statement.value.clone() else { return };
-    let what = format!("the quote {quote} is not closed");
-    let close = |at: usize| {
-        let guess = Guess::new(lost..at.max(lost + 1), what.clone(), format!("add {quote} at the end of the text"));
-        guess.with(at..at, quote.to_string())
-    };
-    // `"x'`
-    let other = if quote == '"' { '\'' } else { '"' };
-    let written = statement.get(&value);
-    if written.ends_with(other) && value.end - 1 > lost {
-        let at = value.end - 1..value.end;
-        let what = format!("a text that begins with {quote} ends with {quote}");
-        all.push(Guess::new(at.clone(), what, format!("write {quote}")).with(at, quote.to_string()));
-    }
-    let line_end = statement
-        .text
-        .get(lost..)
-        .and_then(|rest| rest.find('\n'))
-        .map_or(statement.text.len(), |end| lost + end);
-    let rest = statement.get(&(lost..line_end));
-    let mut ends: Vec<usize> = rest
-        .char_indices()
-        .skip(1)
-        .filter(|(_, c)| matches!(c, ',' | ']' | '}'))
-        .map(|(at, _)| lost + at)
-        .collect();
-    // From the left a list, from the right a table: the shortest text that makes sense is meant.
-    ends.push(value.end.min(line_end).max(lost + 1));
-    if !written.starts_with(['[', '{']) {
-        ends.reverse();
-    }
-    let tight = |at: usize| statement.get(&(0..at)).trim_end().len().max(lost + 1);
-    all.extend(ends.into_iter().map(|at| close(tight(at))));
-    // `name = outlet"`
-    let before = statement.get(&(value.start..lost));
-    let word = before.rfind([',', '[', '{', '=']).map_or(0, |at| at + 1);
-    let gap = before.get(word..).map_or(0, |rest| rest.len() - rest.trim_start().len());
-    let start = value.start + word + gap;
-    let guess =
-        Guess::new(start..lost + 1, format!("the quote {quote} is missing at the beginning"), format!("add {quote}"));
-    all.push(guess.with(start..start, quote.to_string()));
-    // `{ kind = "token, api_key = "k" }`: the quotes after the missing one open where they should close.
-    for string in Scan::of(statement.text).strings.iter().filter(|string| string.start >= value.start) {
-        let text = statement.get(string);
-        for (at, _) in text.match_indices([',', '}', ']']) {
-            let place = string.start + text.get(..at).unwrap_or_default().trim_end().len();
-            let what = "a quote is missing at the end of this text";
-            let guess = Guess::new(string.start..place, what, format!("add {quote}"));
-            all.push(guess.with(place..place, quote.to_string()));
-        }
-    }
 }

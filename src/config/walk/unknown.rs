@@ -37,6 +37,9 @@ impl Walk<'_, '_, '_> {
             }
             return self.findings.at_key(&at, said);
         }
+        if is_plain && !is_header && self.is_headless(&at, entry) {
+            return;
+        }
         let key = entry.key.as_str();
         let is_alias = section.aka.iter().any(|(other, _)| *other == key);
         let near = section.nearest(key);
@@ -45,6 +48,10 @@ impl Walk<'_, '_, '_> {
         let is_slip = is_header && near_kind.is_some_and(Kind::has_header);
         if let Some(home) = home(key, section, path).filter(|_| !is_alias && !is_slip) {
             self.findings.meant(job_of(path), key);
+            // Credentials beside `auth`, and not in it.
+            if let Some((section, name)) = table_of(key) {
+                self.findings.meant(Path::of([section]), name);
+            }
             let said = Said::new(Code::MisplacedKey, format!("{key:?} is no key of {}", section.title));
             return self.findings.at_key(&at, said.help(home));
         }
@@ -71,6 +78,23 @@ impl Walk<'_, '_, '_> {
         self.findings.at_key(&at, said);
     }
 
+    /// Whether the key stands where the header of its section is missing; then that was told, once for all keys below.
+    fn is_headless(&mut self, at: &Path, entry: &Entry) -> bool {
+        let is_missing = |key: &&Key| {
+            let knows = key.kind.section().is_some_and(|section| section.key(&entry.key).is_some());
+            key.is_required && knows && !self.findings.is_written(&Path::of([key.name]))
+        };
+        let Some(key) = FILE.keys.iter().find(is_missing) else { return false };
+        if !self.findings.is_meant(key.name) {
+            let title = key.kind.section().map_or(key.name, |section| section.title);
+            let what = format!("{:?} stands below no header", entry.key);
+            self.findings.meant(Path::default(), key.name);
+            self.findings
+                .at_key(at, Said::new(Code::MisplacedKey, what).help(format!("write {title} on a line above it")));
+        }
+        true
+    }
+
     pub(super) fn missing(&mut self, at: &Path, key: &Key, section: &Section) {
         let about = lower(key.about);
         let below = key.kind.section();
@@ -95,6 +119,17 @@ pub(super) fn job_of(path: &Path) -> Path {
         [Step::Key(job), Step::Index(index), ..] if job == "job" => Path::of(["job"]).index(*index),
         _ => Path::default(),
     }
+}
+
+/// The table within a section, and its name, that alone has this key.
+fn table_of(key: &str) -> Option<(&'static str, &'static str)> {
+    let tables = FILE.keys.iter().filter_map(|section| Some((section.name, section.kind.section()?)));
+    let inner = tables.flat_map(|(name, section)| {
+        let keys = section.keys.iter().filter(|inner| matches!(inner.kind, Kind::Table(_)));
+        keys.filter_map(move |inner| Some((name, inner.name, inner.kind.section()?)))
+    });
+    let mut found = inner.filter(|(_, _, section)| section.key(key).is_some());
+    found.next().map(|(section, name, _)| (section, name)).filter(|_| found.next().is_none())
 }
 
 /// Where the key belongs, if that can be told.
