@@ -88,6 +88,10 @@ fn is_harmless(line: &str) -> bool {
         return true;
     }
     let line = line.trim();
+    // A header of a name that is known, or was meant as one, and nothing behind it.
+    if header(line).is_some_and(|name| line.ends_with(']') && name.split('.').all(is_known)) {
+        return true;
+    }
     let (key, rest) = line.split_at_checked(key_length(line)).unwrap_or((line, ""));
     let value = rest.trim_matches(|c: char| c.is_whitespace() || "=:,;\"'“”„‘’".contains(c));
     let is_short = value.len() <= LONGEST_NUMBER;

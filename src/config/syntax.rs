@@ -280,7 +280,7 @@ fn hq_field(text: &str) -> Result<(), Fault> {
     is_name.then_some(()).ok_or_else(|| {
         let near = words::plain(text, LONGEST_JOB_NAME, '_').map(|name| name.to_lowercase());
         Fault::of("is not an HQ field's name")
-            .help("it is of letters, digits and \"_\", such as \"item_name\"; anything else is { expr = \"…\" }")
+            .help("it is of letters, digits and \"_\", such as \"item_name\"; a constant is { const = \"…\" }, all else { expr = \"…\" }")
             .near(near.filter(|_| text.contains([' ', '-']) && !text.contains(['(', '+', '*', '|'])))
     })
 }

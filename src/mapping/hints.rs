@@ -78,17 +78,42 @@ const WORDS: [&str; 9] = ["and", "or", "not", "if", "else", "in", "is", "true", 
 /// Words of other languages for nothing.
 pub(super) const NOTHING: [&str; 6] = ["null", "NULL", "Null", "NONE", "nil", "undefined"];
 
+/// The methods of texts that make sense in a mapping.
+const METHODS: [&str; 12] = [
+    "capitalize",
+    "endswith",
+    "find",
+    "get",
+    "join",
+    "lower",
+    "replace",
+    "split",
+    "startswith",
+    "strip",
+    "title",
+    "upper",
+];
+
+/// The method that was meant by a name.
+pub(super) fn method(name: &str) -> Option<&'static str> {
+    let elsewhere = [("trim", "strip"), ("includes", "find"), ("tolowercase", "lower"), ("touppercase", "upper")];
+    let lower = name.to_lowercase();
+    let known = elsewhere.iter().find(|(other, _)| *other == lower).map(|(_, method)| *method);
+    known.or_else(|| nearest(&lower, &METHODS))
+}
+
+fn nearest(written: &str, words: &[&'static str]) -> Option<&'static str> {
+    let distances = words.iter().map(|word| (strsim::osa_distance(written, word), *word));
+    let near = distances.min_by_key(|(distance, _)| *distance)?;
+    (near.0 <= 2 && near.0 * 3 <= written.chars().count() + 1).then_some(near.1)
+}
+
 /// The filter that was meant by a name.
 pub(super) fn filter(name: &str) -> Option<&'static str> {
     let lower = name.to_lowercase();
     let known = || FILTERS.into_iter().find(|filter| *filter == lower);
     let elsewhere = || ELSEWHERE.iter().find(|(other, _)| *other == lower).map(|(_, filter)| *filter);
-    let near = || {
-        let distances = FILTERS.into_iter().map(|filter| (strsim::osa_distance(&lower, filter), filter));
-        let near = distances.min_by_key(|(distance, _)| *distance)?;
-        (near.0 <= 2 && near.0 * 3 <= lower.chars().count() + 1).then_some(near.1)
-    };
-    known().or_else(elsewhere).or_else(near)
+    known().or_else(elsewhere).or_else(|| nearest(&lower, &FILTERS))
 }
 
 /// What is wrong with an expression that cannot be read, and what to do, if that can be told.
@@ -106,9 +131,14 @@ pub(super) fn of(source: &str) -> Option<String> {
         return Some(format!("the quote {quote} is not closed; add {quote} at the end of the text"));
     }
     scan.sign()
+        .or_else(|| scan.then())
         .or_else(|| scan.equal())
         .or_else(|| scan.word())
+        .or_else(|| scan.odd())
         .or_else(|| scan.brackets())
+        .or_else(|| scan.comma())
+        .or_else(|| scan.colon())
+        .or_else(|| scan.pair())
         .or_else(|| scan.end())
 }
 
@@ -180,6 +210,86 @@ impl<'s> Scan<'s> {
         let is_not = |at: &usize| self.source.get(at + 1..).is_some_and(|rest| !rest.starts_with('='));
         let nots: Vec<usize> = self.places("!").into_iter().filter(is_not).collect();
         (!nots.is_empty()).then(|| format!("`!` is `not` here{}", write(&self.with(&nots, 1, "not "))))
+    }
+
+    /// `if a then b else c`.
+    fn then(&self) -> Option<String> {
+        let words = self.words();
+        let (first, word) = words.first()?;
+        let place = |wanted: &str| words.iter().find(|(_, word)| word.eq_ignore_ascii_case(wanted)).map(|(at, _)| *at);
+        let (then, other) = (place("then")?, place("else").unwrap_or(self.source.len()));
+        if !word.eq_ignore_ascii_case("if") {
+            return None;
+        }
+        let part = |from: usize, to: usize| self.source.get(from..to).unwrap_or_default().trim();
+        let rest = part(other + "else".len(), self.source.len());
+        let rest = if rest.is_empty() { "none" } else { rest };
+        let fixed = format!("{} if {} else {rest}", part(then + "then".len(), other), part(first + "if".len(), then));
+        Some(format!("an expression has no `then`{}", write(&fixed)))
+    }
+
+    /// `$item_name`, `{item_name}`, `name LIKE 'x%'`.
+    fn odd(&self) -> Option<String> {
+        for sign in ["$", "`", "@", "\\", ";"] {
+            let places = self.places(sign);
+            if !places.is_empty() {
+                let fixed = self.with(&places, sign.len(), "");
+                return Some(format!("`{sign}` means nothing in an expression{}", write(&fixed)));
+            }
+        }
+        let trimmed = self.source.trim();
+        if let Some(inner) = trimmed.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'))
+            && !inner.contains(':')
+        {
+            return Some(format!("an expression stands without {{ and }}{}", write(inner)));
+        }
+        let (_, word) = self
+            .words()
+            .into_iter()
+            .find(|(_, word)| ["like", "contains"].contains(&word.to_lowercase().as_str()))?;
+        Some(format!("there is no `{word}`; write 'text' in field, or field.startswith('text')"))
+    }
+
+    /// `rate * 1,18`, where no bracket is open.
+    fn comma(&self) -> Option<String> {
+        let is_digit =
+            |at: Option<usize>| at.and_then(|at| self.source.as_bytes().get(at)).is_some_and(u8::is_ascii_digit);
+        let places: Vec<usize> = self
+            .places(",")
+            .into_iter()
+            .filter(|at| is_digit(at.checked_sub(1)) && is_digit(Some(at + 1)))
+            .collect();
+        let fixed = self.with(&places, 1, ".");
+        (!places.is_empty()).then(|| format!("a number has a point, not a comma{}", write(&fixed)))
+    }
+
+    /// `item_name | default: 'x'`.
+    fn colon(&self) -> Option<String> {
+        let colon = *self.places(":").first()?;
+        let before = self.source.get(..colon)?;
+        let name = before.rsplit('|').next().map(str::trim).filter(|_| before.contains('|'))?;
+        let rest = self.source.get(colon + 1..)?.trim();
+        let is_name = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        is_name.then(|| {
+            let fixed = format!("{}({rest})", before.trim());
+            format!("what a filter is told stands in parentheses{}", write(&fixed))
+        })
+    }
+
+    /// `item name`.
+    fn pair(&self) -> Option<String> {
+        let words = self.words();
+        let is_own = |word: &str| {
+            WORDS.contains(&word.to_lowercase().as_str()) || word.starts_with(|c: char| c.is_ascii_digit())
+        };
+        let is_pair = |((at, one), (next, other)): &(&(usize, &str), &(usize, &str))| {
+            let between = self.source.get(at + one.len()..*next).unwrap_or_default();
+            !is_own(one) && !is_own(other) && !between.is_empty() && between.trim().is_empty()
+        };
+        let ((_, one), (_, other)) = words.iter().zip(words.iter().skip(1)).find(is_pair)?;
+        Some(format!(
+            "`{one} {other}` is neither a field nor a sum of two; write {one}_{other} for a field of that name"
+        ))
     }
 
     /// `status = 'Open'`.
@@ -284,11 +394,18 @@ mod tests {
             ("a)", "`)` closes nothing; delete it, or open it before"),
             ("(a]", "`]` does not close `(`; write `)`"),
             ("a ~ 'x", "the quote ' is not closed; add ' at the end of the text"),
+            ("if a then 'x' else 'y'", "an expression has no `then`; write 'x' if a else 'y'"),
+            ("$item_name", "`$` means nothing in an expression; write item_name"),
+            ("{item_name}", "an expression stands without { and }; write item_name"),
+            ("name LIKE 'x%'", "there is no `LIKE`; write 'text' in field, or field.startswith('text')"),
+            ("rate * 1,18", "a number has a point, not a comma; write rate * 1.18"),
+            ("a | default: 'x'", "what a filter is told stands in parentheses; write a | default('x')"),
+            ("item name", "`item name` is neither a field nor a sum of two; write item_name for a field of that name"),
             ("qty *", "the expression ends with `*`; add what follows it, or delete it"),
         ] {
             assert_eq!(of(source).as_deref(), Some(expected), "{source}");
         }
-        assert_eq!(of("a b"), None);
+        assert_eq!(of("a 'b'"), None);
     }
 
     #[test]

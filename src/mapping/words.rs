@@ -53,7 +53,7 @@ pub(super) fn check(source: &str) -> Result<(), String> {
                 return Err("an expression reaches nothing of Frappe's; use a filter, as in `value|float`".to_owned());
             }
             Role::Attribute => return Err(attribute(word, at.checked_sub(2).and_then(|at| tokens.get(at)))),
-            Role::Method if !is_method(word) => return Err(format!("there is no method `.{word}()`")),
+            Role::Method if !is_method(word) => return Err(method(word)),
             Role::Filter if !is_known(word, "filter") => return Err(filter(word)),
             Role::Test if hints::NOTHING.contains(&word) => {
                 return Err(format!("there is no test `{word}`; write none"));
@@ -84,6 +84,11 @@ fn role(word: &str, tokens: &[Token<'_>], at: usize) -> Role {
         _ if is_called => Role::Function,
         _ => Role::Field,
     }
+}
+
+fn method(word: &str) -> String {
+    let near = hints::method(word).map_or_else(String::new, |near| format!("; write .{near}()"));
+    format!("there is no method `.{word}()`{near}")
 }
 
 fn filter(word: &str) -> String {

@@ -33,10 +33,17 @@ pub(super) fn examples(
         // Of fields that are not there, or could not be read, enough was said.
         let are_known = names().next().is_some();
         for column in expect.keys().filter(|column| are_known && names().all(|name| name != column.as_str())) {
+            let near = crate::config::nearest(column, names());
+            let is_key = near.is_none() && findings.is_damaged(&job.key("key"));
+            if is_key || near.is_some_and(|near| findings.is_damaged(&job.key("fields").key(near))) {
+                // It was said of the column itself that it is not called so, or not there.
+                continue;
+            }
             let said = Said::new(Code::UnknownName, format!("no column {column:?} is mapped")).near_to(column, names());
             findings.at_key(&at.key("expect").key(column), said);
         }
-        if let Some(mapping) = &mapping {
+        let is_mended = ["given", "expect"].iter().any(|key| findings.is_mended(&at.key(key)));
+        if let Some(mapping) = mapping.as_ref().filter(|_| !is_mended) {
             attempt(&at, mapping, &given, &expect, findings);
         }
         examples.push(Example { line: findings.line(&at), given, expect });

@@ -117,7 +117,7 @@ fn mapping(
     if columns.is_empty() {
         return None;
     }
-    key_columns(&at.key("key"), key.as_deref().unwrap_or_default(), &columns, findings);
+    key_columns(at, key.as_deref().unwrap_or_default(), &columns, findings);
     // A key or zone that is missing was reported; stand-ins let everything else that is wrong be found.
     let is_whole = key.is_some() && hq_zone.is_some();
     let key = key.unwrap_or_else(|| {
@@ -129,7 +129,8 @@ fn mapping(
         Err(problems) => {
             // Of what is known to be wrong only the stand-in was compiled.
             let is_news = |problem: &mapping::Problem| {
-                let is_of_key = problem.part == Some("key") && findings.is_damaged(&at.key("key"));
+                let is_of_key = problem.part == Some("key")
+                    && (findings.is_damaged(&at.key("key")) || problem.message.ends_with("is not among the fields"));
                 !is_of_key && !findings.is_damaged(&subject(at, problem))
             };
             let news: Vec<_> = problems.into_iter().filter(is_news).collect();
@@ -142,16 +143,21 @@ fn mapping(
 }
 
 /// Each column of the key is one of the fields.
-fn key_columns(at: &Path, key: &[String], columns: &[FieldSpec], findings: &mut Findings<'_>) {
+fn key_columns(job: &Path, key: &[String], columns: &[FieldSpec], findings: &mut Findings<'_>) {
     let names: Vec<&str> = columns.iter().map(|spec| spec.column.as_str()).collect();
     for (index, column) in key.iter().enumerate().filter(|(_, column)| !names.contains(&column.as_str())) {
-        let at = at.index(index);
+        let at = job.key("key").index(index);
         // People name HQ's field, too.
         let is_from = |spec: &&FieldSpec| matches!(&spec.origin, Origin::Field(field) if field == column);
         let near = columns.iter().find(is_from).map(|spec| spec.column.clone());
         let near = near
             .filter(|_| findings.is_showable(&at))
             .or_else(|| findings.nearest(&at, column, names.iter().copied()));
+        let fields = job.key("fields");
+        if near.as_ref().is_some_and(|near| findings.is_damaged(&fields.key(near))) {
+            // That the column is not called so was said.
+            continue;
+        }
         let shown = findings.shown(&at, column);
         let said = Said::new(Code::UnknownName, format!("the key column {shown} is not among the fields")).near(near);
         let help = "the key is a local column, on the left in [job.fields]";

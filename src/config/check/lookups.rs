@@ -68,7 +68,9 @@ fn of_fields(at: &Path, fields: &RawFields, jobs: &[RawJob], filled: &[Filled<'_
 
 /// The table of a lookup that no job fills.
 fn table(at: &Path, written: &str, jobs: &[RawJob], filled: &[Filled<'_>], findings: &mut Findings<'_>) {
-    if !findings.is_showable(at) {
+    // A job whose fields are missing fills its table all the same.
+    let is_filled = |job: &RawJob| job.table.iter().any(|table| table.eq_ignore_ascii_case(written));
+    if !findings.is_showable(at) || jobs.iter().any(is_filled) {
         return;
     }
     let plain = |text: &str| text.to_lowercase().replace([' ', '-'], "_");

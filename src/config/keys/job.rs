@@ -202,6 +202,9 @@ pub(in crate::config) static CHILD: Section = Section {
         must("fields", Kind::Fields("[job.children.fields]"), "local column = HQ field, or a table."),
     ],
     aka: &[
+        ("doctype", "field"),
+        ("child_doctype", "field"),
+        ("fieldname", "field"),
         ("parent", "parent_key"),
         ("foreign_key", "parent_key"),
         ("parent_column", "parent_key"),

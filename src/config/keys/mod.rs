@@ -80,6 +80,8 @@ static HQ: Section = Section {
         ("rate_limit", "max_requests_per_second"),
         ("retries", "retry"),
         ("credentials", "auth"),
+        ("token", "auth"),
+        ("api_token", "auth"),
         ("ssl", "tls"),
     ],
 };

@@ -156,6 +156,10 @@ pub(super) fn hopeless(text: &str) -> Option<(Range<usize>, Said)> {
         let help = "keep one of the two sides and delete the marks";
         return Some((0..mark.len(), said("this is the mark of a merge conflict", help)));
     }
+    if text.trim_start().starts_with('[') && !text.contains(']') {
+        let at = trimmed(text, 0..text.len());
+        return Some((at, said("the header of a section is not complete", "write [section], and for a job [[job]]")));
+    }
     if text.trim_start().starts_with('=') {
         return Some((
             start..start + 1,

@@ -5,7 +5,8 @@ use std::ops::Range;
 use super::draft::Draft;
 use super::header;
 use super::reading::Step;
-use crate::config::keys::{self, FILE};
+use super::scan;
+use crate::config::keys::{self, FILE, JOB};
 use crate::config::said::{Code, Said};
 use crate::config::schema::Section;
 use crate::config::words;
@@ -69,11 +70,13 @@ pub(in crate::config) fn titles() -> Vec<&'static str> {
 
 fn slips(text: &str) -> Vec<Slip<'_>> {
     let names: Vec<&str> = text.lines().filter_map(header::name).collect();
+    let named = named(text);
     let mut found = Vec::new();
     let mut start = 0;
     for (number, line) in text.split_inclusive('\n').enumerate() {
         let rest = text.get(start + line.len()..).unwrap_or_default();
-        if let Some(slip) = slip(line, start, number + 1).filter(|slip| !is_taken(slip, &names) && goes_on(slip, rest))
+        if let Some(slip) =
+            slip(line, start, number + 1, &named).filter(|slip| !is_taken(slip, &names) && goes_on(slip, rest))
         {
             found.push(slip);
         }
@@ -95,9 +98,32 @@ fn is_taken(slip: &Slip<'_>, names: &[&str]) -> bool {
     !is_in_job && !keys::lists().contains(&slip.meant) && names.contains(&slip.meant.as_str())
 }
 
-fn slip(line: &str, start: usize, number: usize) -> Option<Slip<'_>> {
+/// `[job.items]`, below which stand the keys of a job: the tables of a list have no names.
+fn named(text: &str) -> Vec<&str> {
+    let mut found = Vec::new();
+    let mut here: Option<(&str, usize)> = None;
+    for line in text.lines() {
+        if let Some(name) = header::name(line) {
+            let part = name.strip_prefix("job.").filter(|part| !part.contains('.') && JOB.key(part).is_none());
+            here = part.map(|_| (name, 0));
+        } else if let Some((name, known)) = &mut here {
+            let key = line.trim_start();
+            *known += usize::from(key.get(..scan::key(key)).is_some_and(|key| JOB.key(key).is_some()));
+            if *known == 2 {
+                found.push(*name);
+            }
+        }
+    }
+    found
+}
+
+fn slip<'t>(line: &'t str, start: usize, number: usize, named: &[&str]) -> Option<Slip<'t>> {
     let name = header::name(line)?;
-    let (wrong, meant) = meant(name)?;
+    let is_named = |job: &&&str| name.strip_prefix(**job).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+    let (wrong, meant) = match named.iter().find(is_named) {
+        Some(job) => (name.get(..job.len())?, "job".to_owned()),
+        None => meant(name)?,
+    };
     let open = line.find('[')?;
     let at = open + line.get(open..)?.find(name)?;
     let closing = line.get(at + name.len()..)?;
@@ -132,13 +158,19 @@ fn meant(name: &str) -> Option<(&str, String)> {
                 let headers = section.keys.iter().filter(|key| key.kind.has_header()).map(|key| key.name);
                 let is_key = section.key(part).is_some();
                 let near = if is_key { words::nearest(part, headers) } else { section.nearest(part) };
-                let key = has_header(near?)?;
+                let Some(key) = near.and_then(has_header) else { return part_alone(name) };
                 known.push(key.name);
                 return Some((name.get(..end)?, known.join(".")));
             }
         }
     }
     None
+}
+
+/// `[fields]`, `[auth]`: the part that is called so, or the first of those.
+fn part_alone(name: &str) -> Option<(&str, String)> {
+    let right = keys::headers().into_iter().find(|known| known.rsplit('.').next() == Some(name))?;
+    Some((name, right))
 }
 
 #[cfg(test)]
@@ -157,6 +189,10 @@ mod tests {
             ("job.fields.price", None),
             ("job.items", None),
             ("hq.auth", None),
+            ("job.filters", None),
+            ("job.test.given", None),
+            ("job.fields.unit.map", None),
+            ("job.delete_limit", None),
             ("logging", None),
         ] {
             let expected = expected.map(|(wrong, right)| (wrong, right.to_owned()));

@@ -7,6 +7,7 @@ mod draft;
 mod foreign;
 mod guess;
 mod header;
+mod headless;
 mod inline;
 mod merge;
 mod misspelt;

@@ -6,6 +6,7 @@ use super::draft::Draft;
 use super::foreign;
 use super::guess;
 use super::header;
+use super::headless;
 use super::merge;
 use super::misspelt;
 use super::plain;
@@ -55,7 +56,7 @@ pub(in crate::config) fn read(text: &str) -> Reading {
         let mistake = Mistake { at: draft.original(&at), said };
         return Reading { tree: None, mistakes: vec![mistake], is_torn: true, is_foreign: true };
     }
-    for find in [merge::settle, misspelt::mend] {
+    for find in [merge::settle, misspelt::mend, headless::mend] {
         let step = find(draft.text());
         step.taken(&mut draft, &mut mistakes);
     }

@@ -24,7 +24,8 @@ pub(super) fn inner_quotes(statement: &Statement<'_>) -> Option<Guess> {
 
 /// `'Mario's'`.
 pub(super) fn apostrophe(statement: &Statement<'_>) -> Option<Guess> {
-    let at = statement.value.clone()?;
+    let whole = statement.value.clone().filter(|at| statement.get(at).starts_with('\''));
+    let at = whole.filter(|at| statement.get(at).ends_with('\'')).or_else(|| within(statement))?;
     let inner = statement.get(&at).strip_prefix('\'')?.strip_suffix('\'')?;
     if !inner.contains('\'') || inner.contains(['"', '\\', ',']) {
         return None;
@@ -32,6 +33,15 @@ pub(super) fn apostrophe(statement: &Statement<'_>) -> Option<Guess> {
     let what = "an apostrophe ends a text between single quotes";
     let guess = Guess::new(at.clone(), what, "put the text between double quotes");
     Some(guess.with(at, format!("\"{inner}\"")))
+}
+
+/// `{ const = 'Mario's' }`: a text, letters, and a quote that seems to open another.
+fn within(statement: &Statement<'_>) -> Option<Range<usize>> {
+    let (lost, _) = statement.scan.unclosed.filter(|(_, quote)| *quote == '\'')?;
+    let before = statement.scan.strings.iter().rev().find(|string| string.end <= lost)?;
+    let between = statement.get(&(before.end..lost));
+    let is_one = !between.is_empty() && between.chars().all(char::is_alphabetic);
+    is_one.then_some(before.start..lost + 1)
 }
 
 /// `"C:\data"`: of each text its first backslash is told.

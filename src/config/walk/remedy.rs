@@ -57,7 +57,17 @@ pub(super) fn of(said: Said, kind: &Kind, shape: &Shape) -> Said {
             },
         },
         (
-            Kind::Text | Kind::Line | Kind::Zone | Kind::JobName | Kind::LocalTable | Kind::Column,
+            Kind::Text
+            | Kind::Line
+            | Kind::Zone
+            | Kind::JobName
+            | Kind::LocalTable
+            | Kind::Column
+            | Kind::Integer { .. }
+            | Kind::Number { .. }
+            | Kind::Bool
+            | Kind::Duration { .. }
+            | Kind::Cron,
             Shape::List(nodes),
         ) if nodes.len() == 1 => said.help("write it without the brackets"),
         (Kind::List(_), Shape::Text(_)) => said.help("put it in square brackets, as in [\"items\"]"),

@@ -144,11 +144,18 @@ fn home(key: &str, here: &Section, path: &Path) -> Option<String> {
     };
     if is_in_job && homes.iter().any(in_job) {
         homes.retain(in_job);
+    } else if !is_in_job {
+        // `type = "sqlite"` in [local] is nobody's field.
+        homes.retain(|section| section.title != FIELD.title);
     }
     match homes.as_slice() {
         [] => None,
         [one] if one.title == FIELD.title => {
             Some(format!("it belongs to one field, as in price = {{ from = \"…\", {key} = … }}"))
+        }
+        [one] if one.title == FILE.title => {
+            let title = FILE.key(key).and_then(|key| key.kind.section()).map_or(key, |section| section.title);
+            Some(format!("{title} is a section of its own: write its header, and its keys below"))
         }
         [one] if one.title == JOB.title && is_in_job => {
             Some("it belongs in [[job]], above its first [job.…]".to_owned())
