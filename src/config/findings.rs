@@ -245,7 +245,10 @@ impl<'t> Findings<'t> {
             problem.source = line.map(|line| line.trim_start_matches('\u{feff}').to_owned());
             problem
         };
-        let is_better = |problem: &Problem| problem.code == Code::WrongType || problem.suggestion.is_some();
+        let is_better = |problem: &Problem| {
+            problem.said.what != BARE
+                && (matches!(problem.code, Code::WrongType | Code::Syntax) || problem.suggestion.is_some())
+        };
         let misfits = self.found.iter().filter(|(_, problem)| is_better(problem));
         let misfits: Vec<_> = misfits.map(|(_, problem)| (problem.line, problem.column)).collect();
         // A text in quotes is not what belongs there, or the right one is named.

@@ -7,7 +7,7 @@ use super::draft::Draft;
 use super::header;
 use super::reading::Step;
 use super::scan::{self, Scan};
-use crate::config::keys::{self, FILE, JOB};
+use crate::config::keys::{self, CHILD, FILE, JOB};
 use crate::config::said::{Code, Said};
 use crate::config::schema::{Kind, Section};
 
@@ -114,6 +114,8 @@ struct Here<'t> {
     seen: HashSet<&'t str>,
     /// Those of the job that the section is a part of, or is.
     of_job: HashSet<&'t str>,
+    /// Whether the job has a child table so far.
+    has_children: bool,
 }
 
 impl<'t> Here<'t> {
@@ -121,6 +123,7 @@ impl<'t> Here<'t> {
         if name == "job" {
             self.of_job.clear();
         }
+        self.has_children = name == "job.children" || (self.has_children && name != "job");
         self.section = Some(name);
         self.seen.clear();
     }
@@ -138,10 +141,15 @@ impl<'t> Here<'t> {
         match self.section {
             Some("job") => (is_new(&JOB) && self.is_field(key, after)).then_some("[job.fields]"),
             Some(name) if name.starts_with("job.") => {
+                let next = after.iter().find_map(|line| if let Line::Header(name) = line { Some(*name) } else { None });
+                let is_child = run.len() >= SURE && run.iter().all(|key| CHILD.key(key).is_some());
+                // Columns may be called so; but no fields of a child table stand without their child table.
+                if is_child && next == Some("job.children.fields") && !self.has_children {
+                    return Some("[[job.children]]");
+                }
                 let begins = run.len() >= SURE && run.iter().take(SURE).all(|key| JOB.key(key).is_some());
                 let is_job = begins && run.contains(&"doctype");
-                // Columns may be called so; but the fields of one job do not begin twice.
-                let next = after.iter().find_map(|line| if let Line::Header(name) = line { Some(*name) } else { None });
+                // Nor do the fields of one job begin twice.
                 (is_job && self.of_job.contains("doctype") && next == Some("job.fields")).then_some("[[job]]")
             }
             section => {
@@ -225,6 +233,12 @@ mod tests {
             (format!("[[job]]\n{JOB_KEYS}page_sise = 5\n[job.fields]\na = \"name\"\n"), None),
             (format!("[[job]]\n[job.fields]\na = \"name\"\n{JOB_KEYS}"), None),
             (format!("[[job]]\n{JOB_KEYS}conflikt = \"x\"\n"), None),
+            (
+                format!(
+                    "[[job]]\n{JOB_KEYS}[job.fields]\na = \"name\"\nfield = \"x\"\ntable = \"x\"\nparent_key = \"x\"\n[job.children.fields]\n"
+                ),
+                Some("9: the header [[job.children]] is missing above this line"),
+            ),
             ("[site]\nnaem = \"a\"\n".to_owned(), None),
             // What is right stays so, whatever columns are called and however it is written.
             (format!("[[job]]\n{JOB_KEYS}[job.fields]\n{JOB_KEYS}[[job.children]]\nfield = \"x\"\n"), None),

@@ -89,7 +89,7 @@ pub(super) fn quotes(statement: &Statement<'_>, all: &mut Vec<Guess>) {
     let written = statement.get(&value);
     if written.ends_with(other) && value.end - 1 > lost {
         let at = value.end - 1..value.end;
-        let what = format!("a text that begins with {quote} ends with {quote}");
+        let what = format!("a text that begins with {quote} has to end with {quote}");
         all.push(Guess::new(at.clone(), what, format!("write {quote}")).with(at, quote.to_string()));
     }
     let line_end = statement

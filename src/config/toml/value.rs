@@ -20,6 +20,7 @@ pub(super) fn guesses(statement: &Statement<'_>, all: &mut Vec<Guess>) {
     all.extend(text::backslash(statement));
     all.extend(signs(statement));
     all.extend(parentheses(statement));
+    all.extend(doubled_braces(statement));
     all.extend(without_braces(statement));
     all.extend(commas(statement));
     all.extend(inline::no_comma(statement));
@@ -131,6 +132,14 @@ fn parentheses(statement: &Statement<'_>) -> Option<Guess> {
             .iter()
             .fold(guess, |guess, (at, c)| guess.with(*at..at + 1, if *c == '(' { open } else { close })),
     )
+}
+
+/// `{{ from = "brand" }}`
+fn doubled_braces(statement: &Statement<'_>) -> Option<Guess> {
+    let at = statement.value.clone()?;
+    let is_doubled = statement.get(&at).starts_with("{{") && statement.get(&at).ends_with("}}");
+    let guess = Guess::new(at.start..at.start + 2, "a table stands in one brace on each side", "write { … }");
+    is_doubled.then(|| guess.with(at.start..at.start + 1, "").with(at.end - 1..at.end, ""))
 }
 
 /// `title = from = "item_name"`, `title = "item_name", trim = true`: a field of which more than its name is said.

@@ -91,6 +91,9 @@ pub(super) fn of(said: Said, kind: &Kind, shape: &Shape) -> Said {
         (Kind::Fields(header), _) => {
             said.help(format!("write {header}, and below it column = \"hq_field\" for each column"))
         }
+        (Kind::HqField, Shape::List(_)) => {
+            said.help("several fields are joined by { expr = \"first_name ~ ' ' ~ last_name\" }")
+        }
         (Kind::HqField, Shape::Int(_) | Shape::Float(_) | Shape::Bool(_)) => {
             said.help("a constant is written { const = … }")
         }
