@@ -98,5 +98,11 @@ fn a_failing_example_of_the_mapping_is_told() {
     outlet.configure("http://127.0.0.1:9", MANAGER, &format!("{JOBS}{test}"));
     let outcome = outlet.run(&["check", "--offline"]);
     outcome.expect_code(2);
-    assert!(outcome.stdout.contains("80.00") && outcome.stdout.contains("85.00"), "{outcome}");
+    let line = outlet.config().lines().count();
+    assert_eq!(
+        outcome.stderr.trim(),
+        format!(
+            "sync.toml:{line}:43: price is \"80.00\", where the example expects \"85.00\"; mend its mapping, or what the example expects"
+        )
+    );
 }

@@ -137,7 +137,7 @@ fn ten_edits_good_and_bad_between_runs_and_during_one() {
         busy.replacen("parent = \"parent_item_group\"\n", &format!("parent = \"parent_item_group\"\n{test}"), 1);
     let newer = refused(outlet, &mut daemon, &wrong, &busy);
     assert!(
-        newer["problems"][0].as_str().unwrap().contains("a test of job \"item_groups\" does not hold"),
+        newer["problems"][0].as_str().unwrap().contains("parent is \"B\", where the example expects \"C\""),
         "{newer:#}"
     );
 

@@ -115,7 +115,7 @@ fn culprit(pattern: &str) -> Option<(String, String)> {
 fn meant(text: &str) -> Option<String> {
     let plain = text.trim().to_lowercase();
     let near = |text: String| read(&text).is_ok().then_some(text);
-    if let Some(time) = plain.strip_prefix("every ").or(Some(&plain)).and_then(every) {
+    if let Some(time) = plain.trim_start_matches('@').strip_prefix("every ").or(Some(&plain)).and_then(every) {
         return near(time);
     }
     if let Some((hour, minute)) = plain.split_once(':').filter(|_| !plain.contains(' ')) {

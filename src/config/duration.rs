@@ -27,6 +27,11 @@ pub(super) fn parse(text: &str) -> Option<Duration> {
 /// What was probably meant by a text that is no length of time: `30 s`, `5min`, `1.5h`, `2 weeks`, `30`.
 pub(super) fn meant(text: &str) -> Option<String> {
     let plain = text.trim().to_lowercase().replace(' ', "").replace(',', ".");
+    // `PT30S`, as ISO 8601 has it.
+    let iso = plain.strip_prefix("pt").or_else(|| plain.strip_prefix('p')).and_then(parse);
+    if let Some(time) = iso.or_else(|| clock(&plain)) {
+        return Some(shown(time));
+    }
     let digits = plain.trim_end_matches(|c: char| !c.is_ascii_digit());
     let number: f64 = digits.parse().ok()?;
     let millis = match plain.strip_prefix(digits)? {
@@ -41,6 +46,17 @@ pub(super) fn meant(text: &str) -> Option<String> {
     let is_whole = (0.0..1e15).contains(&millis) && millis.fract() == 0.0;
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "whole, positive and small")]
     is_whole.then(|| shown(Duration::from_millis(millis as u64)))
+}
+
+/// `00:30:00`.
+fn clock(text: &str) -> Option<Duration> {
+    let parts: Option<Vec<u64>> = text.split(':').map(|part| part.parse().ok()).collect();
+    match parts?.as_slice() {
+        [hours, minutes @ 0..60, seconds @ 0..60] => {
+            Some(Duration::from_secs(hours.checked_mul(3600)?.checked_add(minutes * 60 + seconds)?))
+        }
+        _ => None,
+    }
 }
 
 /// The shortest way to write a length of time in one unit.
@@ -75,9 +91,16 @@ mod tests {
 
     #[test]
     fn what_was_meant_is_told_where_it_can_be() {
-        for (text, expected) in
-            [("30", "30s"), ("5 min", "5m"), ("1.5h", "90m"), ("2 weeks", "14d"), ("10SEC", "10s"), ("500 ms", "500ms")]
-        {
+        for (text, expected) in [
+            ("30", "30s"),
+            ("5 min", "5m"),
+            ("1.5h", "90m"),
+            ("2 weeks", "14d"),
+            ("10SEC", "10s"),
+            ("500 ms", "500ms"),
+            ("PT30S", "30s"),
+            ("00:30:00", "30m"),
+        ] {
             assert_eq!(meant(text).as_deref(), Some(expected), "{text}");
         }
         assert_eq!([meant("soon"), meant("-5s"), meant("")], [None, None, None]);

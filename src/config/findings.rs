@@ -3,30 +3,24 @@
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
-use super::path::{Path, Step};
+use super::path::Path;
+use super::places::Places;
 use super::private;
 use super::problem::{Problem, Problems};
-use super::said::{Code, Said};
-use super::toml::{Node, Shape};
+use super::said::{BARE, Code, Said};
+use super::toml::Node;
 use super::words;
 
 /// Shorter results of a substitution are not searched for in messages: `1` would blot out every digit.
 const SHORTEST_HIDDEN: usize = 4;
-
-/// Where a key and its value stand.
-#[derive(Debug, Clone)]
-struct Place {
-    key: Range<usize>,
-    value: Range<usize>,
-}
 
 /// The problems found so far, and the file that they are in.
 #[derive(Debug)]
 pub(super) struct Findings<'t> {
     file: &'t str,
     text: &'t str,
-    /// Where everything stands; `None` of a text that is not TOML.
-    tree: Option<&'t Node>,
+    /// Where everything stands.
+    places: Places<'t>,
     /// The environment variable that overrides a key.
     variables: BTreeMap<String, Path>,
     /// The written form of each value that came through a substitution.
@@ -42,6 +36,8 @@ pub(super) struct Findings<'t> {
     /// Whether parts of the text could not be read: then nothing can be missed.
     is_torn: bool,
     found: Vec<(Path, Problem)>,
+    /// What looks wrong and keeps no run from its work.
+    doubts: Vec<(Path, Problem)>,
 }
 
 impl<'t> Findings<'t> {
@@ -50,7 +46,7 @@ impl<'t> Findings<'t> {
         Self {
             file,
             text,
-            tree: None,
+            places: Places::of(text),
             variables: BTreeMap::new(),
             written: HashMap::new(),
             hidden: Vec::new(),
@@ -59,12 +55,13 @@ impl<'t> Findings<'t> {
             meant: Vec::new(),
             is_torn: false,
             found: Vec::new(),
+            doubts: Vec::new(),
         }
     }
 
     /// Takes the places of everything from the tree of the text.
     pub(super) fn locate(&mut self, tree: &'t Node) {
-        self.tree = Some(tree);
+        self.places.locate(tree);
     }
 
     /// Parts of the text could not be read, so that what is missing may well be there.
@@ -75,6 +72,11 @@ impl<'t> Findings<'t> {
     /// The key `name`, within `scope`, is there under another name or in another place, and is not missed.
     pub(super) fn meant(&mut self, scope: Path, name: &str) {
         self.meant.push((scope, name.to_owned()));
+    }
+
+    /// Whether that was said of a key at the top of the file.
+    pub(super) fn is_meant(&self, name: &str) -> bool {
+        self.meant.iter().any(|(scope, known)| *scope == Path::default() && known == name)
     }
 
     /// The value at `path` is taken from an environment variable.
@@ -128,13 +130,29 @@ impl<'t> Findings<'t> {
             said.what = format!("environment variable {variable}: {}", said.what);
             return self.push(path, None, said);
         }
-        let at = self.place(path).map(|place| place.value);
+        let at = self.places.of_path(path).map(|place| place.value);
         self.push(path, at, said);
+    }
+
+    /// The value at `path` looks wrong; of all below `scope` nothing that came from elsewhere is repeated.
+    pub(super) fn doubt_value(&mut self, path: &Path, scope: &Path, said: Said) {
+        let at = self.places.of_path(path).map(|place| place.value);
+        let said = self.scrubbed(scope, said);
+        if let Some(problem) = self.problem(path, at, said) {
+            self.doubts.push((path.clone(), problem));
+        }
+    }
+
+    /// Never shows the value at `path`.
+    pub(super) fn star_value(&mut self, path: &Path) {
+        if let Some(place) = self.places.of_path(path) {
+            self.stars.push(place.value);
+        }
     }
 
     /// A problem with the key at `path`, or with what is missing from it.
     pub(super) fn at_key(&mut self, path: &Path, said: impl Into<Said>) {
-        let at = self.place(path).map(|place| place.key);
+        let at = self.places.of_path(path).map(|place| place.key);
         self.push(path, at, said.into());
     }
 
@@ -156,6 +174,14 @@ impl<'t> Findings<'t> {
     /// Whether something was found wrong at `path` or below.
     pub(super) fn is_damaged(&self, path: &Path) -> bool {
         self.found.iter().any(|(found, _)| found.is_within(path))
+    }
+
+    /// Whether what stands at `path` is no TOML, and only read as it was probably meant.
+    pub(super) fn is_mended(&self, path: &Path) -> bool {
+        let Some(place) = self.places.of_path(path) else { return false };
+        let line = |byte: usize| Some(self.places.position(byte).0);
+        let lines = line(place.key.start)..=line(place.value.end.max(place.key.end));
+        self.found.iter().any(|(_, problem)| problem.code == Code::Syntax && lines.contains(&problem.line))
     }
 
     /// Whether nothing was found.
@@ -187,12 +213,27 @@ impl<'t> Findings<'t> {
         self.variable(path).is_none() && self.written_at(path).is_none()
     }
 
-    /// The line that the table or value at `path` starts on.
-    pub(super) fn line(&self, path: &Path) -> usize {
-        self.place(path).map_or(1, |place| position(self.text, place.value.start).0)
+    /// Whether the file has this very key or element.
+    pub(super) fn is_written(&self, path: &Path) -> bool {
+        self.places.node(path).is_some()
     }
 
-    /// All that was found, in the order of the file.
+    /// The table of the job of that DocType.
+    pub(super) fn table_of(&self, doctype: &str) -> Option<String> {
+        self.places.table_of(doctype).map(str::to_owned)
+    }
+
+    /// The line of the first header below the table at `path`.
+    pub(super) fn first_header(&self, path: &Path) -> Option<usize> {
+        self.places.first_header(path)
+    }
+
+    /// The line that the table or value at `path` starts on.
+    pub(super) fn line(&self, path: &Path) -> usize {
+        self.places.line(path)
+    }
+
+    /// All that was found and all that looks wrong, in the order of the file.
     pub(super) fn finish(self) -> Problems {
         let stars = [self.stars, private::by_looks(self.text)].concat();
         let starred = star(self.text, &stars);
@@ -204,29 +245,52 @@ impl<'t> Findings<'t> {
             problem.source = line.map(|line| line.trim_start_matches('\u{feff}').to_owned());
             problem
         };
-        let found = self.found.into_iter().filter(|(path, problem)| is_said(path, problem));
+        let is_better = |problem: &Problem| {
+            problem.said.what != BARE
+                && (matches!(problem.code, Code::WrongType | Code::Syntax) || problem.suggestion.is_some())
+        };
+        let misfits = self.found.iter().filter(|(_, problem)| is_better(problem));
+        let misfits: Vec<_> = misfits.map(|(_, problem)| (problem.line, problem.column)).collect();
+        // A text in quotes is not what belongs there, or the right one is named.
+        let is_bare = |problem: &Problem| problem.said.what == BARE;
+        let is_said = |path: &Path, problem: &Problem| {
+            is_said(path, problem) && !(is_bare(problem) && misfits.contains(&(problem.line, problem.column)))
+        };
+        let found = self.found.into_iter().chain(self.doubts).filter(|(path, problem)| is_said(path, problem));
         Problems::new(found.map(|(_, problem)| with_source(problem)).collect())
     }
 
-    fn push(&mut self, path: &Path, at: Option<Range<usize>>, mut said: Said) {
-        let needs_the_whole = matches!(said.code, Code::MissingKey | Code::UnknownName);
-        if self.is_torn && needs_the_whole {
-            return;
+    fn push(&mut self, path: &Path, at: Option<Range<usize>>, said: Said) {
+        if let Some(problem) = self.problem(path, at, said) {
+            self.found.push((path.clone(), problem));
         }
-        said.what = self.without_hidden(path, said.what);
-        said.help = said.help.map(|help| self.without_hidden(path, help));
-        said.near = said.near.map(|near| self.without_hidden(path, near));
+    }
+
+    /// As it may be told; nothing where what is missing may be in the parts that could not be read.
+    fn problem(&self, path: &Path, at: Option<Range<usize>>, said: Said) -> Option<Problem> {
+        let needs_the_whole = matches!(said.code, Code::MissingKey | Code::UnknownName | Code::Example);
+        if self.is_torn && needs_the_whole {
+            return None;
+        }
+        let mut said = self.scrubbed(path, said);
         let mut key = path.clone();
         if !self.may_say(&said, path, at.as_ref()) {
             (said, key) = (private::discreet(said.code), private::named(path));
         }
         let mut problem = Problem::new(self.file, key.to_string(), said);
         if let Some(at) = at {
-            let (line, column) = position(self.text, at.start);
+            let (line, column) = self.places.position(at.start);
             (problem.line, problem.column) = (Some(line), Some(column));
-            problem.end = Some(position(self.text, at.end.max(at.start)));
+            problem.end = Some(self.places.position(at.end.max(at.start)));
         }
-        self.found.push((path.clone(), problem));
+        Some(problem)
+    }
+
+    fn scrubbed(&self, at: &Path, mut said: Said) -> Said {
+        said.what = self.without_hidden(at, said.what);
+        said.help = said.help.map(|help| self.without_hidden(at, help));
+        said.near = said.near.map(|near| self.without_hidden(at, near));
+        said
     }
 
     /// Whether the message repeats nothing that may be part of a secret around a mistake.
@@ -264,49 +328,6 @@ impl<'t> Findings<'t> {
         }
         None
     }
-
-    /// Where the path is in the file, or else the nearest one above it.
-    fn place(&self, path: &Path) -> Option<Place> {
-        let (mut node, mut place) = (self.tree?, None);
-        for step in path.steps() {
-            let below = match (&node.shape, step) {
-                (Shape::Table(entries), Step::Key(key)) => {
-                    let entry = entries.iter().find(|entry| entry.key == *key);
-                    entry.map(|entry| (&entry.key_at, &entry.node))
-                }
-                (Shape::List(nodes), Step::Index(index)) => nodes.get(*index).map(|node| (&node.at, node)),
-                // A list of tables where one belongs stands for its first.
-                (Shape::List(nodes), Step::Key(key)) => nodes
-                    .first()
-                    .and_then(|first| match &first.shape {
-                        Shape::Table(entries) => entries.iter().find(|entry| entry.key == *key),
-                        Shape::Text(_)
-                        | Shape::Int(_)
-                        | Shape::Float(_)
-                        | Shape::Bool(_)
-                        | Shape::Date
-                        | Shape::List(_) => None,
-                    })
-                    .map(|entry| (&entry.key_at, &entry.node)),
-                // One table where a list of them belongs is the first of the list.
-                (Shape::Table(_), Step::Index(0)) => Some((&node.at, node)),
-                (_, _) => None,
-            };
-            let Some((key, value)) = below else { break };
-            place = Some(Place { key: key.clone(), value: value.at.clone() });
-            node = value;
-        }
-        place
-    }
-}
-
-/// Line and column of a byte, both from 1, columns in characters.
-fn position(text: &str, byte: usize) -> (usize, usize) {
-    let before = text.get(..byte.min(text.len())).unwrap_or(text);
-    let line = before.matches('\n').count() + 1;
-    let start = before.rfind('\n').map_or(0, |end| end + 1);
-    let column = before.get(start..).unwrap_or_default().trim_start_matches('\u{feff}');
-    (line, column.chars().count() + 1)
 }
 
 /// The text with every character of `places` turned into a star.
@@ -321,15 +342,6 @@ fn star(text: &str, places: &[Range<usize>]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn columns_count_characters_from_one_on_any_line_end() {
-        let text = "é = \"ü\"\r\n\t日本 = 1\n";
-        assert_eq!(position(text, text.find('"').unwrap()), (1, 5));
-        assert_eq!(position(text, text.find('1').unwrap()), (2, 7));
-        assert_eq!(position("\u{feff}a", 3), (1, 1));
-        assert_eq!(position("", 10), (1, 1));
-    }
 
     #[test]
     fn what_a_substitution_gave_is_in_no_message() {

@@ -7,6 +7,7 @@ use std::path::{Path as FilePath, PathBuf};
 use ::config::{Map, Source, Value};
 
 use super::check;
+use super::file;
 use super::findings::Findings;
 use super::overrides::{self, PREFIX, SEPARATOR};
 use super::path::Path;
@@ -14,32 +15,16 @@ use super::private;
 use super::problem::Problems;
 use super::raw::Raw;
 use super::said::{Code, Said};
-use super::substitute::{self, Environment, Substitution};
+use super::substitute::{Environment, Substitution};
+use super::toml::Shape;
 use super::{Config, toml, walk};
-
-/// A thousand jobs fit in a tenth of it; anything larger is not a `sync.toml`.
-const LARGEST_FILE: u64 = 4 * 1024 * 1024;
 
 /// Reads and checks the file; `${VAR}` and `MILKRUN__SECTION__KEY` come from the process's environment.
 ///
 /// # Errors
 /// Everything that is wrong with it, at once; a file that cannot be read is one problem.
 pub fn load(path: &FilePath) -> Result<Config, Problems> {
-    load_text(path, &read(path)?)
-}
-
-/// Reads the text of the file.
-///
-/// # Errors
-/// It cannot be read.
-pub fn read(path: &FilePath) -> Result<String, Problems> {
-    substitute::read(path, LARGEST_FILE).map_err(|reason| {
-        let help = match reason.contains("UTF-8") {
-            true => "save it as UTF-8",
-            false => "another file is named by `milkrun --config PATH`",
-        };
-        Problems::whole(&path.display().to_string(), Said::new(Code::Unreadable, reason).help(help))
-    })
+    load_text(path, &file::read(path)?)
 }
 
 /// As [`load`], with a text that has been read from the file.
@@ -58,10 +43,11 @@ pub fn folder_of(path: &FilePath) -> PathBuf {
     path.parent().map_or_else(PathBuf::new, FilePath::to_owned)
 }
 
-/// The process's environment, as far as it is text.
+/// The process's environment; a value that is no text is refused where it is used.
 #[must_use]
 pub fn environment() -> Environment {
-    let readable = |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
+    let readable =
+        |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.to_string_lossy().into_owned()));
     std::env::vars_os().filter_map(readable).collect()
 }
 
@@ -86,7 +72,10 @@ pub fn parse(name: &str, text: &str, folder: &FilePath, environment: &Environmen
         }
     }
     for mistake in &reading.mistakes {
-        findings.at_bytes(mistake.at.clone(), mistake.said.clone());
+        // Of a header under another name that is its key.
+        let key = text.get(mistake.at.clone()).filter(|_| mistake.said.code == Code::UnknownKey);
+        let path = key.map_or_else(Path::default, |key| Path::of(key.split('.')));
+        findings.below(&path, mistake.at.clone(), mistake.said.clone());
     }
     if reading.is_torn {
         findings.tear();
@@ -94,6 +83,13 @@ pub fn parse(name: &str, text: &str, folder: &FilePath, environment: &Environmen
     let Some(tree) = &reading.tree else {
         return Err(refused(findings));
     };
+    if matches!(&tree.shape, Shape::Table(entries) if entries.is_empty()) && findings.is_empty() {
+        let said = Said::new(Code::MissingKey, "the file is empty");
+        findings.elsewhere(
+            said.help("`milkrun init --hq URL DOCTYPE…` writes one, with [site], [hq], [local] and a [[job]]"),
+        );
+        return Err(refused(findings));
+    }
     findings.locate(tree);
     let fit = overrides::collect(environment, &mut findings);
     let layer = Layer(walk::file(tree, Substitution { environment, folder }, &mut findings));
@@ -107,7 +103,9 @@ pub fn parse(name: &str, text: &str, folder: &FilePath, environment: &Environmen
         }
     };
     match config {
-        Some(config) if findings.is_empty() => Ok(config),
+        Some(config) if findings.is_empty() => {
+            Ok(Config { doubts: findings.finish().iter().cloned().collect(), ..config })
+        }
         Some(_) | None => Err(refused(findings)),
     }
 }

@@ -10,12 +10,14 @@ mod check;
 mod cron;
 mod database;
 mod duration;
+mod file;
 mod findings;
 mod json_schema;
 mod keys;
 mod load;
 mod overrides;
 mod path;
+mod places;
 mod private;
 mod problem;
 mod raw;
@@ -34,8 +36,9 @@ mod walk;
 mod words;
 
 pub use database::database_of;
+pub use file::read;
 pub use json_schema::json_schema;
-pub use load::{environment, files_of, folder_of, load, load_text, parse, read};
+pub use load::{environment, files_of, folder_of, load, load_text, parse};
 pub use problem::{Problem, Problems};
 pub use reference::reference;
 pub use report::Look;
@@ -66,6 +69,22 @@ pub struct Config {
     pub daemon: Daemon,
     /// `[[job]]`, in the order written.
     pub jobs: Vec<Arc<Job>>,
+    /// What looks wrong and keeps no run from its work.
+    doubts: Vec<Problem>,
+}
+
+impl Config {
+    /// The examples in the file that do not hold; an edited file with one is not put in force.
+    #[must_use]
+    pub fn failed_examples(&self) -> Option<Problems> {
+        Problems::some(self.doubts.iter().filter(|problem| problem.code == Code::Example))
+    }
+
+    /// As [`Config::failed_examples`], with what only the outlet's database could prove right.
+    #[must_use]
+    pub fn doubts(&self) -> Option<Problems> {
+        Problems::some(&self.doubts)
+    }
 }
 
 /// `[site]`: who this outlet is.

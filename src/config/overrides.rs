@@ -8,8 +8,8 @@ use super::keys::FILE;
 use super::path::Path;
 use super::said::{Code, Said};
 use super::schema::{Kind, Section};
-use super::substitute::Environment;
-use super::syntax;
+use super::substitute::{Environment, NO_TEXT};
+use super::{syntax, words};
 
 /// What the names of overriding variables start with, without the separator.
 pub(super) const PREFIX: &str = "MILKRUN";
@@ -34,19 +34,36 @@ pub(super) fn collect(environment: &Environment, findings: &mut Findings<'_>) ->
     }
     let start = format!("{PREFIX}{SEPARATOR}");
     let mut fit = Map::new();
+    for name in environment.keys().filter(|name| !name.starts_with(&start) && is_ours(name)) {
+        // Taken for none of milkrun's it would be passed over, and the file's value be in force.
+        if let Some(near) = near(name, &known) {
+            let said = Said::new(Code::Environment, format!("environment variable {name} overrides no key"));
+            findings.elsewhere(said.near(Some(near)));
+        }
+    }
     for (name, value) in environment.iter().filter(|(name, _)| name.starts_with(&start)) {
         let Some(variable) = known.iter().find(|variable| variable.name == *name) else {
             let said = Said::new(Code::Environment, format!("environment variable {name} overrides no key"));
+            let near = near(name, &known);
             findings.elsewhere(if name.starts_with(&format!("{start}JOB")) {
                 said.help("jobs cannot be overridden by the environment")
+            } else if near.is_some() {
+                said.near(near)
             } else {
-                said.near_to(name, known.iter().map(|variable| variable.name.as_str()))
+                said.help(format!(
+                    "the key url of [hq] is {start}HQ__URL: section and key in capitals, \"__\" between them"
+                ))
             });
             continue;
         };
         findings.override_by(name, variable.path.clone());
         if matches!(variable.kind, Kind::Secret | Kind::HqUrl | Kind::LocalUrl) {
             findings.hide(&Path::default(), value, &format!("${{{name}}}"));
+        }
+        if value.contains(NO_TEXT) {
+            findings
+                .at_value(&variable.path, Said::new(Code::Environment, "the value is not UTF-8").help("set it anew"));
+            continue;
         }
         match syntax::check(variable.kind, value) {
             Ok(()) => {
@@ -56,6 +73,21 @@ pub(super) fn collect(environment: &Environment, findings: &mut Findings<'_>) ->
         }
     }
     fit
+}
+
+/// Whether the name was meant for milkrun, in whatever letters.
+fn is_ours(name: &str) -> bool {
+    name.get(..PREFIX.len()).is_some_and(|start| start.eq_ignore_ascii_case(PREFIX))
+}
+
+/// The variable that was meant: the same letters with other `_` between them, or else the nearest of those that begin alike.
+fn near(name: &str, known: &[Variable]) -> Option<String> {
+    let letters = |name: &str| name.replace('_', "").to_uppercase();
+    let written = letters(name);
+    let same = known.iter().find(|variable| letters(&variable.name) == written);
+    let names = || known.iter().map(|variable| variable.name.as_str());
+    same.map(|variable| variable.name.clone())
+        .or_else(|| words::nearest(name, names()).map(str::to_owned))
 }
 
 fn variables(section: &'static Section, path: &Path, prefix: &str, all: &mut Vec<Variable>) {

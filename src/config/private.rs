@@ -6,11 +6,13 @@
 
 use std::ops::Range;
 
+use chrono_tz::Tz;
+
 use super::keys;
 use super::path::{Path, Step};
 use super::said::{Code, Said};
-use super::toml::{header_name, key_length};
-use super::{substitute, words};
+use super::toml::{header_name, key_length, merge_mark};
+use super::{duration, substitute, words};
 
 /// Lines that may hold a secret, whatever they were meant to be.
 const MARKS: [&str; 5] = ["secret", "key", "password", "auth", "://"];
@@ -34,12 +36,18 @@ const OPEN: [&str; 3] = ["site", "daemon", "job"];
 /// Keys whose values are secrets, wherever in the file they stand, also in a comment or in the wrong section.
 const SECRETS: [&str; 5] = ["api_key", "api_secret", "password", "secret", "token"];
 
+/// What is longer is no length of time that anybody means.
+const LONGEST_NUMBER: usize = 8;
+
 /// What is shorter is no secret worth the name, and stands in every sentence.
 const SHORTEST: usize = 4;
 
 /// The bytes around a mistake that may hold a secret.
 pub(super) fn around(text: &str, mistake: &Range<usize>) -> Option<Range<usize>> {
     let own = start_of_line(text, mistake.start)..end_of_line(text, mistake.end.saturating_sub(1).max(mistake.start));
+    if text.get(own.clone()).is_some_and(is_harmless) {
+        return None;
+    }
     let is_marked = |at: &Range<usize>| {
         let lower = text.get(at.clone()).unwrap_or_default().to_lowercase();
         MARKS.iter().any(|mark| lower.contains(mark))
@@ -66,8 +74,30 @@ pub(super) fn around(text: &str, mistake: &Range<usize>) -> Option<Range<usize>>
     let at = start..end;
     let lines = text.get(at.clone()).unwrap_or_default().lines().map(str::trim);
     let is_one = lines.filter(|line| !line.is_empty() && !line.starts_with('#')).count() <= 1;
-    let is_harmless = is_one && known_key(line(text, start)).is_some_and(|key| HARMLESS.contains(&key));
-    (is_marked(&at) || !is_harmless).then_some(at)
+    let is_safe = is_one && known_key(line(text, start)).is_some_and(|key| HARMLESS.contains(&key));
+    (is_marked(&at) || !is_safe).then_some(at)
+}
+
+/// Whether all of the line is known for no secret: the mark of a merge conflict, or a harmless key with a value that is one of its
+/// own, whatever stands between the two.
+fn is_harmless(line: &str) -> bool {
+    if line.contains('\n') {
+        return false;
+    }
+    if merge_mark(line).is_some() {
+        return true;
+    }
+    let line = line.trim();
+    // A header of a name that is known, or was meant as one, and nothing behind it.
+    if header(line).is_some_and(|name| line.ends_with(']') && name.split('.').all(is_known)) {
+        return true;
+    }
+    let (key, rest) = line.split_at_checked(key_length(line)).unwrap_or((line, ""));
+    let value = rest.trim_matches(|c: char| c.is_whitespace() || "=:,;\"'“”„‘’".contains(c));
+    let is_short = value.len() <= LONGEST_NUMBER;
+    let is_time = is_short && (duration::parse(value).is_some() || duration::meant(value).is_some());
+    let is_value = value.is_empty() || is_time || value.parse::<Tz>().is_ok() || ["token", "basic"].contains(&value);
+    HARMLESS.contains(&key) && is_value
 }
 
 /// The bytes of what is a secret by its looks: the value of a key that is named after one, a login in a URL.
@@ -154,7 +184,8 @@ pub(super) fn discreet(code: Code) -> Said {
         | Code::Contradiction
         | Code::Circle
         | Code::Substitution
-        | Code::Environment => "this is not as it must be",
+        | Code::Environment
+        | Code::Example => "this is not as it must be",
     };
     let help = "a value stands on one line, between quotes (it is not shown, as it may be part of a secret)";
     Said::new(code, what).help(help)

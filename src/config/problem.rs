@@ -117,6 +117,12 @@ impl Problems {
         Self(vec![Problem::new(file, String::new(), said)])
     }
 
+    /// Those that there are, if any.
+    pub(super) fn some<'p>(found: impl IntoIterator<Item = &'p Problem>) -> Option<Self> {
+        let found: Vec<Problem> = found.into_iter().cloned().collect();
+        (!found.is_empty()).then(|| Self::new(found))
+    }
+
     /// Each problem, in the order of the file.
     pub fn iter(&self) -> std::slice::Iter<'_, Problem> {
         self.0.iter()

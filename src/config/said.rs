@@ -38,7 +38,12 @@ pub enum Code {
     Substitution,
     /// A variable of the environment that overrides no key.
     Environment,
+    /// A `[[job.test]]` that the mapping does not give.
+    Example,
 }
+
+/// What is said of a text without quotes; where no text belongs, what belongs there is said in its place.
+pub(super) const BARE: &str = "a text without quotes";
 
 /// What is said of one mistake.
 #[derive(Debug, Clone, PartialEq, Eq)]

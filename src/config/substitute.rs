@@ -8,6 +8,9 @@ use std::path::{Path, PathBuf};
 /// The environment, passed in so that nothing below `load` reads the process's own.
 pub type Environment = BTreeMap<String, String>;
 
+/// Stands in a variable's value for bytes that are no UTF-8; no value holds it on purpose.
+pub(super) const NO_TEXT: char = char::REPLACEMENT_CHARACTER;
+
 /// A secret or a URL is far shorter; a `${file:/dev/zero}` must not fill the memory.
 const LARGEST_FILE: u64 = 64 * 1024;
 
@@ -89,10 +92,11 @@ impl Substitution<'_> {
     }
 
     fn variable(&self, name: &str) -> Result<String, String> {
-        self.environment
-            .get(name)
-            .cloned()
-            .ok_or_else(|| format!("the environment variable {name} is not set"))
+        match self.environment.get(name) {
+            Some(value) if value.contains(NO_TEXT) => Err(format!("the environment variable {name} is not UTF-8")),
+            Some(value) => Ok(value.clone()),
+            None => Err(format!("the environment variable {name} is not set")),
+        }
     }
 
     /// A path with its variables replaced.
@@ -137,7 +141,15 @@ pub(super) fn read_regular(path: &Path, largest: u64) -> Result<String, String> 
 }
 
 /// Reads a text file of at most `largest` bytes; the error continues a sentence that names the file.
-pub(super) fn read(path: &Path, largest: u64) -> Result<String, String> {
+fn read(path: &Path, largest: u64) -> Result<String, String> {
+    String::from_utf8(bytes(path, largest)?).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        format!("is not UTF-8 text (byte {at})")
+    })
+}
+
+/// As [`read`], whatever is in the file.
+pub(super) fn bytes(path: &Path, largest: u64) -> Result<Vec<u8>, String> {
     let cannot = |error: std::io::Error| format!("cannot be read: {}", reason(&error));
     let file = std::fs::File::options().read(true).open(path).map_err(cannot)?;
     let mut bytes = Vec::new();
@@ -145,10 +157,7 @@ pub(super) fn read(path: &Path, largest: u64) -> Result<String, String> {
     if u64::try_from(bytes.len()).is_ok_and(|length| length > largest) {
         return Err(format!("is larger than {} KiB", largest / 1024));
     }
-    String::from_utf8(bytes).map_err(|error| {
-        let at = error.utf8_error().valid_up_to();
-        format!("is not UTF-8 text (byte {at})")
-    })
+    Ok(bytes)
 }
 
 /// The system's words without Rust's `(os error 2)`.

@@ -169,8 +169,10 @@ fn secret(text: &str) -> Result<(), Fault> {
     if text.trim().is_empty() {
         return Err(Fault::of("must not be empty"));
     }
-    let name = text.strip_prefix('$').or_else(|| text.strip_prefix('%')?.strip_suffix('%'));
-    if name.is_some_and(|name| name.starts_with(|c: char| c.is_ascii_alphabetic()) && identifier("", name).is_ok()) {
+    let pairs = [("$", ""), ("%", "%"), ("$(", ")"), ("{{", "}}"), ("{", "}"), ("<", ">")];
+    let mut inner = pairs.iter().filter_map(|(start, end)| text.strip_prefix(start)?.strip_suffix(end));
+    let is_name = |name: &str| name.starts_with(|c: char| c.is_ascii_alphabetic()) && identifier("", name).is_ok();
+    if inner.any(is_name) {
         return Err(Fault::of("looks like a variable and would be taken as it is").help("write \"${NAME}\""));
     }
     let is_plain = text.chars().all(|c| c.is_ascii_graphic());
@@ -218,6 +220,10 @@ fn near_zone(text: &str) -> Option<String> {
 }
 
 fn listen(text: &str) -> Result<(), Fault> {
+    let port = text.rsplit_once(':').and_then(|(_, port)| port.parse::<u64>().ok());
+    if port.is_some_and(|port| port > u64::from(u16::MAX)) {
+        return Err(Fault::out_of_bounds("a port goes from 1 to 65535".to_owned()));
+    }
     let fault = |_| {
         Fault::of("is not an address and a port")
             .help("write both, such as \"127.0.0.1:7878\" or \"[::]:7878\"")
@@ -274,7 +280,7 @@ fn hq_field(text: &str) -> Result<(), Fault> {
     is_name.then_some(()).ok_or_else(|| {
         let near = words::plain(text, LONGEST_JOB_NAME, '_').map(|name| name.to_lowercase());
         Fault::of("is not an HQ field's name")
-            .help("it is of letters, digits and \"_\", such as \"item_name\"; anything else is { expr = \"…\" }")
+            .help("it is of letters, digits and \"_\", such as \"item_name\"; a constant is { const = \"…\" }, all else { expr = \"…\" }")
             .near(near.filter(|_| text.contains([' ', '-']) && !text.contains(['(', '+', '*', '|'])))
     })
 }
@@ -283,7 +289,9 @@ fn word(words: &Words, text: &str) -> Result<(), Fault> {
     if words.known.contains(&text) {
         return Ok(());
     }
-    let near = words.nearest(text).map(str::to_owned);
+    // `varchar(140)`
+    let name = text.split('(').next().filter(|name| !name.is_empty()).unwrap_or(text);
+    let near = words.nearest(name).map(str::to_owned);
     Err(Fault::unknown(words.what).help(format!("expected {}", words::either(words.known))).near(near))
 }
 
@@ -346,7 +354,7 @@ mod tests {
     #[test]
     fn a_secret_is_one_word() {
         assert_eq!(said(&Kind::Secret, "abc:123"), "ok");
-        for bad in ["", "  ", "a b", "abc\n", "$HQ_API_KEY", "%HQ_API_KEY%"] {
+        for bad in ["", "  ", "a b", "abc\n", "$HQ_API_KEY", "%HQ_API_KEY%", "$(HQ_API_KEY)", "{{HQ_API_KEY}}"] {
             assert_ne!(said(&Kind::Secret, bad), "ok", "{bad:?}");
         }
     }

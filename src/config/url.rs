@@ -29,6 +29,9 @@ const SCHEMES_ELSEWHERE: [(&str, &str); 6] = [
     ("jdbc:mysql", "mysql"),
 ];
 
+/// Databases that milkrun does not write, though their names are near.
+const STRANGERS: [&str; 4] = ["mssql", "sqlserver", "oracle", "mongodb"];
+
 /// What the drivers take after the "?". What they do not know they ignore, a misspelt `sslmode` with its protection, or
 /// write to the log with its value.
 const POSTGRES_PARAMETERS: [&str; 18] = [
@@ -70,6 +73,9 @@ const MYSQL_PARAMETERS: [&str; 14] = [
     "statement-cache-capacity",
 ];
 
+/// What follows the address of a Frappe site where its pages and its API are.
+const PAGES: [&str; 4] = ["api", "app", "desk", "login"];
+
 /// Reads HQ's address and cuts trailing slashes off.
 ///
 /// # Errors
@@ -77,7 +83,10 @@ const MYSQL_PARAMETERS: [&str; 14] = [
 pub(super) fn hq(text: &str) -> Result<String, Fault> {
     scheme(text, &["http", "https"], "https://hq.example.com")?;
     let help = "write http(s)://host[:port][/path]";
-    let url = Url::parse(text).map_err(|error| Fault::of(format!("is not a URL: {error}")).help(help))?;
+    let url = Url::parse(text).map_err(|error| match error.to_string().as_str() {
+        "invalid port number" => Fault::of("has a port that is none").help("a port goes from 1 to 65535"),
+        error => Fault::of(format!("is not a URL: {error}")).help(help),
+    })?;
     if !url.username().is_empty() || url.password().is_some() {
         return Err(Fault::of("must not hold credentials").help("they belong in hq.auth"));
     }
@@ -86,6 +95,11 @@ pub(super) fn hq(text: &str) -> Result<String, Fault> {
     }
     if url.host_str().is_none_or(str::is_empty) {
         return Err(Fault::of("names no host").help(help));
+    }
+    let page = url.path_segments().and_then(|mut parts| parts.next()).filter(|first| PAGES.contains(first));
+    if let Some(page) = page {
+        let what = format!("goes on with \"/{page}\", which is a page or a call of HQ's");
+        return Err(Fault::of(what).help("write the address of the site alone, as in \"https://hq.example.com\""));
     }
     Ok(url.as_str().trim_end_matches('/').to_owned())
 }
@@ -127,24 +141,53 @@ fn scheme<'t>(text: &'t str, known: &[&str], example: &str) -> Result<(String, &
     // The driver takes `sqlite:outlet.db`, too.
     let short = || text.strip_prefix("sqlite:").map(|rest| ("sqlite", rest));
     let Some((scheme, rest)) = text.split_once("://").or_else(short) else {
-        return Err(Fault::of("has no scheme").help(expected));
+        return Err(Fault::of("has no scheme").help(expected).near(with_scheme(text, known)));
     };
     let lower = scheme.to_ascii_lowercase();
     if known.contains(&lower.as_str()) {
         return Ok((lower, rest));
     }
-    let near = words::meant(&lower, known.iter().copied(), &SCHEMES_ELSEWHERE).filter(|near| known.contains(near));
+    // `postgresql+psycopg2`
+    let plain = lower.split('+').next().unwrap_or(&lower);
+    let near = if STRANGERS.contains(&plain) {
+        None
+    } else {
+        words::meant(plain, known.iter().copied(), &SCHEMES_ELSEWHERE).filter(|near| known.contains(near))
+    };
     Err(Fault::of("has an unknown scheme").help(expected).near(near.map(|near| format!("{near}://"))))
 }
 
+/// The address with the scheme that it lacks, where it holds nothing but a host or a file.
+fn with_scheme(text: &str, known: &[&str]) -> Option<String> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '/' | ':');
+    let bare = text.trim_start_matches("https:/").trim_start_matches("http:/");
+    let host = bare.split(['/', ':']).next().unwrap_or_default();
+    let is_host = host == "localhost" || host.split('.').filter(|part| !part.is_empty()).count() > 1;
+    let is_file = [".db", ".sqlite", ".sqlite3"].iter().any(|ending| text.ends_with(ending)) && !text.contains(':');
+    if !text.chars().all(is_plain) {
+        return None;
+    }
+    match known.first()? {
+        &"https" | &"http" if is_host => Some(format!("https://{bare}")),
+        &"sqlite" if is_file => Some(format!("sqlite://{text}")),
+        _ => None,
+    }
+}
+
 fn sqlite(rest: &str, folder: &Path) -> Result<String, Fault> {
+    let is_drive =
+        rest.starts_with(|c: char| c.is_ascii_alphabetic()) && rest.get(1..).is_some_and(|rest| rest.starts_with(':'));
+    if rest.contains('\\') || is_drive {
+        return Err(Fault::of("is a path of Windows")
+            .help("folders are parted by \"/\", as in \"sqlite:///var/lib/outlet.db\""));
+    }
     let (path, query) = rest.split_once('?').map_or((rest, None), |(path, query)| (path, Some(query)));
     let is_in_memory = path == ":memory:" || query.is_some_and(|query| query.contains("mode=memory"));
     if is_in_memory {
         return Err(Fault::of("is in memory, where the watermark would be forgotten with every restart")
             .help("name a file as in \"sqlite://outlet.db\""));
     }
-    if path.is_empty() {
+    if path.is_empty() || path.ends_with('/') {
         return Err(Fault::of("names no file").help("name one as in \"sqlite://outlet.db\""));
     }
     let query = query.map_or_else(String::new, |query| format!("?{query}"));
@@ -162,7 +205,7 @@ fn sqlite(rest: &str, folder: &Path) -> Result<String, Fault> {
 
 fn server(text: &str, parameters: &[&str]) -> Result<String, Fault> {
     let url = Url::parse(text).map_err(|error| {
-        let help = "in a password \"@\", \"/\", \"?\", \"#\" and \"%\" are written %40, %2F, %3F, %23 and %25";
+        let help = "in a password \"@\", \"/\", \"?\", \"#\" and \"%\" are written %40, %2F, %3F, %23 and %25; a port goes to 65535";
         Fault::of(format!("is not a URL: {error}")).help(help)
     })?;
     let has_socket = url.query_pairs().any(|(key, _)| key == "host" || key == "socket");

@@ -40,23 +40,10 @@ pub(super) async fn check(path: &Path, text: &str) -> Result<Config, Refusal> {
     // Files that are named in it may lie on a disk that answers slowly.
     let checked = tokio::task::spawn_blocking(move || {
         let config = config::load_text(&path, &text).map_err(|problems| sentences(&problems))?;
-        let failed = examples(&path, &config);
-        if failed.is_empty() { Ok(config) } else { Err(failed) }
+        config.failed_examples().map_or(Ok(config), |failed| Err(sentences(&failed)))
     });
     let checked = checked.await.unwrap_or_else(|_panic| Err(vec!["the check of the file broke down".to_owned()]));
     checked.map_err(|problems| Refusal { problems, may_pass: false })
-}
-
-/// The examples that do not hold.
-fn examples(path: &Path, config: &Config) -> Vec<String> {
-    let tests = config.jobs.iter().flat_map(|job| job.tests.iter().map(move |test| (job, test)));
-    let failed = tests.flat_map(|(job, test)| {
-        let mismatches = job.mapping.example(&test.given, &test.expect).into_iter();
-        mismatches.map(move |mismatch| {
-            format!("{}:{}: a test of job {:?} does not hold: {mismatch}", path.display(), test.line, job.name)
-        })
-    });
-    failed.collect()
 }
 
 /// Says, loudly, that a version is refused.

@@ -10,6 +10,7 @@ use std::sync::{Arc, LazyLock};
 use minijinja::value::{Object, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, Expression, UndefinedBehavior, Value};
 
+use super::hints;
 use super::number::rounded;
 use super::offence::Offence;
 use super::value::printable;
@@ -63,7 +64,8 @@ impl Expr {
     /// Compiles `source`; every fault that shows without a record is found here.
     pub(super) fn compile(source: &str) -> Result<Self, String> {
         let compiled = ENGINE.compile_expression_owned(source.to_owned());
-        let expression = compiled.map_err(|error| format!("the expression cannot be read: {}", offence(&error)))?;
+        let unread = |error: &Error| format!("the expression cannot be read: {}", offence(error));
+        let expression = compiled.map_err(|error| hints::of(source).unwrap_or_else(|| unread(&error)))?;
         words::check(source)?;
         let variables = words::fields(source);
         // The parser takes `if` alone for the name of a variable.

@@ -9,6 +9,7 @@ mod example;
 mod expr;
 mod field;
 mod fingerprint;
+mod hints;
 mod lookup;
 mod moment;
 mod number;
@@ -24,6 +25,7 @@ mod words;
 mod tests;
 
 pub use child::{ChildRow, ChildTable};
+pub use example::Mismatch;
 pub use fingerprint::children_hash;
 pub use outline::{Outline, type_of};
 pub use sources::Taken;

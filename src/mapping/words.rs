@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use minijinja::{ErrorKind, Value};
 
 use super::expr::ENGINE;
+use super::hints;
 
 /// A piece of an expression, as far as names are concerned.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -48,11 +49,20 @@ pub(super) fn check(source: &str) -> Result<(), String> {
     for (at, token) in tokens.iter().enumerate() {
         let Token::Word(word) = *token else { continue };
         match role(word, &tokens, at) {
-            Role::Attribute => return Err(attribute(word)),
-            Role::Method if !is_method(word) => return Err(format!("there is no method `.{word}()`")),
-            Role::Filter if !is_known(word, "filter") => return Err(format!("there is no filter `{word}`")),
+            Role::Attribute | Role::Method if tokens.contains(&Token::Word("frappe")) => {
+                return Err("an expression reaches nothing of Frappe's; use a filter, as in `value|float`".to_owned());
+            }
+            Role::Attribute => return Err(attribute(word, at.checked_sub(2).and_then(|at| tokens.get(at)))),
+            Role::Method if !is_method(word) => return Err(method(word)),
+            Role::Filter if !is_known(word, "filter") => return Err(filter(word)),
+            Role::Test if hints::NOTHING.contains(&word) => {
+                return Err(format!("there is no test `{word}`; write none"));
+            }
             Role::Test if !is_known(word, "test") => return Err(format!("there is no test `{word}`")),
-            Role::Function => return Err(format!("there is no function `{word}`; use a filter, as in `value|{word}`")),
+            Role::Function => return Err(function(word)),
+            Role::Field if hints::NOTHING.contains(&word) => {
+                return Err(format!("`{word}` is no field of HQ; write none"));
+            }
             Role::Field | Role::Own | Role::Method | Role::Filter | Role::Test => {}
         }
     }
@@ -76,7 +86,32 @@ fn role(word: &str, tokens: &[Token<'_>], at: usize) -> Role {
     }
 }
 
-fn attribute(word: &str) -> String {
+fn method(word: &str) -> String {
+    let near = hints::method(word).map_or_else(String::new, |near| format!("; write .{near}()"));
+    format!("there is no method `.{word}()`{near}")
+}
+
+fn filter(word: &str) -> String {
+    let near = hints::filter(word).map_or_else(String::new, |near| format!("; write {near}"));
+    format!("there is no filter `{word}`{near}")
+}
+
+fn function(word: &str) -> String {
+    let help = match word.to_lowercase().as_str() {
+        "if" | "iif" => "; write VALUE if CONDITION else OTHER".to_owned(),
+        "concat" => "; write one ~ other".to_owned(),
+        "substr" | "substring" | "left" | "mid" | "right" => "; write a part of a text as value[0:3]".to_owned(),
+        "now" | "today" | "nowdate" | "getdate" => "; an expression knows nothing but the record".to_owned(),
+        _ => hints::filter(word).map_or_else(String::new, |near| format!("; use a filter, as in `value|{near}`")),
+    };
+    format!("there is no function `{word}`{help}")
+}
+
+/// Of `doc.item_name`, as Frappe's own scripts have it, the field is meant.
+fn attribute(word: &str, owner: Option<&Token<'_>>) -> String {
+    if let Some(Token::Word(owner @ ("doc" | "self" | "row" | "record"))) = owner {
+        return format!("`{owner}.{word}`: the words of an expression are fields of the record; write {word}");
+    }
     format!("`.{word}`: HQ's lists hold no attributes of a linked document; ask for a field of this DocType")
 }
 

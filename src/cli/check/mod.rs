@@ -41,6 +41,11 @@ pub(super) struct Options {
 
 pub(super) async fn run(options: &Options, path: &Path, output: &Output) -> anyhow::Result<Exit> {
     let config = load(path)?;
+    // What the database will prove right or wrong in a moment is left to it.
+    let wrong = if options.offline { config.doubts() } else { config.failed_examples() };
+    if let Some(problems) = wrong {
+        return Err(problems.into());
+    }
     let mut report = Report::default();
     report.ok("config", format!("{}: {}", path.display(), output::count(config.jobs.len() as u64, "job", "jobs")));
     plan::look(&config, Clock::system().now(), &mut report);

@@ -13,8 +13,8 @@ const MOST_LISTED: usize = 8;
 
 /// Looks at all jobs together; problems go to `findings`.
 pub(super) fn jobs(jobs: &[RawJob], findings: &mut Findings<'_>) {
-    names(jobs, findings);
-    tables(jobs, findings);
+    let doubles = names(jobs, findings);
+    tables(jobs, &doubles, findings);
     let waits = waits(jobs, findings);
     circles(jobs, &waits, findings);
 }
@@ -23,8 +23,10 @@ fn at(job: usize) -> Path {
     Path::of(["job"]).index(job)
 }
 
-fn names(jobs: &[RawJob], findings: &mut Findings<'_>) {
-    let mut seen: HashMap<&str, usize> = HashMap::new();
+/// Tells of names that are there already, and gives the position of each job that is another one once more.
+fn names(jobs: &[RawJob], findings: &mut Findings<'_>) -> Vec<usize> {
+    let mut seen: HashMap<&str, (usize, &RawJob)> = HashMap::new();
+    let mut doubles = Vec::new();
     for (index, job) in jobs.iter().enumerate() {
         let Some(name) = job.name.as_deref() else {
             continue;
@@ -32,27 +34,38 @@ fn names(jobs: &[RawJob], findings: &mut Findings<'_>) {
         let path = at(index).key("name");
         match seen.get(name) {
             None => {
-                seen.insert(name, index);
+                seen.insert(name, (index, job));
             }
-            Some(first) => {
+            Some((first, other)) => {
                 let line = findings.line(&at(*first).key("name"));
                 let shown = findings.shown(&path, name);
-                let said = Said::new(Code::Duplicate, format!("{shown} is the name of the job of line {line}, too"));
-                findings.at_value(&path, said.help("give each job a name of its own"));
+                let is_double = job.table.is_some() && job.table == other.table;
+                let said = if is_double {
+                    doubles.push(index);
+                    Said::new(Code::Duplicate, format!("the job {shown} of line {line} is here once more"))
+                        .help("delete one of the two, or give this one a name and tables of its own")
+                } else {
+                    Said::new(Code::Duplicate, format!("{shown} is the name of the job of line {line}, too"))
+                        .help("give each job a name of its own")
+                };
+                findings.at_value(&path, said);
             }
         }
     }
+    doubles
 }
 
-fn tables(jobs: &[RawJob], findings: &mut Findings<'_>) {
+fn tables(jobs: &[RawJob], doubles: &[usize], findings: &mut Findings<'_>) {
     // SQLite and MySQL on some systems do not tell `Items` from `items`.
     let mut seen: HashMap<String, Path> = HashMap::new();
-    let mut claim = |table: Option<&String>, path: Path| {
+    let mut claim = |table: Option<&String>, path: Path, is_double: bool| {
         let Some(table) = table else { return };
         match seen.get(&table.to_lowercase()) {
             None => {
                 seen.insert(table.to_lowercase(), path);
             }
+            // That the whole job is there twice was said.
+            Some(_) if is_double => {}
             Some(first) => {
                 let line = findings.line(first);
                 let shown = findings.shown(&path, table);
@@ -62,9 +75,10 @@ fn tables(jobs: &[RawJob], findings: &mut Findings<'_>) {
         }
     };
     for (index, job) in jobs.iter().enumerate() {
-        claim(job.table.as_ref(), at(index).key("table"));
+        let is_double = doubles.contains(&index);
+        claim(job.table.as_ref(), at(index).key("table"), is_double);
         for (position, child) in job.children.iter().enumerate() {
-            claim(child.table.as_ref(), at(index).key("children").index(position).key("table"));
+            claim(child.table.as_ref(), at(index).key("children").index(position).key("table"), is_double);
         }
     }
 }

@@ -50,6 +50,9 @@ const MOVING: [&str; 3] = ["timespan", "previous", "next"];
 /// How a filter is written, for messages.
 const FORM: &str = "[[\"field\", \"=\", value], …]";
 
+/// How one of them is written, for messages.
+const FORM_OF_ONE: &str = "[\"field\", \"operator\", value]";
+
 /// Reads the filters of a job on `doctype`; problems go to `findings`.
 pub(super) fn filters(path: &Path, doctype: Option<&str>, value: &Value, findings: &mut Findings<'_>) -> Vec<Value> {
     let mut check = Check { job: path.parent().unwrap_or_default(), doctype, findings };
@@ -57,7 +60,9 @@ pub(super) fn filters(path: &Path, doctype: Option<&str>, value: &Value, finding
         Value::Array(list) => {
             if list.first().is_some_and(Value::is_string) {
                 let said = Said::new(Code::WrongType, "each filter is a list of its own");
-                check.findings.at_value(path, said.help(format!("write filters = {FORM}, with two brackets")));
+                let help =
+                    format!("write filters = [{}], with two brackets", right(list).unwrap_or(FORM_OF_ONE.to_owned()));
+                check.findings.at_value(path, said.help(help));
                 return Vec::new();
             }
             let all = list.iter().enumerate();
@@ -68,10 +73,52 @@ pub(super) fn filters(path: &Path, doctype: Option<&str>, value: &Value, finding
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
             let said = Said::new(Code::WrongType, "this is no list of filters");
-            check.findings.at_value(path, said.help(format!("write filters = {FORM}")));
+            let is_json = value.as_str().is_some_and(|text| text.trim_start().starts_with(['[', '{']));
+            let help = if is_json { "write it without the quotes around it: " } else { "write " };
+            check.findings.at_value(path, said.help(format!("{help}filters = {FORM}")));
             Vec::new()
         }
     }
+}
+
+/// A filter as it was meant: without a value `=` is, and Frappe's own lists have a fifth part that says nothing.
+fn right(parts: &[Value]) -> Option<String> {
+    let is_operator =
+        |part: &Value| part.as_str().is_some_and(|word| OPERATORS.contains(&word.to_lowercase().as_str()));
+    let (field, operator, value) = match parts {
+        [field, value] if !is_operator(value) => (field, Value::from("="), value),
+        [field, operator, value] | [_, field, operator, value] | [_, field, operator, value, Value::Bool(_)]
+            if is_operator(operator) =>
+        {
+            (field, operator.clone(), value)
+        }
+        _ => return None,
+    };
+    field.is_string().then(|| written(&Value::from(vec![field.clone(), operator, value.clone()])))
+}
+
+/// The value as `sync.toml` has it.
+fn written(value: &Value) -> String {
+    match value {
+        Value::Array(list) => format!("[{}]", list.iter().map(written).collect::<Vec<_>>().join(", ")),
+        Value::Object(table) => {
+            let each = table.iter().map(|(key, value)| format!("{key} = {}", written(value)));
+            format!("{{ {} }}", each.collect::<Vec<_>>().join(", "))
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.to_string(),
+    }
+}
+
+/// A filter that is a table, `{ disabled = 0 }` or `{ field = "disabled", operator = "=", value = 0 }`, as a list.
+fn listed(table: &serde_json::Map<String, Value>) -> Option<String> {
+    let of = |names: &[&str]| names.iter().find_map(|name| table.get(*name));
+    if let (Some(field), Some(value)) = (of(&["field", "fieldname"]), of(&["value"])) {
+        let operator = of(&["operator", "op", "condition"]).cloned().unwrap_or(Value::from("="));
+        return right(&[field.clone(), operator, value.clone()]);
+    }
+    let all: Option<Vec<String>> =
+        table.iter().map(|(field, value)| right(&[Value::from(field.as_str()), value.clone()])).collect();
+    all.filter(|all| !all.is_empty()).map(|all| all.join(", "))
 }
 
 /// A value of a filter with its place.
@@ -96,7 +143,9 @@ impl Check<'_, '_, '_> {
             }
             _ => {
                 let said = Said::new(Code::WrongType, format!("a filter has three parts, found {}", found(filter)));
-                self.findings.at_value(path, said.help("write [\"field\", \"operator\", value]"));
+                let right = filter.as_object().map_or_else(|| right(parts), listed);
+                let right = right.unwrap_or_else(|| FORM_OF_ONE.to_owned());
+                self.findings.at_value(path, said.help(format!("write {right}")));
                 None
             }
         }
@@ -107,12 +156,19 @@ impl Check<'_, '_, '_> {
         let field = Value::from(field);
         match filter {
             Value::Array(parts) => match parts.as_slice() {
-                [operator, value] => {
+                [operator, value] if !is_value(operator) => {
                     self.condition((path.clone(), &field), (path.index(0), operator), (path.index(1), value))
                 }
                 _ => {
                     let said = Said::new(Code::WrongType, format!("found {} for a filter's value", found(filter)));
-                    self.findings.at_value(path, said.help("write field = value, or field = [\"operator\", value]"));
+                    let name = field.as_str().unwrap_or_default();
+                    let is_plain = !parts.is_empty() && scalars(filter).is_some_and(|all| all.iter().all(is_value));
+                    let help = if is_plain {
+                        format!("for any of them write {name} = [\"in\", {}]", written(filter))
+                    } else {
+                        "write field = value, or field = [\"operator\", value]".to_owned()
+                    };
+                    self.findings.at_value(path, said.help(help));
                     None
                 }
             },
@@ -132,7 +188,7 @@ impl Check<'_, '_, '_> {
         let own = self.findings.shown(&self.job.key("doctype"), own);
         let what = format!("a filter on another DocType than the job's ({own}) is not supported yet, found {shown}");
         self.findings
-            .at_value(path, Said::new(Code::InvalidValue, what).help("write [\"field\", \"operator\", value]"));
+            .at_value(path, Said::new(Code::InvalidValue, what).help(format!("write {FORM_OF_ONE}")));
         None
     }
 
@@ -151,6 +207,10 @@ impl Check<'_, '_, '_> {
             Err(fault) => {
                 let shown = self.findings.shown(path, name);
                 let is_showable = self.findings.is_showable(path);
+                // `tabItem.disabled`, as SQL has it.
+                let last = name.rsplit('.').next().unwrap_or_default().trim_matches('`');
+                let near = (last != name && syntax::check(&Kind::HqField, last).is_ok()).then(|| last.to_owned());
+                let fault = if near.is_some() { fault.near(near) } else { fault };
                 self.findings.at_value(path, fault.said(&shown, is_showable));
                 None
             }
@@ -218,6 +278,16 @@ impl Check<'_, '_, '_> {
             .at_value(path, Said::new(Code::WrongType, what).help(format!("write it as {example}")));
         None
     }
+}
+
+/// Whether it is none of the operators, nor meant as one.
+fn is_value(part: &Value) -> bool {
+    let word = part.as_str().map(|word| word.trim().to_lowercase().replace(' ', "_"));
+    let signs = |word: &str| !word.contains(char::is_alphanumeric);
+    word.is_none_or(|word| {
+        let is_moving = MOVING.contains(&word.as_str());
+        !signs(&word) && !is_moving && words::meant(&word, OPERATORS, &ELSEWHERE).is_none()
+    })
 }
 
 /// What the value is, for a message.

@@ -5,12 +5,12 @@ use std::time::Duration;
 use chrono_tz::Tz;
 
 use super::rules::{self, Written};
-use super::{fields, filters};
+use super::{examples, fields, filters};
 use crate::config::findings::Findings;
 use crate::config::path::Path;
-use crate::config::raw::{RawChild, RawDeleteLimit, RawJob, RawTest};
+use crate::config::raw::{RawChild, RawDeleteLimit, RawJob};
 use crate::config::said::{Code, Said};
-use crate::config::{DeleteLimit, Deletes, Example, Job, cron};
+use crate::config::{DeleteLimit, Deletes, Job, cron, words};
 use crate::mapping::{self, ChildSpec, FieldSpec, Mapping, Origin};
 
 /// The start only, as pages grow and shrink with the line: small enough for a weak one, and one transaction each.
@@ -28,8 +28,11 @@ const DEFAULT_DELETE_PERCENT: f64 = 5.0;
 /// Some 200,000 records of a usual width in one night, and a share of more; an HQ of a thousand outlets wants less.
 const DEFAULT_RECONCILE_REQUESTS: u32 = 20;
 
+/// A message that lists more words than this is not read.
+const MOST_LISTED: usize = 8;
+
 /// The column that `deletes = "mark"` sets.
-const MARK_COLUMN: &str = "deleted_at";
+pub(super) const MARK_COLUMN: &str = "deleted_at";
 
 /// The position of the job of that name.
 pub(super) fn named<'n>(names: impl IntoIterator<Item = Option<&'n str>>, name: &str) -> Option<usize> {
@@ -57,8 +60,10 @@ pub(super) fn job(
     if deletes == Deletes::Mark {
         mark_column_is_free(&at.key("fields"), &columns, findings);
     }
-    let tests = tests(&at.key("test"), raw.test, &columns, findings);
+    let specs = if raw.test.is_empty() { Vec::new() } else { columns.clone() };
     let mapping = mapping(&at, columns, raw.key, raw.children, hq_zone, findings);
+    // After the mapping, as only columns that nothing is wrong with are tried.
+    let tests = examples::examples(&at, raw.test, specs, hq_zone, findings);
     let after = raw.after.iter().filter_map(|name| named(names.iter().map(Option::as_deref), name));
     Some(Job {
         name: raw.name?,
@@ -99,25 +104,6 @@ fn mark_column_is_free(at: &Path, columns: &[FieldSpec], findings: &mut Findings
     }
 }
 
-fn tests(at: &Path, raw: Vec<RawTest>, columns: &[FieldSpec], findings: &mut Findings<'_>) -> Vec<Example> {
-    let names = || columns.iter().map(|spec| spec.column.as_str());
-    // Of fields that are not there, or could not be read, enough was said.
-    let are_known = !columns.is_empty();
-    let mut tests = Vec::new();
-    for (index, test) in raw.into_iter().enumerate() {
-        let at = at.index(index);
-        let (Some(given), Some(expect)) = (test.given, test.expect) else {
-            continue;
-        };
-        for column in expect.keys().filter(|column| are_known && names().all(|name| name != column.as_str())) {
-            let said = Said::new(Code::UnknownName, format!("no column {column:?} is mapped")).near_to(column, names());
-            findings.at_key(&at.key("expect").key(column), said);
-        }
-        tests.push(Example { line: findings.line(&at), given, expect });
-    }
-    tests
-}
-
 fn mapping(
     at: &Path,
     mut columns: Vec<FieldSpec>,
@@ -131,7 +117,7 @@ fn mapping(
     if columns.is_empty() {
         return None;
     }
-    key_columns(&at.key("key"), key.as_deref().unwrap_or_default(), &columns, findings);
+    key_columns(at, key.as_deref().unwrap_or_default(), &columns, findings);
     // A key or zone that is missing was reported; stand-ins let everything else that is wrong be found.
     let is_whole = key.is_some() && hq_zone.is_some();
     let key = key.unwrap_or_else(|| {
@@ -142,7 +128,11 @@ fn mapping(
         Ok(mapping) => Some(mapping).filter(|_| is_whole),
         Err(problems) => {
             // Of what is known to be wrong only the stand-in was compiled.
-            let is_news = |problem: &mapping::Problem| !findings.is_damaged(&subject(at, problem));
+            let is_news = |problem: &mapping::Problem| {
+                let is_of_key = problem.part == Some("key")
+                    && (findings.is_damaged(&at.key("key")) || problem.message.ends_with("is not among the fields"));
+                !is_of_key && !findings.is_damaged(&subject(at, problem))
+            };
             let news: Vec<_> = problems.into_iter().filter(is_news).collect();
             for problem in news {
                 place(at, &problem, findings);
@@ -153,24 +143,34 @@ fn mapping(
 }
 
 /// Each column of the key is one of the fields.
-fn key_columns(at: &Path, key: &[String], columns: &[FieldSpec], findings: &mut Findings<'_>) {
+fn key_columns(job: &Path, key: &[String], columns: &[FieldSpec], findings: &mut Findings<'_>) {
     let names: Vec<&str> = columns.iter().map(|spec| spec.column.as_str()).collect();
     for (index, column) in key.iter().enumerate().filter(|(_, column)| !names.contains(&column.as_str())) {
-        let at = at.index(index);
+        let at = job.key("key").index(index);
         // People name HQ's field, too.
         let is_from = |spec: &&FieldSpec| matches!(&spec.origin, Origin::Field(field) if field == column);
         let near = columns.iter().find(is_from).map(|spec| spec.column.clone());
         let near = near
             .filter(|_| findings.is_showable(&at))
             .or_else(|| findings.nearest(&at, column, names.iter().copied()));
+        let fields = job.key("fields");
+        if near.as_ref().is_some_and(|near| findings.is_damaged(&fields.key(near))) {
+            // That the column is not called so was said.
+            continue;
+        }
         let shown = findings.shown(&at, column);
         let said = Said::new(Code::UnknownName, format!("the key column {shown} is not among the fields")).near(near);
-        findings.at_value(&at, said.help("the key is a local column, on the left in [job.fields]"));
+        let help = "the key is a local column, on the left in [job.fields]";
+        let said = match names.len() {
+            1..=MOST_LISTED if said.near.is_none() => said.help(format!("{help}: {}", words::either(&names))),
+            _ => said.help(help),
+        };
+        findings.at_value(&at, said);
     }
 }
 
 /// Nothing can be called so in `sync.toml`, so it is nobody's double.
-const STAND_IN: &str = " ";
+pub(super) const STAND_IN: &str = " ";
 
 /// A missing part was reported; it stands in as a text that disturbs nothing else.
 fn child(at: &Path, index: usize, raw: RawChild, findings: &mut Findings<'_>) -> ChildSpec {
@@ -239,6 +239,7 @@ fn said(problem: &mapping::Problem) -> Said {
         Some("default") => "write a value of the column's type",
         Some("parent_key") => "take it out of the fields",
         Some("key") if problem.child.is_some() => "let the key be one column, or take the child table out",
+        Some("key") if message.contains("names no column") => "name the column that tells the rows apart",
         Some("key") => "name each column of the key once",
         Some("trim") => "leave trim out",
         Some(_) | None => return message.into(),

@@ -3,10 +3,12 @@
 //! Each value by itself was judged by the walk already; a missing one is `None` here and was reported there.
 
 mod between;
+mod examples;
 mod fields;
 mod filters;
 mod hq;
 mod job;
+mod lookups;
 mod rules;
 pub(super) mod tls;
 
@@ -31,6 +33,7 @@ pub(super) fn file(raw: Raw, folder: &FilePath, findings: &mut Findings<'_>) -> 
     let hq_zone = raw.hq.time_zone;
     let hq = hq::hq(raw.hq, folder, findings);
     between::jobs(&raw.job, findings);
+    lookups::lookups(&raw.job, findings);
     let names: Vec<Option<String>> = raw.job.iter().map(|job| job.name.clone()).collect();
     if raw.job.is_empty() && !findings.is_damaged(&Path::of(["job"])) {
         let said = Said::new(Code::MissingKey, "there is no [[job]], so nothing would be synced");
@@ -45,6 +48,7 @@ pub(super) fn file(raw: Raw, folder: &FilePath, findings: &mut Findings<'_>) -> 
         local: local?,
         daemon,
         jobs: jobs.into_iter().map(|job| job.map(Arc::new)).collect::<Option<_>>()?,
+        doubts: Vec::new(),
     })
 }
 

@@ -124,6 +124,9 @@ pub(in crate::config) static FIELD: Section = Section {
     ],
     aka: &[
         ("field", "from"),
+        ("fieldname", "from"),
+        ("hq_field", "from"),
+        ("column", "from"),
         ("source", "from"),
         ("name", "from"),
         ("expression", "expr"),
@@ -189,7 +192,8 @@ static LOOKUP: Section = Section {
     ],
 };
 
-static CHILD: Section = Section {
+/// `[[job.children]]`.
+pub(in crate::config) static CHILD: Section = Section {
     title: "[[job.children]]",
     keys: &[
         must("field", Kind::HqField, "The Table field at HQ."),
@@ -198,6 +202,9 @@ static CHILD: Section = Section {
         must("fields", Kind::Fields("[job.children.fields]"), "local column = HQ field, or a table."),
     ],
     aka: &[
+        ("doctype", "field"),
+        ("child_doctype", "field"),
+        ("fieldname", "field"),
         ("parent", "parent_key"),
         ("foreign_key", "parent_key"),
         ("parent_column", "parent_key"),

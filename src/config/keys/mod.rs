@@ -7,7 +7,7 @@ mod job;
 use std::time::Duration;
 
 use super::schema::{Kind, Section, Words, may, must};
-pub(super) use job::{DELETE_LIMIT, FIELD, JOB};
+pub(super) use job::{CHILD, DELETE_LIMIT, FIELD, JOB};
 
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -80,6 +80,8 @@ static HQ: Section = Section {
         ("rate_limit", "max_requests_per_second"),
         ("retries", "retry"),
         ("credentials", "auth"),
+        ("token", "auth"),
+        ("api_token", "auth"),
         ("ssl", "tls"),
     ],
 };

@@ -33,18 +33,14 @@ fn a_filter_that_hq_would_misread_is_refused() {
         (
             r#"["modified", ">", "2024-01-01"]"#,
             "[\"modified",
-            "each filter is a list of its own; write filters = [[\"field\", \"=\", value], …], with two brackets",
+            "each filter is a list of its own; write filters = [[\"modified\", \">\", \"2024-01-01\"]], with two brackets",
         ),
         (
             r#""disabled = 0""#,
             "\"disabled",
             "this is no list of filters; write filters = [[\"field\", \"=\", value], …]",
         ),
-        (
-            r#"[["a", 1]]"#,
-            "[\"a\"",
-            "a filter has three parts, found a list of 2 values; write [\"field\", \"operator\", value]",
-        ),
+        (r#"[["a", 1]]"#, "[\"a\"", "a filter has three parts, found a list of 2 values; write [\"a\", \"=\", 1]"),
         (r#"[["a", "not_in", [1]]]"#, "\"not_in", "unknown operator \"not_in\", did you mean \"not in\"?"),
         (r#"[["a", "==", 1]]"#, "\"==", "unknown operator \"==\", did you mean \"=\"?"),
         (

@@ -68,8 +68,41 @@ fn an_unknown_variable_is_an_error_that_names_the_nearest() {
         &with_job("", ""),
         &[("MILKRUN__HQ__ULR", "x"), ("MILKRUN__JOB__NAME", "x"), ("MILKRUN__HQ", "x"), ("milkrun__hq__url", "x")],
     );
-    let expected = r#"sync.toml: environment variable MILKRUN__HQ overrides no key
+    let expected = r#"sync.toml: environment variable MILKRUN__HQ overrides no key; the key url of [hq] is MILKRUN__HQ__URL: section and key in capitals, "__" between them
 sync.toml: environment variable MILKRUN__HQ__ULR overrides no key, did you mean "MILKRUN__HQ__URL"?
-sync.toml: environment variable MILKRUN__JOB__NAME overrides no key; jobs cannot be overridden by the environment"#;
+sync.toml: environment variable MILKRUN__JOB__NAME overrides no key; jobs cannot be overridden by the environment
+sync.toml: environment variable milkrun__hq__url overrides no key, did you mean "MILKRUN__HQ__URL"?"#;
+    assert_eq!(problems, expected);
+}
+
+#[test]
+fn a_variable_with_other_underscores_is_not_passed_over_and_one_of_another_kind_is() {
+    let problems = wrong_with(
+        &with_job("", ""),
+        &[
+            ("MILKRUN_HQ_URL", "x"),
+            ("MILKRUN_LOCAL__URL", "x"),
+            ("MILKRUN_HQ_AUTH_API_SECRET", "x"),
+            ("MILKRUN_CONFIG", "x"),
+            ("MILKRUN_LOG", "x"),
+            ("MILKRUN_TEST_POSTGRES", "x"),
+            ("MILKRUN_CRASH_AT", "x"),
+            ("MILKRUN_SERVICE_HOST", "x"),
+            ("MILKRUN_PORT_7878_TCP", "x"),
+        ],
+    );
+    let expected = r#"sync.toml: environment variable MILKRUN_HQ_AUTH_API_SECRET overrides no key, did you mean "MILKRUN__HQ__AUTH__API_SECRET"?
+sync.toml: environment variable MILKRUN_HQ_URL overrides no key, did you mean "MILKRUN__HQ__URL"?
+sync.toml: environment variable MILKRUN_LOCAL__URL overrides no key, did you mean "MILKRUN__LOCAL__URL"?"#;
+    assert_eq!(problems, expected);
+}
+
+#[test]
+fn a_variable_that_is_no_text_is_refused_where_it_is_used() {
+    let text = with_job("", "").replace("api_key = \"k\"", "api_key = \"${KEY}\"");
+    let garbled = format!("k{}", char::REPLACEMENT_CHARACTER);
+    let problems = wrong_with(&text, &[("KEY", garbled.as_str()), ("MILKRUN__SITE__NAME", garbled.as_str())]);
+    let expected = "sync.toml: environment variable MILKRUN__SITE__NAME: the value is not UTF-8; set it anew\n\
+        sync.toml:6:36: the environment variable KEY is not UTF-8; set it for milkrun, or name a file: ${file:PATH}";
     assert_eq!(problems, expected);
 }

@@ -119,7 +119,7 @@ sync.toml:8:11: expected a length of time in quotes such as "30s", found an inte
 sync.toml:14:12: "0 61 * * * *" is not a cron pattern: its minute is "61"; the minute goes from 0 to 59; * is any, */5 every fifth, 1-5 a range and 1,15 a list
 sync.toml:15:10: there is no job named "item_group", did you mean "item_groups"?
 sync.toml:18:12: unknown conflict rule "hq_win", did you mean "hq_wins"?
-sync.toml:19:11: each filter is a list of its own; write filters = [["field", "=", value], …], with two brackets
+sync.toml:19:11: each filter is a list of its own; write filters = [["modified", ">", "2024-01-01"]], with two brackets
 sync.toml:22:35: only a field of type = "decimal" has a scale; add type = "decimal", or leave scale out
 "#;
     let problems = wrong(text);
@@ -160,7 +160,7 @@ fn what_is_missing_is_reported_at_the_table_it_is_missing_from() {
     ] {
         assert!(problems.lines().any(|line| line == expected), "{expected}\n{problems}");
     }
-    assert!(wrong("").contains("sync.toml: [[job]] is missing"));
+    assert!(wrong("").contains("sync.toml: the file is empty; `milkrun init"));
 }
 
 #[test]
@@ -192,7 +192,10 @@ fn columns_count_characters_and_byte_order_marks_do_not_count() {
     let text = format!("\u{feff}é = 1\n{}", with_job("", ""));
     assert!(wrong(&text).starts_with("sync.toml:1:"), "{}", wrong(&text));
     let crlf = with_job("nonsense = 1", "").replace('\n', "\r\n");
-    assert_eq!(wrong(&crlf), "sync.toml:16:1: unknown key \"nonsense\" in [[job]]");
+    assert_eq!(
+        wrong(&crlf),
+        "sync.toml:16:1: unknown key \"nonsense\" in [[job]]; docs/reference.md has all keys of [[job]]"
+    );
 }
 
 #[test]
@@ -201,10 +204,10 @@ fn a_missing_or_unreadable_file_is_a_problem_with_a_remedy() {
     let problems = crate::config::load(&folder.path().join("none.toml")).unwrap_err().to_string();
     assert!(problems.contains("cannot be read: no such file"), "{problems}");
     assert!(problems.ends_with("another file is named by `milkrun --config PATH`"), "{problems}");
-    assert!(crate::config::load(folder.path()).unwrap_err().to_string().contains("cannot be read"));
+    assert!(crate::config::load(folder.path()).unwrap_err().to_string().contains("this is a directory"));
     std::fs::write(folder.path().join("latin"), b"name = \"\xe9\"").unwrap();
     let latin = crate::config::load(&folder.path().join("latin")).unwrap_err().to_string();
-    assert!(latin.contains("is not UTF-8 text (byte 8); save it as UTF-8"), "{latin}");
+    assert!(latin.contains(":1:9: this file is not UTF-8 text (byte 8): here it holds 0xE9, which"), "{latin}");
 }
 
 #[test]

@@ -14,16 +14,28 @@ use crate::config::said::{Code, Said};
 /// One guess at a statement.
 #[derive(Debug)]
 pub(super) struct Guess {
-    /// What is at fault.
-    pub(super) mark: Range<usize>,
-    pub(super) said: Said,
+    /// What is at fault, and what is said of it: of each place its own.
+    pub(super) said: Vec<(Range<usize>, Said)>,
     /// In the order of the text.
     pub(super) changes: Vec<(Range<usize>, String)>,
 }
 
 impl Guess {
     pub(super) fn new(mark: Range<usize>, what: impl Into<String>, help: impl Into<String>) -> Self {
-        Self { mark, said: Said::new(Code::Syntax, what).help(help), changes: Vec::new() }
+        Self::of(mark, Said::new(Code::Syntax, what).help(help))
+    }
+
+    pub(super) fn of(mark: Range<usize>, said: Said) -> Self {
+        Self { said: vec![(mark, said)], changes: Vec::new() }
+    }
+
+    /// All of them, as one guess; the changes in the order of the text.
+    pub(super) fn all(guesses: impl IntoIterator<Item = Self>) -> Option<Self> {
+        guesses.into_iter().reduce(|mut all, guess| {
+            all.said.extend(guess.said);
+            all.changes.extend(guess.changes);
+            all
+        })
     }
 
     /// With `text` in the place of these bytes.
@@ -124,7 +136,14 @@ pub(super) const NOTHING: [&str; 7] = ["null", "Null", "NULL", "None", "nil", "u
 /// Whether guessing would only lead astray.
 pub(super) fn is_hopeless(text: &str) -> bool {
     let statement = Statement::of(text, 0);
-    statement.value.as_ref().is_some_and(|value| NOTHING.contains(&statement.get(value)))
+    let is_nothing = statement.value.as_ref().is_some_and(|value| NOTHING.contains(&statement.get(value)));
+    is_nothing || three_quotes(&statement).is_some()
+}
+
+/// Three quotes that are not closed.
+fn three_quotes(statement: &Statement<'_>) -> Option<usize> {
+    let (at, quote) = statement.scan.unclosed?;
+    statement.text.get(at..)?.starts_with(&quote.to_string().repeat(3)).then_some(at)
 }
 
 /// What is wrong where no change mends it.
@@ -137,15 +156,21 @@ pub(super) fn hopeless(text: &str) -> Option<(Range<usize>, Said)> {
         let help = "keep one of the two sides and delete the marks";
         return Some((0..mark.len(), said("this is the mark of a merge conflict", help)));
     }
+    if text.trim_start().starts_with('[') && !text.contains(']') {
+        let at = trimmed(text, 0..text.len());
+        return Some((at, said("the header of a section is not complete", "write [section], and for a job [[job]]")));
+    }
+    if text.trim_start().starts_with('=') {
+        return Some((
+            start..start + 1,
+            said("a key is missing before \"=\"", "write key = value, or delete the line"),
+        ));
+    }
     if text.trim_start().starts_with("- ") {
         let at = trimmed(text, 0..text.len());
         return Some((at, said("this is a list as YAML has it", "write key = [\"…\", \"…\"]")));
     }
-    if let Some((at, _)) = statement
-        .scan
-        .unclosed
-        .filter(|(at, c)| text.get(*at..).is_some_and(|rest| rest.starts_with(&c.to_string().repeat(3))))
-    {
+    if let Some(at) = three_quotes(&statement) {
         let what = "three quotes begin a text over several lines, which is not closed";
         return Some((at..at + 3, said(what, "close it with three, or write one for a text of one line")));
     }
@@ -194,10 +219,13 @@ fn typographic(statement: &Statement<'_>) -> Option<Guess> {
     let is_text = |at: usize| statement.scan.strings.iter().any(|string| string.contains(&at)) && at < lost;
     let found = statement.text.char_indices().filter_map(|(at, c)| Some((at, c, plain(c)?)));
     let found: Vec<_> = found.filter(|(at, ..)| !is_text(*at)).collect();
-    let (first, c, quote) = found.first()?;
-    let what = format!("{c} is a quote of word processors, which TOML does not know");
-    let guess = Guess::new(statement.one(*first), what, format!("write {quote}"));
-    Some(found.iter().fold(guess, |guess, (at, _, plain)| guess.with(statement.one(*at), *plain)))
+    // Of a pair the first is told.
+    Guess::all(found.chunks(2).filter_map(|pair| {
+        let (first, c, quote) = pair.first()?;
+        let what = format!("{c} is a quote of word processors, which TOML does not know");
+        let guess = Guess::new(statement.one(*first), what, format!("write {quote}"));
+        Some(pair.iter().fold(guess, |guess, (at, _, plain)| guess.with(statement.one(*at), *plain)))
+    }))
 }
 
 /// White space that looks like a space.
@@ -269,8 +297,8 @@ fn key(statement: &Statement<'_>) -> Option<Guess> {
     }
     let joined = written.split_whitespace().collect::<Vec<_>>().join("_");
     if scan::key(&joined) == joined.len() {
-        let said = Guess::new(at.clone(), format!("the key {written:?} has a space in it"), "a key is one word");
-        return Some(Guess { said: said.said.near(Some(joined.clone())), ..said }.with(at, joined));
+        let said = Said::new(Code::Syntax, format!("the key {written:?} has a space in it")).help("a key is one word");
+        return Some(Guess::of(at.clone(), said.near(Some(joined.clone()))).with(at, joined));
     }
     let what = format!("the key {written:?} holds a character that only a key in quotes may hold");
     Some(Guess::new(at.clone(), what, "write it in quotes").with(at, format!("{written:?}")))
@@ -281,6 +309,12 @@ fn section(statement: &Statement<'_>) -> Option<Guess> {
     let at = trimmed(statement.text, 0..statement.last());
     let written = statement.get(&at);
     let inner = written.trim_start_matches(['[', ' ']);
+    // `[job fields]`
+    let spaced = inner.trim_end_matches([']', ' ']).split_whitespace().collect::<Vec<_>>().join(".");
+    if keys::headers().contains(&spaced) && inner.contains(' ') {
+        let is_list = keys::lists().contains(&spaced);
+        return Some(section_guess(at, &spaced, is_list));
+    }
     let (name, rest) = inner.split_at_checked(scan::key(inner))?;
     let is_end = rest
         .chars()
@@ -289,12 +323,9 @@ fn section(statement: &Statement<'_>) -> Option<Guess> {
         return None;
     }
     let is_known = keys::headers().iter().any(|known| known == name);
-    let guess = section_guess(at.clone(), name);
-    if is_known || !written.starts_with("[[") {
-        return Some(guess);
-    }
-    let right = format!("[[{name}]]");
-    Some(Guess { said: guess.said.near(Some(right.clone())), changes: vec![(at, right)], ..guess })
+    let is_list = !is_known && written.starts_with("[[");
+    let is_list = is_list || keys::lists().iter().any(|list| list == name);
+    Some(section_guess(at, name, is_list))
 }
 
 /// `site:`, `job {`, `(site)`, `site]`: only where that is a section.
@@ -303,16 +334,18 @@ fn section_without_brackets(statement: &Statement<'_>) -> Option<Guess> {
     let written = statement.get(&at);
     let is_mark = |c: char| matches!(c, '(' | ')' | '<' | '>' | '{' | '}' | '[' | ']' | ':' | ' ');
     let name = written.trim_matches(is_mark);
-    let is_section = keys::headers().iter().any(|known| known == name) && header::name(written).is_none();
-    is_section.then(|| section_guess(at.clone(), name))
+    let headers = keys::headers();
+    // `fields:` is meant as the header of the job's.
+    let ends_so = |known: &&String| written.ends_with(':') && known.rsplit('.').next() == Some(name);
+    let known = headers.iter().find(|known| *known == name).or_else(|| headers.iter().find(ends_so))?;
+    let is_list = keys::lists().contains(known);
+    header::name(written).is_none().then(|| section_guess(at, known, is_list))
 }
 
-fn section_guess(at: Range<usize>, name: &str) -> Guess {
-    let is_list = keys::lists().iter().any(|list| list == name);
+fn section_guess(at: Range<usize>, name: &str, is_list: bool) -> Guess {
     let right = if is_list { format!("[[{name}]]") } else { format!("[{name}]") };
-    let guess = Guess::new(at.clone(), "the header of a section stands in square brackets, as many on each side", "");
-    let said = Said { help: None, ..guess.said.near(Some(right.clone())) };
-    Guess { mark: at.clone(), said, changes: vec![(at, right)] }
+    let said = Said::new(Code::Syntax, "the header of a section stands in square brackets, as many on each side");
+    Guess::of(at.clone(), said.near(Some(right.clone()))).with(at, right)
 }
 
 /// Words after the value.
@@ -325,9 +358,18 @@ fn remark(statement: &Statement<'_>) -> Option<Guess> {
         return None;
     }
     let mark = trimmed(statement.text, at..statement.text.len());
-    if scan::is_start(rest) {
+    let next = rest.strip_prefix(',').unwrap_or(rest);
+    if scan::is_start(next) {
         let what = "a second key stands on this line";
-        return Some(Guess::new(mark, what, "write each key on a line of its own").with(at..at, "\n"));
+        let end = at + rest.len() - next.len();
+        return Some(Guess::new(mark, what, "write each key on a line of its own").with(at..end, "\n"));
     }
-    Some(Guess::new(mark, "something follows the value", "a comment begins with \"#\"").with(at..at, " # "))
+    let is_joined = statement.text.get(..at).is_some_and(|before| !before.ends_with([' ', '\t']));
+    let help = match rest.trim_start().chars().next() {
+        Some('|' | '~' | '+' | '*' | '.' | '(') => "an expression stands in quotes: { expr = \"…\" }",
+        Some('"' | '\'') => "write one text between one pair of quotes",
+        _ if is_joined => "delete it, or put it between the quotes",
+        _ => "a comment begins with \"#\"",
+    };
+    Some(Guess::new(mark, "something follows the value", help).with(at..at, " # "))
 }

@@ -44,6 +44,10 @@ fn section_twice(text: &str, statement: &Range<usize>, name: &str) -> Step {
     let above = text.get(..statement.start).unwrap_or_default();
     let said = Said::new(Code::Duplicate, format!("the section [{name}] is there twice"));
     let headers = keys::headers();
+    let is_of_child = above.lines().rev().find_map(self::name) == Some("job.children") && name == "job.fields";
+    if is_of_child {
+        return fields_of_child(text, statement);
+    }
     let near = words::nearest(name, headers.iter().map(String::as_str)).filter(|near| *near != name);
     let said = match (last_line(above, |_, line| self::name(line) == Some(name)), inline(above, name)) {
         // `[job.children.field]`, which is a key of its section.
@@ -63,6 +67,16 @@ fn section_twice(text: &str, statement: &Range<usize>, name: &str) -> Step {
     let at = statement.start..end;
     let blank = Draft::new(&blanked(text.get(at.clone()).unwrap_or_default()));
     Step { said: vec![(statement.clone(), said)], changes: vec![(at, blank)], tears: !goes_on }
+}
+
+/// `[job.fields]` below `[[job.children]]`.
+fn fields_of_child(text: &str, statement: &Range<usize>) -> Step {
+    const RIGHT: &str = "[job.children.fields]";
+    let mut draft = Draft::new(text.get(statement.clone()).unwrap_or_default());
+    draft.change(0..draft.text().len(), RIGHT);
+    let said = Said::new(Code::Duplicate, "the section [job.fields] is there twice, here below a [[job.children]]");
+    let said = said.near(Some(RIGHT.to_owned()));
+    Step { said: vec![(statement.clone(), said)], changes: vec![(statement.clone(), draft)], tears: false }
 }
 
 /// The last line for which that holds, given the section that it stands in.

@@ -16,6 +16,19 @@ pub(super) fn guesses(statement: &Statement<'_>, all: &mut Vec<Guess>) {
     all.extend(nothing(statement));
     all.extend(no_value(statement));
     all.extend(no_sign(statement));
+    all.extend(no_key(statement));
+}
+
+/// The guess with one more place.
+fn also(guess: Option<Guess>, mark: Range<usize>, what: &str, help: &str) -> Guess {
+    let next = Guess::new(mark, what, help);
+    match guess {
+        Some(mut guess) => {
+            guess.said.extend(next.said);
+            guess
+        }
+        None => next,
+    }
 }
 
 /// What stands before and after these bytes, white space left out.
@@ -60,18 +73,26 @@ fn nothing(statement: &Statement<'_>) -> Option<Guess> {
         let (before, after) = around(statement, at);
         before.ends_with(['=', ',', '[']) && after.starts_with([',', ']', '}'])
     };
-    let found: Vec<_> =
-        words(statement).into_iter().filter(|(at, word)| NOTHING.contains(word) && is_alone(at)).collect();
-    let (first, _) = found.first()?;
-    let guess = Guess::new(first.clone(), "TOML has no word for nothing", "leave it out");
-    Some(found.iter().fold(guess, |guess, (at, _)| match around(statement, at).0.strip_suffix('=') {
-        Some(before) => {
-            let entry = key_before(statement, before.len()).start..at.end;
-            without(statement, guess, entry)
-        }
-        // In a list something stands in its place, or the others would seem to be too few.
-        None => guess.with(at.clone(), "\"\""),
-    }))
+    let found = words(statement).into_iter().filter(|(at, word)| NOTHING.contains(word) && is_alone(at));
+    let is_filter = statement.get(&statement.key) == "filters";
+    found.map(|(at, _)| at).fold(None, |guess, at| {
+        let key = around(statement, &at).0.strip_suffix('=');
+        let is_const = key.is_some_and(|before| statement.get(&key_before(statement, before.len())) == "const");
+        let help = match (is_const, is_filter) {
+            (true, _) => "write \"\" for an empty text, or take a field of HQ",
+            (false, true) => "a filter for what is empty is [\"field\", \"is\", \"not set\"]",
+            (false, false) => "leave it out",
+        };
+        let guess = also(guess, at.clone(), "TOML has no word for nothing", help);
+        Some(match key.filter(|_| !is_const) {
+            Some(before) => {
+                let entry = key_before(statement, before.len()).start..at.end;
+                without(statement, guess, entry)
+            }
+            // In a list something stands in its place, or the others would seem to be too few.
+            None => guess.with(at, "\"\""),
+        })
+    })
 }
 
 /// `{ from = "brand", trim = }`
@@ -81,12 +102,24 @@ fn no_value(statement: &Statement<'_>) -> Option<Guess> {
         let (_, after) = around(statement, &(at..at + 1));
         after.starts_with([',', '}']) && is_in_table(statement, at)
     };
-    let mut outside = statement.scan.outside.iter().filter(|(at, c)| *at >= from && *c == '=');
-    let (at, _) = outside.find(|(at, _)| is_bare(*at))?;
-    let key = key_before(statement, *at);
-    let what = format!("the key {:?} has no value", statement.get(&key));
-    let entry = key.start..at + 1;
-    Some(without(statement, Guess::new(key, what, "write key = value, or leave it out"), entry))
+    let outside = statement.scan.outside.iter().filter(|(at, c)| *at >= from && *c == '=');
+    outside.map(|(at, _)| *at).filter(|at| is_bare(*at)).fold(None, |guess, at| {
+        let key = key_before(statement, at);
+        let what = format!("the key {:?} has no value", statement.get(&key));
+        let entry = key.start..at + 1;
+        Some(without(statement, also(guess, key, &what, "write key = value, or leave it out"), entry))
+    })
+}
+
+/// `{ "standard_rate" }`
+fn no_key(statement: &Statement<'_>) -> Option<Guess> {
+    let is_lonely = |at: &&Range<usize>| {
+        let (before, after) = around(statement, at);
+        before.ends_with('{') && after.starts_with(['}', ',']) && is_in_table(statement, at.start)
+    };
+    let at = statement.scan.strings.iter().find(is_lonely)?.clone();
+    let start = at.start;
+    Some(Guess::new(at, "a value stands here without its key", "write { from = \"…\" }").with(start..start, "from = "))
 }
 
 /// `{ from "brand" }`
@@ -97,10 +130,10 @@ fn no_sign(statement: &Statement<'_>) -> Option<Guess> {
             || ["true", "false"].iter().any(|word| after.starts_with(word));
         is_value && scan::key(word) == word.len() && before.ends_with(['{', ',']) && is_in_table(statement, at.start)
     };
-    let found: Vec<_> = words(statement).into_iter().filter(|(at, word)| is_lonely(at, word)).collect();
-    let (first, _) = found.first()?;
-    let guess = Guess::new(first.clone(), "\"=\" is missing between key and value", "write key = value");
-    Some(found.iter().fold(guess, |guess, (at, _)| guess.with(at.end..at.end, " =")))
+    Guess::all(words(statement).into_iter().filter(|(at, word)| is_lonely(at, word)).map(|(at, _)| {
+        let end = at.end;
+        Guess::new(at, "\"=\" is missing between key and value", "write key = value").with(end..end, " =")
+    }))
 }
 
 /// `{ scale = 2 trim = true }`, `[[1, 2] [3]]`
@@ -126,7 +159,7 @@ pub(super) fn no_comma(statement: &Statement<'_>) -> Option<Guess> {
     let is_inside = |end: usize| !Scan::of(statement.get(&(0..end))).brackets().0.is_empty();
     let gaps: Vec<_> =
         gaps.map(|((one, ..), (other, ..))| (one.end, other)).filter(|(end, _)| is_inside(*end)).collect();
-    let (_, first) = gaps.first()?;
-    let guess = Guess::new((*first).clone(), "a comma is missing before this", "write \",\"");
-    Some(gaps.iter().fold(guess, |guess, (end, _)| guess.with(*end..*end, ",")))
+    Guess::all(gaps.into_iter().map(|(end, other)| {
+        Guess::new(other.clone(), "a comma is missing before this", "write \",\"").with(end..end, ",")
+    }))
 }

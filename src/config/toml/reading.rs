@@ -3,14 +3,25 @@
 use std::ops::Range;
 
 use super::draft::Draft;
+use super::foreign;
 use super::guess;
 use super::header;
+use super::headless;
+use super::merge;
+use super::misspelt;
+use super::plain;
 use super::scan::{self, Scan};
 use super::tree::{self, BadSyntax, Node};
-use crate::config::said::{Code, Said};
+use crate::config::said::Said;
 
 /// A file with more mistakes than this is no `sync.toml`, and each costs reading it once more.
 const MOST: usize = 60;
+
+/// A line with more different mistakes than this is left out.
+const MOST_GUESSES: usize = 4;
+
+/// Each costs reading the statement.
+const MOST_TRIED: usize = 600;
 
 /// A list over more lines than this is not looked back along.
 const LONGEST_STATEMENT: usize = 200;
@@ -41,9 +52,13 @@ pub(in crate::config) struct Mistake {
 pub(in crate::config) fn read(text: &str) -> Reading {
     let mut draft = Draft::of_file(text);
     let (mut mistakes, mut is_torn) = (Vec::new(), false);
-    if let Some(Mistake { at, said }) = other_language(draft.text()) {
+    if let Some((at, said)) = foreign::language(draft.text()) {
         let mistake = Mistake { at: draft.original(&at), said };
         return Reading { tree: None, mistakes: vec![mistake], is_torn: true, is_foreign: true };
+    }
+    for find in [merge::settle, misspelt::mend, headless::mend] {
+        let step = find(draft.text());
+        step.taken(&mut draft, &mut mistakes);
     }
     while mistakes.len() < MOST {
         let bad = match tree::parse(draft.text()) {
@@ -52,13 +67,9 @@ pub(in crate::config) fn read(text: &str) -> Reading {
         };
         let step = if bad.is_duplicate { header::twice(draft.text(), &bad.at) } else { mend(&draft, &bad) };
         let step = if step.said.is_empty() { left_out(draft.text(), &bad) } else { step };
-        let said = step.said.into_iter().map(|(at, said)| Mistake { at: draft.original(&at), said });
-        mistakes.extend(said);
         is_torn |= step.tears;
         let before = draft.text().to_owned();
-        for (at, change) in step.changes.into_iter().rev() {
-            draft.adopt(at, &change);
-        }
+        step.taken(&mut draft, &mut mistakes);
         if draft.text() == before {
             break;
         }
@@ -78,30 +89,14 @@ pub(super) struct Step {
     pub(super) tears: bool,
 }
 
-/// JSON and YAML are not mended line by line.
-fn other_language(text: &str) -> Option<Mistake> {
-    if let Some(at) = text.find('\0') {
-        let said = Said::new(Code::Syntax, "this is no text: it holds a byte that is zero");
-        return Some(Mistake { at: at..at + 1, said });
+impl Step {
+    /// Says what is said, and has the text changed.
+    fn taken(self, draft: &mut Draft, mistakes: &mut Vec<Mistake>) {
+        mistakes.extend(self.said.into_iter().map(|(at, said)| Mistake { at: draft.original(&at), said }));
+        for (at, change) in self.changes.into_iter().rev() {
+            draft.adopt(at, &change);
+        }
     }
-    if text.contains('\r') && !text.contains('\n') {
-        let said = Said::new(Code::Syntax, "the lines of this file end with a carriage return alone");
-        return Some(Mistake {
-            at: 0..text.find('\r')?,
-            said: said.help("save it with the line ends of Unix or Windows"),
-        });
-    }
-    let start = text.len() - text.trim_start().len();
-    let first = text.get(start..)?.lines().next()?;
-    let language = match first.trim_end() {
-        "{" => "JSON",
-        "---" => "YAML",
-        line if line.starts_with("<?xml") => "XML",
-        _ => return None,
-    };
-    let said = Said::new(Code::Syntax, format!("this is {language}; sync.toml is written in TOML"))
-        .help("a section is [site], a line in it name = \"outlet-042\"");
-    Some(Mistake { at: start..start + first.len(), said })
 }
 
 /// Mends the statement at fault as it was probably meant, or leaves it out.
@@ -128,35 +123,36 @@ fn left_out(text: &str, bad: &BadSyntax) -> Step {
     let blank = Draft::new(&blanked(text.get(left_out.clone()).unwrap_or_default()));
     let (mark, said) = match guess::hopeless(written) {
         Some((range, said)) => (at.start + range.start..at.start + range.end, said),
-        None => (visible(text, &bad.at), Said::new(Code::Syntax, format!("this is not TOML: {}", bad.message))),
+        None => (visible(text, &bad.at), plain::said(&bad.message)),
     };
     Step { said: vec![(mark, said)], changes: vec![(left_out, blank)], tears: true }
 }
 
-/// The first guess under which the statement can be read, or else the first of which it can be read further, and one more.
+/// The fewest guesses under which the statement can be read, each a step further.
 fn search(written: &str, fault: usize) -> Option<(Draft, Marked)> {
-    let start = Draft::new(written);
-    let mut further = Vec::new();
-    for guess in guess::all(written, fault) {
-        let draft = guess.applied(&start);
-        match tree::parse(draft.text()) {
-            Ok(_) => return Some((draft, vec![(guess.mark, guess.said)])),
-            Err(bad) => {
-                let reached = draft.original(&bad.at).start;
-                if reached > fault || (reached == fault && guess.mark.end <= fault) {
-                    further.push((draft, guess, bad.at.start));
+    let mut tried = 0;
+    let mut level = vec![(Draft::new(written), Marked::new(), fault)];
+    for _ in 0..MOST_GUESSES {
+        let mut further = Vec::new();
+        for (draft, said, fault) in level {
+            let reached_before = draft.original(&(fault..fault)).start;
+            for guess in guess::all(draft.text(), fault) {
+                tried += 1;
+                if tried > MOST_TRIED {
+                    return None;
+                }
+                let mended = guess.applied(&draft);
+                let marked = guess.said.iter().map(|(mark, said)| (draft.original(mark), said.clone()));
+                let all: Marked = said.iter().cloned().chain(marked.clone()).collect();
+                let Err(bad) = tree::parse(mended.text()) else { return Some((mended, all)) };
+                let reached = mended.original(&bad.at).start;
+                let is_before = marked.clone().all(|(mark, _)| mark.end <= reached_before);
+                if reached > reached_before || (reached == reached_before && is_before) {
+                    further.push((mended, all, bad.at.start));
                 }
             }
         }
-    }
-    for (draft, guess, fault) in further {
-        for next in guess::all(draft.text(), fault) {
-            let mended = next.applied(&draft);
-            if tree::parse(mended.text()).is_ok() {
-                let mark = draft.original(&next.mark);
-                return Some((mended, vec![(guess.mark, guess.said), (mark, next.said)]));
-            }
-        }
+        level = further;
     }
     None
 }

@@ -42,6 +42,13 @@ pub(in crate::config) struct Entry {
     pub(in crate::config) node: Node,
 }
 
+impl Entry {
+    /// Whether a header made it, `[key]` or `[[key]]`.
+    pub(in crate::config) fn has_header(&self) -> bool {
+        self.node.at.start <= self.key_at.start
+    }
+}
+
 impl Shape {
     /// What it is, for a message.
     pub(in crate::config) fn noun(&self) -> &'static str {

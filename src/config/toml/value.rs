@@ -3,26 +3,30 @@
 use std::ops::Range;
 
 use super::guess::{Guess, Statement};
-use super::scan::{self, Scan};
-use super::{inline, tree};
+use super::number::plain_number;
+use super::{inline, number, scan, text, tree};
+use crate::config::keys::{FIELD, JOB};
+use crate::config::said::BARE;
 
 /// All guesses at the value of a statement, the likeliest first.
 pub(super) fn guesses(statement: &Statement<'_>, all: &mut Vec<Guess>) {
     inline::guesses(statement, all);
     all.extend(claims(statement));
-    all.extend(too_large(statement));
-    all.extend(number(statement));
-    all.extend(apostrophe(statement));
+    number::guesses(statement, all);
+    all.extend(text::apostrophe(statement));
     all.extend(variables(statement));
-    all.extend(inner_quotes(statement));
+    all.extend(text::inner_quotes(statement));
     all.extend(keys(statement));
-    all.extend(backslash(statement));
-    all.extend(colons(statement));
+    all.extend(text::backslash(statement));
+    all.extend(signs(statement));
+    all.extend(parentheses(statement));
+    all.extend(doubled_braces(statement));
+    all.extend(without_braces(statement));
     all.extend(commas(statement));
     all.extend(inline::no_comma(statement));
     all.extend(list(statement));
     all.extend(brackets(statement));
-    quotes(statement, all);
+    text::quotes(statement, all);
     all.extend(bare(statement));
 }
 
@@ -56,10 +60,9 @@ fn claims(statement: &Statement<'_>) -> Option<Guess> {
         _ => None,
     };
     let found = words(statement).into_iter().filter_map(|(at, word)| Some((at, word, meant(word)?)));
-    let wrong: Vec<_> = found.filter(|(_, word, meant)| word != meant).collect();
-    let (at, word, meant) = wrong.first()?;
-    let guess = Guess::new(at.clone(), format!("{word:?} is no value of TOML"), format!("write {meant}"));
-    Some(wrong.iter().fold(guess, |guess, (at, _, meant)| guess.with(at.clone(), *meant)))
+    Guess::all(found.filter(|(_, word, meant)| word != meant).map(|(at, word, meant)| {
+        Guess::new(at.clone(), format!("{word:?} is no value of TOML"), format!("write {meant}")).with(at, meant)
+    }))
 }
 
 /// `{ Stück = "each" }`.
@@ -68,84 +71,10 @@ fn keys(statement: &Statement<'_>) -> Option<Guess> {
         let is_left = statement.text.get(at.end..).unwrap_or_default().trim_start().starts_with('=');
         is_left && scan::key(word) != word.len()
     };
-    let found: Vec<_> = words(statement).into_iter().filter(|(at, word)| is_key(at, word)).collect();
-    let (first, word) = found.first()?;
-    let what = format!("the key {word:?} holds a character that only a key in quotes may hold");
-    let guess = Guess::new(first.clone(), what, "write it in quotes");
-    Some(found.iter().fold(guess, |guess, (at, word)| guess.with(at.clone(), format!("{word:?}"))))
-}
-
-/// `"item_name ~ " - " ~ brand"`: the quotes within the text end it.
-fn inner_quotes(statement: &Statement<'_>) -> Option<Guess> {
-    let strings = &statement.scan.strings;
-    let is_text = |from: usize, to: usize| {
-        let between = statement.get(&(from..to));
-        !between.trim().is_empty() && !between.contains([',', '=', '[', ']', '{', '}', '\n'])
-    };
-    let is_joined = |(one, other): &(&Range<usize>, &Range<usize>)| is_text(one.end, other.start);
-    let joined: Vec<_> = strings.iter().zip(strings.iter().skip(1)).filter(is_joined).collect();
-    let at = joined.first()?.0.start..joined.last()?.1.end;
-    let inner = statement.get(&at).strip_prefix('"')?.strip_suffix('"')?;
-    let right = if inner.contains('\'') { format!("{inner:?}") } else { format!("'{inner}'") };
-    let guess = Guess::new(at.clone(), "quotes within a text end it", "put the text between single quotes: '…'");
-    Some(guess.with(at, right))
-}
-
-/// `99999999999999999999`; what stands in its place is within all bounds.
-fn too_large(statement: &Statement<'_>) -> Option<Guess> {
-    let is_large = |word: &str| {
-        let digits = word.trim_start_matches(['-', '+']).replace('_', "");
-        digits.len() > 18 && digits.chars().all(|c| c.is_ascii_digit()) && !digits.starts_with('0') && {
-            let sign = if word.starts_with('-') { "-" } else { "" };
-            format!("{sign}{digits}").parse::<i64>().is_err()
-        }
-    };
-    let found: Vec<_> = words(statement).into_iter().filter(|(_, word)| is_large(word)).collect();
-    let (first, _) = found.first()?;
-    let guess = Guess::new(first.clone(), "this number is too large", "write a smaller one, or a text in quotes");
-    Some(found.iter().fold(guess, |guess, (at, _)| guess.with(at.clone(), "1")))
-}
-
-/// `1,000`, `007`, `.5`, `5.`, `5%`.
-fn number(statement: &Statement<'_>) -> Option<Guess> {
-    let whole = statement.value.iter().map(|at| (at.clone(), statement.get(at)));
-    let mut found = whole.chain(words(statement)).filter_map(|(at, written)| Some((at, plain_number(written)?)));
-    let (at, right) = found.next()?;
-    let guess = Guess::new(at.clone(), "this is not how TOML writes a number", format!("write {right}"));
-    Some(guess.with(at, right))
-}
-
-/// The number as TOML writes it, if it is one and written otherwise.
-fn plain_number(written: &str) -> Option<String> {
-    let (sign, digits) = written.strip_prefix('-').map_or(("", written), |digits| ("-", digits));
-    let digits = digits.strip_suffix('%').map_or(digits, str::trim_end);
-    if !digits.chars().all(|c| c.is_ascii_digit() || matches!(c, '.' | ',' | '_' | ' ')) {
-        return None;
-    }
-    // `0 0 5` is a cron pattern, `10 000` a number.
-    let mut groups = digits.split([' ', ',', '_']).skip(1);
-    if !groups.all(|group| group.split('.').next().is_some_and(|group| group.len() == 3)) {
-        return None;
-    }
-    let plain: String = digits.chars().filter(|c| c.is_ascii_digit() || *c == '.').collect();
-    let (whole, part) = plain.split_once('.').map_or((plain.as_str(), ""), |(whole, part)| (whole, part));
-    let whole = whole.trim_start_matches('0');
-    let whole = if whole.is_empty() { "0" } else { whole };
-    let right = if part.is_empty() { format!("{sign}{whole}") } else { format!("{sign}{whole}.{part}") };
-    let is_number = plain.contains(|c: char| c.is_ascii_digit()) && right.parse::<f64>().is_ok();
-    (is_number && right != written).then_some(right)
-}
-
-/// `'Mario's'`.
-fn apostrophe(statement: &Statement<'_>) -> Option<Guess> {
-    let at = statement.value.clone()?;
-    let inner = statement.get(&at).strip_prefix('\'')?.strip_suffix('\'')?;
-    if !inner.contains('\'') || inner.contains(['"', '\\', ',']) {
-        return None;
-    }
-    let what = "an apostrophe ends a text between single quotes";
-    let guess = Guess::new(at.clone(), what, "put the text between double quotes");
-    Some(guess.with(at, format!("\"{inner}\"")))
+    Guess::all(words(statement).into_iter().filter(|(at, word)| is_key(at, word)).map(|(at, word)| {
+        let what = format!("the key {word:?} holds a character that only a key in quotes may hold");
+        Guess::new(at.clone(), what, "write it in quotes").with(at, format!("{word:?}"))
+    }))
 }
 
 /// `api_key = ${HQ_API_KEY}`.
@@ -161,51 +90,80 @@ fn variables(statement: &Statement<'_>) -> Option<Guess> {
             .unwrap_or(rest.len() - end);
         Some(at..at + end + more)
     };
-    let found: Vec<Range<usize>> = found.filter_map(|(at, _)| part(at)).collect();
-    let first = found.first()?.clone();
-    let guess = Guess::new(first, "a variable without quotes", "put it in quotes: \"${…}\"");
-    Some(found.into_iter().fold(guess, |guess, at| {
+    Guess::all(found.filter_map(|(at, _)| part(at)).map(|at| {
         let quoted = format!("\"{}\"", statement.get(&at));
-        guess.with(at, quoted)
+        Guess::new(at.clone(), "a variable without quotes", "put it in quotes: \"${…}\"").with(at, quoted)
     }))
 }
 
-/// `"C:\data"`.
-fn backslash(statement: &Statement<'_>) -> Option<Guess> {
-    let mut guess: Option<Guess> = None;
-    for string in &statement.scan.strings {
-        let text = statement.get(string);
-        if !text.starts_with('"') || tree::parse(&format!("a = {text}")).is_ok() {
-            continue;
-        }
-        for (at, _) in text.match_indices('\\') {
-            let at = string.start + at..string.start + at + 1;
-            let next = guess.take().unwrap_or_else(|| {
-                let what = "a backslash between double quotes begins an escape such as \"\\n\"";
-                Guess::new(at.clone(), what, "write it twice, or put the text between single quotes")
-            });
-            guess = Some(next.with(at, "\\\\"));
-        }
-    }
-    guess
+/// `{ kind: "token" }`, `{ Nos -> "each" }`.
+fn signs(statement: &Statement<'_>) -> Option<Guess> {
+    let from = statement.value.as_ref()?.start;
+    let after = |at: usize, sign: &str| statement.text.get(at + sign.len()..).unwrap_or_default();
+    let is_sign = |at: usize, sign: &str| {
+        statement.get(&(at..at + sign.len())) == sign
+            && after(at, sign).trim_start().starts_with(|c: char| c != '/')
+            && !after(at, sign).starts_with('=')
+    };
+    let found = |sign: &'static str| {
+        let outside = statement.scan.outside.iter().map(|(at, _)| *at);
+        let places: Vec<usize> = outside.filter(|at| *at >= from && is_sign(*at, sign)).collect();
+        (sign, places)
+    };
+    let (sign, places) = ["=>", "->", ":"].into_iter().map(found).find(|(_, places)| !places.is_empty())?;
+    let first = *places.first()?;
+    let what = format!("{sign:?} stands between key and value{}", times(places.len()));
+    let guess = Guess::new(first..first + sign.len(), what, "write \"=\"");
+    Some(places.into_iter().fold(guess, |guess, at| guess.with(at..at + sign.len(), " = ")))
 }
 
-/// `{ kind: "token" }`.
-fn colons(statement: &Statement<'_>) -> Option<Guess> {
+/// `[("disabled", "=", 0)]`, `(rows = 20, percent = 5)`.
+fn parentheses(statement: &Statement<'_>) -> Option<Guess> {
     let from = statement.value.as_ref()?.start;
-    let after = |at: usize| statement.text.get(at + 1..).unwrap_or_default();
-    let is_sign =
-        |at: usize| at >= from && after(at).trim_start().starts_with(|c: char| c != '/') && !after(at).starts_with('=');
-    let found: Vec<usize> = statement
-        .scan
-        .outside
-        .iter()
-        .filter(|(at, c)| *c == ':' && is_sign(*at))
-        .map(|(at, _)| *at)
-        .collect();
-    let first = *found.first()?;
-    let guess = Guess::new(first..first + 1, "\":\" stands between key and value", "write \"=\"");
-    Some(found.into_iter().fold(guess, |guess, at| guess.with(at..at + 1, " = ")))
+    let outside = || statement.scan.outside.iter().filter(|(at, _)| *at >= from);
+    let has_keys = outside().any(|(_, c)| *c == '=');
+    let (open, close) = if has_keys { ("{", "}") } else { ("[", "]") };
+    let places: Vec<_> = outside().filter(|(_, c)| matches!(c, '(' | ')')).collect();
+    let (first, _) = places.first()?;
+    let help = format!("write {open:?} and {close:?}");
+    let guess = Guess::new(*first..first + 1, "\"(\" and \")\" hold nothing together in TOML", help);
+    Some(
+        places
+            .iter()
+            .fold(guess, |guess, (at, c)| guess.with(*at..at + 1, if *c == '(' { open } else { close })),
+    )
+}
+
+/// `{{ from = "brand" }}`
+fn doubled_braces(statement: &Statement<'_>) -> Option<Guess> {
+    let at = statement.value.clone()?;
+    let is_doubled = statement.get(&at).starts_with("{{") && statement.get(&at).ends_with("}}");
+    let guess = Guess::new(at.start..at.start + 2, "a table stands in one brace on each side", "write { … }");
+    is_doubled.then(|| guess.with(at.start..at.start + 1, "").with(at.end - 1..at.end, ""))
+}
+
+/// `title = from = "item_name"`, `title = "item_name", trim = true`: a field of which more than its name is said.
+fn without_braces(statement: &Statement<'_>) -> Option<Guess> {
+    let at = statement.value.clone()?;
+    let written = statement.get(&at);
+    let known = |text: &str| {
+        let name = text.get(..scan::key(text)).filter(|name| FIELD.key(name).is_some() && JOB.key(name).is_none());
+        name.is_some_and(|name| text.get(name.len()..).unwrap_or_default().trim_start().starts_with('='))
+    };
+    let first = statement.scan.strings.first().filter(|string| string.start == at.start);
+    let after = first.and_then(|string| statement.text.get(string.end..)?.trim_start().strip_prefix(','));
+    let (before, help) = match after {
+        Some(rest) if known(rest.trim_start()) => ("{ from = ", "write { from = \"…\", … }"),
+        None if known(written) => ("{ ", "write { before it and } after it"),
+        Some(_) | None => return None,
+    };
+    let guess = Guess::new(at.clone(), "a field of several keys stands in braces", help);
+    Some(guess.with(at.start..at.start, before).with(at.end..at.end, " }"))
+}
+
+/// How often, where it is more than once.
+fn times(number: usize) -> String {
+    if number > 1 { format!(", {number} times here") } else { String::new() }
 }
 
 /// Commas that are missing, too many, or semicolons.
@@ -214,7 +172,8 @@ fn commas(statement: &Statement<'_>) -> Vec<Guess> {
     let semicolons: Vec<usize> =
         statement.scan.outside.iter().filter(|(_, c)| matches!(c, ';' | '|')).map(|(at, _)| *at).collect();
     if let Some(first) = semicolons.first() {
-        let guess = Guess::new(*first..first + 1, "what is in brackets is parted by \",\"", "write \",\"");
+        let what = format!("what is in brackets is parted by \",\"{}", times(semicolons.len()));
+        let guess = Guess::new(*first..first + 1, what, "write \",\"");
         all.push(semicolons.iter().fold(guess, |guess, at| guess.with(*at..at + 1, ",")));
     }
     let marks: Vec<(usize, char)> =
@@ -235,10 +194,9 @@ fn commas(statement: &Statement<'_>) -> Vec<Guess> {
     let gaps = statement.scan.strings.iter().zip(statement.scan.strings.iter().skip(1));
     let is_gap = |between: &str| !between.is_empty() && between.trim().is_empty();
     let gaps: Vec<_> = gaps.filter(|(one, other)| is_gap(statement.get(&(one.end..other.start)))).collect();
-    if let Some((_, other)) = gaps.first() {
-        let guess = Guess::new((*other).clone(), "a comma is missing before this", "write \",\"");
-        all.push(gaps.iter().fold(guess, |guess, (one, _)| guess.with(one.end..one.end, ",")));
-    }
+    all.extend(Guess::all(gaps.into_iter().map(|(one, other)| {
+        Guess::new(other.clone(), "a comma is missing before this", "write \",\"").with(one.end..one.end, ",")
+    })));
     all
 }
 
@@ -303,73 +261,16 @@ fn bare(statement: &Statement<'_>) -> Vec<Guess> {
     let is_plain =
         !is_more && !written.is_empty() && !written.starts_with(['[', '{', '"', '\'']) && !written.contains('\n');
     if is_plain {
-        let guess = Guess::new(value.clone(), "a text without quotes", help(&value));
+        let guess = Guess::new(value.clone(), BARE, help(&value));
         all.push(guess.with(value.clone(), quoted(written)));
     }
     let is_text = |at: &Range<usize>, word: &str| {
         let is_key = statement.text.get(at.end..).unwrap_or_default().trim_start().starts_with('=');
         !is_key && plain_number(word).is_none() && tree::parse(&format!("a = {word}")).is_err()
     };
-    let texts: Vec<_> = words(statement).into_iter().filter(|(at, word)| is_text(at, word)).collect();
-    if let (Some((first, _)), false) = (texts.first(), is_plain) {
-        let guess = Guess::new(first.clone(), "a text without quotes", help(first));
-        all.push(texts.iter().fold(guess, |guess, (at, word)| guess.with(at.clone(), quoted(word))));
+    if !is_plain {
+        let texts = words(statement).into_iter().filter(|(at, word)| is_text(at, word));
+        all.extend(Guess::all(texts.map(|(at, word)| Guess::new(at.clone(), BARE, help(&at)).with(at, quoted(word)))));
     }
     all
-}
-
-/// A quote that is missing at one end, or another than at the other end.
-fn quotes(statement: &Statement<'_>, all: &mut Vec<Guess>) {
-    let Some((lost, quote)) = statement.scan.unclosed else { return };
-    let Some(value) = statement.value.clone() else { return };
-    let what = format!("the quote {quote} is not closed");
-    let close = |at: usize| {
-        let guess = Guess::new(lost..at.max(lost + 1), what.clone(), format!("add {quote} at the end of the text"));
-        guess.with(at..at, quote.to_string())
-    };
-    // `"x'`
-    let other = if quote == '"' { '\'' } else { '"' };
-    let written = statement.get(&value);
-    if written.ends_with(other) && value.end - 1 > lost {
-        let at = value.end - 1..value.end;
-        let what = format!("a text that begins with {quote} ends with {quote}");
-        all.push(Guess::new(at.clone(), what, format!("write {quote}")).with(at, quote.to_string()));
-    }
-    let line_end = statement
-        .text
-        .get(lost..)
-        .and_then(|rest| rest.find('\n'))
-        .map_or(statement.text.len(), |end| lost + end);
-    let rest = statement.get(&(lost..line_end));
-    let mut ends: Vec<usize> = rest
-        .char_indices()
-        .skip(1)
-        .filter(|(_, c)| matches!(c, ',' | ']' | '}'))
-        .map(|(at, _)| lost + at)
-        .collect();
-    // From the left a list, from the right a table: the shortest text that makes sense is meant.
-    ends.push(value.end.min(line_end).max(lost + 1));
-    if !written.starts_with(['[', '{']) {
-        ends.reverse();
-    }
-    let tight = |at: usize| statement.get(&(0..at)).trim_end().len().max(lost + 1);
-    all.extend(ends.into_iter().map(|at| close(tight(at))));
-    // `name = outlet"`
-    let before = statement.get(&(value.start..lost));
-    let word = before.rfind([',', '[', '{', '=']).map_or(0, |at| at + 1);
-    let gap = before.get(word..).map_or(0, |rest| rest.len() - rest.trim_start().len());
-    let start = value.start + word + gap;
-    let guess =
-        Guess::new(start..lost + 1, format!("the quote {quote} is missing at the beginning"), format!("add {quote}"));
-    all.push(guess.with(start..start, quote.to_string()));
-    // `{ kind = "token, api_key = "k" }`: the quotes after the missing one open where they should close.
-    for string in Scan::of(statement.text).strings.iter().filter(|string| string.start >= value.start) {
-        let text = statement.get(string);
-        for (at, _) in text.match_indices([',', '}', ']']) {
-            let place = string.start + text.get(..at).unwrap_or_default().trim_end().len();
-            let what = "a quote is missing at the end of this text";
-            let guess = Guess::new(string.start..place, what, format!("add {quote}"));
-            all.push(guess.with(place..place, quote.to_string()));
-        }
-    }
 }

@@ -145,6 +145,11 @@ impl Walk<'_, '_, '_> {
             Ok(()) => true,
             Err(fault) => {
                 let is_showable = self.findings.is_showable(path);
+                // In a lookup people name the DocType.
+                let is_looked_up =
+                    path.parent().is_some_and(|above| above.ends_with("lookup")) && path.ends_with("table");
+                let table = if is_looked_up { self.findings.table_of(text) } else { None };
+                let fault = if table.is_some() { fault.near(table) } else { fault };
                 // A number is quoted without marks.
                 let shown = if is_number { text.to_owned() } else { self.findings.shown(path, text) };
                 self.findings.at_value(path, fault.said(&shown, is_showable));

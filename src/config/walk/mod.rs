@@ -4,6 +4,7 @@
 //! A value that is wrong is left out of the result, so that the checks that follow find everything else that is wrong.
 
 mod leaf;
+mod misplaced;
 mod remedy;
 mod unknown;
 

@@ -6,12 +6,14 @@ use crate::config::path::{Path, Step};
 use crate::config::private;
 use crate::config::said::{Code, Said};
 use crate::config::schema::{Key, Kind, Section};
-use crate::config::syntax;
-use crate::config::toml::{Entry, Node, Shape};
+use crate::config::toml::{Entry, Shape, titles};
 use crate::config::words;
 
 /// A message that lists more keys than this is not read.
 const MOST_LISTED: usize = 8;
+
+/// Nor one that names more where it is all that can be said.
+const MOST_NAMED: usize = 14;
 
 /// A key that is known in more sections than this says nothing about where it belongs.
 const MOST_HOMES: usize = 3;
@@ -19,7 +21,7 @@ const MOST_HOMES: usize = 3;
 impl Walk<'_, '_, '_> {
     pub(super) fn unknown(&mut self, path: &Path, entry: &Entry, section: &'static Section) {
         let at = path.key(&entry.key);
-        let is_header = entry.node.at.start <= entry.key_at.start;
+        let is_header = entry.has_header();
         let holds_text = matches!(entry.node.shape, Shape::Text(_) | Shape::List(_) | Shape::Table(_));
         if holds_text && !is_header && may_be_secret(&at) {
             // It may be a secret under a misspelt name.
@@ -35,6 +37,9 @@ impl Walk<'_, '_, '_> {
             }
             return self.findings.at_key(&at, said);
         }
+        if is_plain && !is_header && self.is_headless(&at, entry) {
+            return;
+        }
         let key = entry.key.as_str();
         let is_alias = section.aka.iter().any(|(other, _)| *other == key);
         let near = section.nearest(key);
@@ -43,6 +48,10 @@ impl Walk<'_, '_, '_> {
         let is_slip = is_header && near_kind.is_some_and(Kind::has_header);
         if let Some(home) = home(key, section, path).filter(|_| !is_alias && !is_slip) {
             self.findings.meant(job_of(path), key);
+            // Credentials beside `auth`, and not in it.
+            if let Some((section, name)) = table_of(key) {
+                self.findings.meant(Path::of([section]), name);
+            }
             let said = Said::new(Code::MisplacedKey, format!("{key:?} is no key of {}", section.title));
             return self.findings.at_key(&at, said.help(home));
         }
@@ -60,9 +69,30 @@ impl Walk<'_, '_, '_> {
         }
         let said = said.near(near.map(str::to_owned));
         let names: Vec<&str> = section.names().collect();
-        let said =
-            if names.len() <= MOST_LISTED { said.help(format!("it knows {}", words::all(&names))) } else { said };
+        let said = match near {
+            _ if names.len() <= MOST_LISTED => said.help(format!("it knows {}", words::all(&names))),
+            Some(_) => said,
+            None if names.len() <= MOST_NAMED => said.help(format!("it knows {}", names.join(", "))),
+            None => said.help(format!("docs/reference.md has all keys of {}", section.title)),
+        };
         self.findings.at_key(&at, said);
+    }
+
+    /// Whether the key stands where the header of its section is missing; then that was told, once for all keys below.
+    fn is_headless(&mut self, at: &Path, entry: &Entry) -> bool {
+        let is_missing = |key: &&Key| {
+            let knows = key.kind.section().is_some_and(|section| section.key(&entry.key).is_some());
+            key.is_required && knows && !self.findings.is_written(&Path::of([key.name]))
+        };
+        let Some(key) = FILE.keys.iter().find(is_missing) else { return false };
+        if !self.findings.is_meant(key.name) {
+            let title = key.kind.section().map_or(key.name, |section| section.title);
+            let what = format!("{:?} stands below no header", entry.key);
+            self.findings.meant(Path::default(), key.name);
+            self.findings
+                .at_key(at, Said::new(Code::MisplacedKey, what).help(format!("write {title} on a line above it")));
+        }
+        true
     }
 
     pub(super) fn missing(&mut self, at: &Path, key: &Key, section: &Section) {
@@ -81,41 +111,25 @@ impl Walk<'_, '_, '_> {
         };
         self.findings.at_value(at, said);
     }
-
-    /// Whether what stands among the fields is a key of the job, or of the child table, that slipped below its header.
-    pub(super) fn is_misplaced(&mut self, path: &Path, entry: &Entry) -> bool {
-        let Some(key) = JOB.key(&entry.key) else { return false };
-        if fits_a_field(&entry.node, &key.kind) {
-            return false;
-        }
-        let is_child = path.steps().iter().any(|step| matches!(step, Step::Key(key) if key == "children"));
-        let said = Said::new(Code::MisplacedKey, format!("{:?} stands among the fields", entry.key));
-        let owner = if is_child { "[[job.children]]" } else { "[job.fields]" };
-        let said = said.help(format!("a key of [[job]] stands above the first {owner} of its job"));
-        self.findings.meant(job_of(path), key.name);
-        self.findings.at_key(&path.key(&entry.key), said);
-        true
-    }
-}
-
-/// Whether a column may be called like the key of the job, and filled so.
-fn fits_a_field(node: &Node, kind: &Kind) -> bool {
-    match &node.shape {
-        Shape::Text(text) => {
-            let is_word = matches!(kind, Kind::Word(words) if words.known.contains(&text.as_str()));
-            !is_word && syntax::check(&Kind::HqField, text).is_ok()
-        }
-        Shape::Table(entries) => entries.iter().any(|entry| FIELD.key(&entry.key).is_some()),
-        Shape::Int(_) | Shape::Float(_) | Shape::Bool(_) | Shape::Date | Shape::List(_) => false,
-    }
 }
 
 /// The job that the path lies in, or the file.
-fn job_of(path: &Path) -> Path {
+pub(super) fn job_of(path: &Path) -> Path {
     match path.steps().as_slice() {
         [Step::Key(job), Step::Index(index), ..] if job == "job" => Path::of(["job"]).index(*index),
         _ => Path::default(),
     }
+}
+
+/// The table within a section, and its name, that alone has this key.
+fn table_of(key: &str) -> Option<(&'static str, &'static str)> {
+    let tables = FILE.keys.iter().filter_map(|section| Some((section.name, section.kind.section()?)));
+    let inner = tables.flat_map(|(name, section)| {
+        let keys = section.keys.iter().filter(|inner| matches!(inner.kind, Kind::Table(_)));
+        keys.filter_map(move |inner| Some((name, inner.name, inner.kind.section()?)))
+    });
+    let mut found = inner.filter(|(_, _, section)| section.key(key).is_some());
+    found.next().map(|(section, name, _)| (section, name)).filter(|_| found.next().is_none())
 }
 
 /// Where the key belongs, if that can be told.
@@ -130,11 +144,18 @@ fn home(key: &str, here: &Section, path: &Path) -> Option<String> {
     };
     if is_in_job && homes.iter().any(in_job) {
         homes.retain(in_job);
+    } else if !is_in_job {
+        // `type = "sqlite"` in [local] is nobody's field.
+        homes.retain(|section| section.title != FIELD.title);
     }
     match homes.as_slice() {
         [] => None,
         [one] if one.title == FIELD.title => {
             Some(format!("it belongs to one field, as in price = {{ from = \"…\", {key} = … }}"))
+        }
+        [one] if one.title == FILE.title => {
+            let title = FILE.key(key).and_then(|key| key.kind.section()).map_or(key, |section| section.title);
+            Some(format!("{title} is a section of its own: write its header, and its keys below"))
         }
         [one] if one.title == JOB.title && is_in_job => {
             Some("it belongs in [[job]], above its first [job.…]".to_owned())
@@ -161,10 +182,8 @@ fn unknown_section(entry: &Entry) -> Option<Said> {
         .filter(|section| known(section) > 1);
     let part = near_part(&name).filter(|_| name.contains('.') || by_name.is_none());
     let near = part.or_else(|| by_name.or(by_keys).map(|section| section.title.to_owned()));
-    let titles: Vec<&str> =
-        FILE.keys.iter().filter_map(|key| key.kind.section()).map(|section| section.title).collect();
     let said = Said::new(Code::UnknownKey, format!("unknown section {title}")).near(near);
-    Some(said.help(format!("the sections are {}", titles.join(", "))))
+    Some(said.help(format!("the sections are {}", titles().join(", "))))
 }
 
 /// A header as it was written, and the keys below it.
@@ -184,8 +203,7 @@ fn header(entry: &Entry) -> Option<Header<'_>> {
         },
         Shape::Text(_) | Shape::Int(_) | Shape::Float(_) | Shape::Bool(_) | Shape::Date => return None,
     };
-    let is_header = |entry: &Entry| entry.node.at.start <= entry.key_at.start;
-    let below = keys.first().filter(|_| !is_list && keys.iter().all(is_header)).and_then(header);
+    let below = keys.first().filter(|_| !is_list && keys.iter().all(Entry::has_header)).and_then(header);
     Some(match below {
         Some(Header { name, is_list, keys }) => Header { name: format!("{}.{name}", entry.key), is_list, keys },
         None => Header { name: entry.key.clone(), is_list, keys },

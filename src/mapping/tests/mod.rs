@@ -401,7 +401,8 @@ fn the_fingerprint_changes_with_all_that_changes_a_row() {
 
 fn example(given: &Value, expect: &Value) -> Vec<String> {
     let object = |value: &Value| value.as_object().expect("an object").clone();
-    built(items(), vec![]).example(&object(given), &object(expect))
+    let mismatches = built(items(), vec![]).example(&object(given), &object(expect));
+    mismatches.into_iter().map(|mismatch| format!("{}; {}", mismatch.what, mismatch.remedy)).collect()
 }
 
 #[test]
@@ -419,14 +420,20 @@ fn an_example_says_every_column_that_does_not_agree() {
     let given = json!({"standard_rate": 80, "disabled": 0, "item_group": "Cones", "stock_uom": null, "item_name": "a longer title"});
     let expect = json!({"price": "85.00", "active": false, "group_id": 7, "colour": "red", "unit": null, "title": "a"});
     let expected = [
-        "price: expected \"85.00\", got \"80.00\"",
-        "active: expected false, got \"1\"",
-        "group_id: is looked up in the outlet's database, which an example does without; leave it out of expect",
-        "colour: the mapping has no such column",
-        "unit: expected null, got \"each\"",
-        "title (HQ field item_name): 14 characters, where max_length allows 10 (expected \"a\")",
+        "price is \"80.00\", where the example expects \"85.00\"; mend its mapping, or what the example expects",
+        "active is true, where the example expects false; mend its mapping, or what the example expects",
+        "group_id is looked up in the outlet's database, which an example does without; leave it out of expect",
+        "no column \"colour\" is mapped; leave it out of expect",
+        "unit is \"each\", where the example expects null; mend its mapping, or what the example expects",
+        "title (HQ field item_name): 14 characters, where max_length allows 10; the example expects \"a\": mend the mapping, or what is given",
     ];
     assert_eq!(example(&given, &expect), expected);
-    assert_eq!(example(&json!({}), &json!({"price": 1})), ["price: given lacks standard_rate, which it comes from"]);
-    assert_eq!(example(&json!({"name": null}), &json!({"price": 1})), ["given: record \"\": `name` is null"]);
+    assert_eq!(
+        example(&json!({}), &json!({"price": 1})),
+        ["given lacks standard_rate, which price comes from; add standard_rate = … to given"]
+    );
+    assert_eq!(
+        example(&json!({"name": null}), &json!({"price": 1})),
+        ["given: record \"\": `name` is null; mend what is given"]
+    );
 }
