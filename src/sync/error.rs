@@ -240,6 +240,7 @@ impl Error {
                 store::Error::Unavailable(_)
                 | store::Error::Full(_)
                 | store::Error::Denied(_)
+                | store::Error::Absent { .. }
                 | store::Error::Damaged(_)
                 | store::Error::Migrate(_) => Concern::Database,
                 store::Error::Schema(_) | store::Error::Refused { .. } | store::Error::Lost { .. } => Concern::Job,
