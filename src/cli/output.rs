@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::{Exit, Format};
 use crate::config::{Look, Problems};
+use crate::retry::Teller;
 use crate::run::Status;
 use crate::sync;
 
@@ -150,8 +151,8 @@ fn judge(error: &anyhow::Error) -> (Exit, Option<String>) {
         return (refused.exit, Some(refused.remedy.clone()));
     }
     match error.downcast_ref::<sync::Error>() {
-        Some(error) if error.status() == Status::Blocked => (Exit::Blocked, Some(error.remedy())),
-        Some(error) => (Exit::Failed, Some(error.remedy())),
+        Some(error) if error.status() == Status::Blocked => (Exit::Blocked, Some(error.remedy(Teller::Command))),
+        Some(error) => (Exit::Failed, Some(error.remedy(Teller::Command))),
         None => (Exit::Failed, None),
     }
 }

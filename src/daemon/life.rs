@@ -25,7 +25,7 @@ use super::version::{InForce, Newer, id_of, sentences};
 use super::watch::Watch;
 use crate::clock::Clock;
 use crate::config::{self, Config};
-use crate::retry::Backoff;
+use crate::retry::{Backoff, Teller};
 use crate::run;
 use crate::store::Store;
 use crate::sync::{Engine, Error, Watcher};
@@ -125,7 +125,7 @@ impl Start<'_> {
             let (config, watcher) = (Arc::clone(&self.version.config), Arc::clone(&self.version.watcher));
             let open = || async {
                 let opened = Engine::open(Arc::clone(&config), Clock::system(), Arc::clone(&watcher)).await;
-                opened.map(|engine| engine.guarded(self.path))
+                opened.map(|engine| engine.guarded(self.path).of_daemon())
             };
             let seen = tokio::select! {
                 biased;
@@ -224,7 +224,7 @@ async fn opened<Opening: Future<Output = Result<Engine, Error>>>(
             Some(Err(error)) => error,
         };
         failed = failed.saturating_add(1);
-        let (chain, remedy) = (error.chain(), error.remedy());
+        let (chain, remedy) = (error.chain(), error.remedy(Teller::Daemon));
         shown.set(Err(chain.clone()));
         manager.waits(&chain);
         // At growing distances, as the same is tried for as long as it takes.

@@ -16,6 +16,7 @@ use super::roster::Roster;
 use super::version::{Newer, id_of, sentences};
 use super::watch::{Seen, Watch};
 use crate::config::{self, Config};
+use crate::retry::Teller;
 use crate::run::Status;
 use crate::sync::{Engine, Error};
 
@@ -155,7 +156,7 @@ impl Reloader {
     /// Opens all that the version needs beside what runs.
     async fn open(&self, text: String, config: Arc<Config>, engine: &Engine) -> Result<Offer, Refusal> {
         let refuse = |error: Error| Refusal {
-            problems: vec![format!("{}: {}; {}", self.path.display(), error.chain(), error.remedy())],
+            problems: vec![format!("{}: {}; {}", self.path.display(), error.chain(), error.remedy(Teller::Daemon))],
             may_pass: error.status() != Status::Blocked,
         };
         let (watcher, ends) = self.ends.again(&config, self.manager.watcher());

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use super::super::Exit;
+use crate::retry::Teller;
 use crate::run::Status;
 use crate::source;
 use crate::sync::Error;
@@ -59,7 +60,7 @@ impl Report {
 
     pub(super) fn error(&mut self, subject: &str, error: &Error) {
         let exit = if error.status() == Status::Blocked { Exit::Blocked } else { Exit::Failed };
-        self.problem(subject, exit, format!("{}; {}", error.chain(), error.remedy()));
+        self.problem(subject, exit, format!("{}; {}", error.chain(), error.remedy(Teller::Command)));
     }
 
     fn add(&mut self, subject: &str, level: Level, exit: Exit, message: impl Into<String>) {

@@ -18,6 +18,7 @@ use super::output::{self, Output};
 use super::{Exit, load};
 use crate::clock::Clock;
 use crate::config::{Config, Problems};
+use crate::retry::Teller;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
@@ -80,7 +81,7 @@ impl Report {
     fn error(&mut self, subject: &'static str, error: &crate::sync::Error) {
         let is_blocked = error.status() == crate::run::Status::Blocked;
         let exit = if is_blocked { Exit::Blocked } else { Exit::Failed };
-        self.fault(subject, exit, error.chain(), error.remedy());
+        self.fault(subject, exit, error.chain(), error.remedy(Teller::Command));
     }
 
     fn exit(&self) -> Exit {
