@@ -1,5 +1,10 @@
 //! What a command answers is about what was asked, is true, and says what comes next.
 
+use milkrun::demo::data::MANAGER;
+use serde_json::{Value, json};
+
+use crate::support::daemon::{Daemon, free_port, listen};
+use crate::support::shop::JOBS;
 use crate::support::{Kind, Shop};
 
 #[test]
@@ -22,4 +27,131 @@ fn a_database_that_is_not_there_is_told_with_the_statement_that_makes_it() {
         let check = shop.outlet.run(&["check"]);
         assert!(check.stdout.contains(statement), "{check}");
     }
+}
+
+#[test]
+fn a_file_that_is_gone_is_said_once_and_the_daemon_goes_on() {
+    let shop = Shop::empty(Kind::Sqlite);
+    shop.items(3);
+    let config = shop.outlet.config().replace("0 */5 * * * *", "* * * * * *");
+    shop.outlet.write_config(&config);
+    let mut daemon = Daemon::start(&shop.outlet, &["-v"]);
+    daemon.wait_for(&["run ended well", "job=\"items\""]);
+    std::fs::remove_file(shop.outlet.path("sync.toml")).unwrap();
+    daemon.wait_for(&["ERROR", "the file is gone or cannot be read; the daemon goes on by the version in force"]);
+    shop.item("LATER", json!({}));
+    daemon.wait_for(&["run ended well", "inserted=1"]);
+    loop {
+        let status = shop.outlet.run(&["status"]);
+        let told = "sync.toml is gone or cannot be read; the daemon goes on by the version in force:";
+        if status.expect_code(0).stdout.contains(told) {
+            break;
+        }
+    }
+    // Where no database lies beside it, nothing says where to look.
+    let lost = shop.outlet.run(&["--config", "/nowhere/sync.toml", "status"]);
+    assert!(lost.expect_code(2).stderr.contains("a daemon that has read the file goes on by what it read"), "{lost}");
+    shop.outlet.write_config(&config);
+    daemon.wait_for(&["the file is again as it is in force"]);
+    daemon.signal("-TERM");
+    let (_, log) = daemon.end();
+    assert_eq!(log.matches("the file is gone").count(), 1, "{log}");
+}
+
+#[test]
+fn a_second_daemon_names_the_first_and_what_to_do() {
+    let shop = Shop::empty(Kind::Sqlite);
+    shop.items(3);
+    let port = listen(&shop.outlet);
+    let mut first = Daemon::start(&shop.outlet, &["-v"]);
+    first.wait_for(&["run ended well", "job=\"items\""]);
+    let second = shop.outlet.run(&["run"]);
+    let pid = first.pid();
+    assert!(
+        second
+            .expect_code(1)
+            .stderr
+            .contains(&format!("the daemon of this outlet runs already (process {pid} on ")),
+        "{second}"
+    );
+    assert!(second.stderr.contains("milkrun reload") && second.stderr.contains(&format!("kill {pid}")), "{second}");
+
+    // Without the address in the way it begins, and says whom it meets.
+    let config = shop.outlet.config().replace(&format!("127.0.0.1:{port}"), &format!("127.0.0.1:{}", free_port()));
+    shop.outlet.write_config(&config);
+    let mut beside = Daemon::start(&shop.outlet, &["-v"]);
+    let line = beside.wait_for(&["WARN", "another daemon works on this database"]);
+    assert!(line.contains(&format!("process {pid} on ")) && line.contains(&format!("kill {pid}")), "{line}");
+    beside.signal("-TERM");
+    beside.end();
+    first.signal("-TERM");
+    first.end();
+
+    // And where it is not milkrun that has the address.
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let now = config.lines().find(|line| line.starts_with("listen = ")).unwrap().to_owned();
+    shop.outlet.write_config(&config.replace(&now, &format!("listen = \"{address}\"")));
+    let kept = shop.outlet.run(&["run"]);
+    assert!(kept.expect_code(1).stderr.contains(&format!("process {} (", std::process::id())), "{kept}");
+    assert!(kept.stderr.contains(&format!("has the address of the status page, {address}; end it")), "{kept}");
+}
+
+#[test]
+fn a_reload_says_what_is_unchanged_and_what_the_edit_blocks() {
+    let shop = Shop::empty(Kind::Sqlite);
+    shop.items(3);
+    let mut daemon = Daemon::start(&shop.outlet, &["-v"]);
+    daemon.wait_for(&["run ended well", "job=\"items\""]);
+    let first = shop.outlet.run(&["--format", "json", "status"]).json()["version"]["in_force"].clone();
+    let same = shop.outlet.run(&["--format", "json", "reload"]);
+    let answer: Value = same.expect_code(0).json();
+    assert_eq!((&answer["is_unchanged"], &answer["version"]["in_force"]), (&json!(true), &first), "{same}");
+    let same = shop.outlet.run(&["reload"]);
+    assert!(same.stdout.starts_with("sync.toml is unchanged: version "), "{same}");
+    assert!(same.stdout.ends_with(" Asia/Kolkata\n"), "{same}");
+
+    let edited = shop.outlet.config().replace("shelf = {", "colour = { const = \"\", owner = \"once\" }\nshelf = {");
+    shop.outlet.write_config(&edited);
+    let blocking = shop.outlet.run(&["reload"]);
+    blocking.expect_code(4);
+    assert!(blocking.stdout.contains("\n  but it blocks items: Table items has no column colour"), "{blocking}");
+    shop.outlet.database.execute("alter table items add column colour text");
+    let mended = shop.outlet.run(&["reload"]);
+    assert!(mended.expect_code(0).stdout.starts_with("sync.toml is unchanged: "), "{mended}");
+}
+
+#[test]
+fn files_that_are_read_again_leave_the_version_in_force_since_it_was() {
+    let shop = Shop::empty(Kind::Sqlite);
+    shop.items(3);
+    std::fs::write(shop.outlet.path("secret"), MANAGER.1).unwrap();
+    shop.outlet.configure(&shop.url(), (MANAGER.0, "${file:secret}"), JOBS);
+    let mut daemon = Daemon::start(&shop.outlet, &["-v"]);
+    daemon.wait_for(&["run ended well", "job=\"items\""]);
+    let first = shop.outlet.run(&["--format", "json", "status"]).json()["version"]["in_force"].clone();
+    let again = shop.outlet.run(&["--format", "json", "reload"]);
+    assert_eq!(again.expect_code(0).json()["version"]["in_force"], first, "{again}");
+    daemon.wait_for(&["the edited file is in force"]);
+}
+
+#[test]
+fn a_plan_lists_a_removed_job_until_the_version_without_it_is_in_force() {
+    let shop = Shop::empty(Kind::Sqlite);
+    shop.items(3);
+    let mut daemon = Daemon::start(&shop.outlet, &["-v"]);
+    daemon.wait_for(&["run ended well", "job=\"items\""]);
+    let config = shop.outlet.config();
+    let (alone, _) = config.split_once("[[job]]\nname = \"items\"").unwrap();
+    let removed = || {
+        let plans = shop.outlet.run(&["--format", "json", "plan"]).json();
+        plans.as_array().unwrap().iter().filter(|plan| plan["what"] == "removed").count()
+    };
+    let copy = shop.outlet.path("sync.toml.new");
+    std::fs::write(&copy, alone).unwrap();
+    let planned = shop.outlet.run(&["--config", copy.to_str().unwrap(), "--format", "json", "plan"]);
+    assert!(planned.stdout.contains("\"removed\""), "{planned}");
+    shop.outlet.write_config(alone);
+    shop.outlet.run(&["reload"]).expect_code(0);
+    assert_eq!(removed(), 0);
 }

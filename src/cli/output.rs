@@ -167,6 +167,11 @@ pub(super) fn table(header: &[&str]) -> Table {
     table
 }
 
+/// In whose zone the times of a text are, said once.
+pub(super) fn times_of(zone: chrono_tz::Tz) -> String {
+    format!("times are those of {} (site.time_zone)", zone.name())
+}
+
 /// `1 row`, `2 rows`.
 pub(super) fn count(number: u64, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })

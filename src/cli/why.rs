@@ -53,7 +53,7 @@ pub(super) async fn run(options: &Options, config: &Path, output: &Output) -> an
                     conflicts::state(one).to_owned(),
                 ]);
             }
-            text.push_str(&format!("\n{table}\n"));
+            text.push_str(&format!("\n{table}\n{}\n", output::times_of(zone)));
         }
         text
     })?;

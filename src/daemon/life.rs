@@ -16,6 +16,7 @@ use super::outlet::{Address, Kept, Outlet, Page};
 use super::pulse::Pulse;
 use super::reload::{Refusal, Reloader, check, say_refused};
 use super::retries::{Retries, Standing};
+use super::rival::{self, Rival};
 use super::roster::Roster;
 use super::rounds::Turn;
 use super::shown::Shown;
@@ -57,7 +58,10 @@ pub async fn run(path: &Path) -> anyhow::Result<()> {
     manager.hears_of(&stop);
     let (watcher, ends) = Ends::heard(&config, manager.watcher());
     let shown = Shown::default();
-    let address = Address::take(config.daemon.listen).await?;
+    let address = match (Address::take(config.daemon.listen).await, config.daemon.listen) {
+        (Err(error), Some(listen)) => return Err(Box::pin(rival::named(error, listen, &config)).await),
+        (taken, _) => taken?,
+    };
     let page = Page::open(address, shown.read(), Arc::clone(&ends.totals), &stop);
     let version = Version { text, config, watcher, ends };
     let mut start = Start { path, shown, manager, stop: stop.clone(), watch, version, page, refused: None };
@@ -138,7 +142,7 @@ impl Start<'_> {
                 Err(problems) => Err(Refusal { problems: sentences(&problems), may_pass: false }),
             };
             if let Err(refusal) = &judged {
-                say_refused(self.path, refusal);
+                say_refused(self.path, refusal, id.is_some());
             }
             self.refused = judged.err().map(|refusal| (id, refusal));
         }
@@ -167,6 +171,12 @@ impl Start<'_> {
         let notice = Arc::new(Notice::new(path, in_force, roster.clone(), clock.now()));
         if let Some((id, refusal)) = &refused {
             notice.newer(Some(Newer::refused(id.clone(), &refusal.problems, clock.now())));
+        }
+        if let Some(Rival { who, pid }) = Rival::on(engine.store()).await {
+            tracing::warn!(
+                "another daemon works on this database ({who}): the two take turns, and each is in the other's way; end one of \
+                 them: `systemctl stop milkrun`, or `kill {pid}`"
+            );
         }
         notice.write(engine.store()).await;
         if let Err(error) = engine.keep_outlines().await {

@@ -60,10 +60,17 @@ fn examples(path: &Path, config: &Config) -> Vec<String> {
     failed.collect()
 }
 
-/// Says, loudly, that a version is refused.
-pub(super) fn say_refused(path: &Path, refusal: &Refusal) {
+/// Says, loudly, that a version is refused; or that there is none, as the file is gone.
+pub(super) fn say_refused(path: &Path, refusal: &Refusal, is_there: bool) {
     let problems = refusal.problems.len();
-    tracing::error!(file = %path.display(), problems, "the edited file is refused; the version in force stays");
+    if is_there {
+        tracing::error!(file = %path.display(), problems, "the edited file is refused; the version in force stays");
+    } else {
+        tracing::error!(
+            file = %path.display(),
+            "the file is gone or cannot be read; the daemon goes on by the version in force until it is there again"
+        );
+    }
     for problem in &refusal.problems {
         tracing::error!("{problem}");
     }
@@ -112,7 +119,7 @@ impl Reloader {
         if let Some(refusal) = &refusal {
             let is_said = self.refused.as_ref().is_some_and(|said| said.problems == refusal.problems);
             if !is_said || seen.is_asked {
-                say_refused(&self.path, refusal);
+                say_refused(&self.path, refusal, id.is_some());
             }
             self.notice.newer(Some(Newer::refused(id, &refusal.problems, now)));
             self.manager.is_still_ready();
