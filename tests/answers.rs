@@ -1,11 +1,120 @@
 //! What a command answers is about what was asked, is true, and says what comes next.
 
 use milkrun::demo::data::MANAGER;
+use milkrun::demo::{Fault, When};
 use serde_json::{Value, json};
 
 use crate::support::daemon::{Daemon, free_port, listen};
 use crate::support::shop::JOBS;
-use crate::support::{Kind, Shop};
+use crate::support::terminal::plain;
+use crate::support::{Kind, Shop, Terminal};
+
+on_each_database! {
+    a_retry_of_one_record_tells_of_that_one_alone
+    a_long_list_is_a_screenful_on_a_terminal_and_whole_everywhere_else
+}
+
+/// The usual jobs with a column that takes numbers only.
+fn numbers() -> String {
+    JOBS.replace("unit = {", "weight = { from = \"description\", type = \"decimal\" }\nunit = {")
+}
+
+fn heavy(shop: &Shop, names: impl IntoIterator<Item = String>) {
+    for name in names {
+        shop.item(&name, json!({"description": "heavy"}));
+    }
+}
+
+fn a_retry_of_one_record_tells_of_that_one_alone(kind: Kind) {
+    let shop = Shop::with_jobs(kind, &numbers());
+    heavy(&shop, ["A", "B", "C", "D"].map(str::to_owned));
+    shop.outlet.run(&["sync"]).expect_code(3);
+    shop.hq.update_silently("Item", "A", json!({"description": "1"})).unwrap();
+    shop.hq.update_silently("Item", "C", json!({"is_sales_item": 0})).unwrap();
+
+    let taken = shop.outlet.run(&["quarantine", "retry", "items", "A"]);
+    assert!(taken.expect_code(0).stdout.starts_with("A: taken; it has left the quarantine\n"), "{taken}");
+    let left = shop.outlet.run(&["quarantine", "retry", "items", "C"]);
+    assert!(left.expect_code(0).stdout.starts_with("C: has left the quarantine without a row"), "{left}");
+    let parked = shop.outlet.run(&["quarantine", "retry", "items", "B"]);
+    assert!(parked.expect_code(3).stdout.starts_with("B: still in quarantine: weight "), "{parked}");
+    assert!(
+        !parked.stdout.contains("D:") && parked.stdout.contains("1 record tried: 1 still in quarantine"),
+        "{parked}"
+    );
+    let both = shop.outlet.run(&["--format", "json", "quarantine", "retry", "items"]);
+    let records = &both.expect_code(3).json()[0]["records"];
+    assert_eq!(records.as_array().unwrap().len(), 2, "{both}");
+    assert_eq!((&records[0]["name"], &records[0]["state"]), (&json!("B"), &json!("parked")), "{both}");
+
+    // While HQ is away nothing is known of the records, and nothing is promised.
+    shop.hq.fault_always(When::any(), Fault::Proxy(503));
+    let away = shop.outlet.run(&["quarantine", "retry", "items", "B"]);
+    assert!(away.expect_code(1).stdout.contains("do: run the command again in a while"), "{away}");
+    shop.hq.heal();
+
+    let given = shop.outlet.run(&["quarantine", "discard", "items", "B"]);
+    assert!(given.expect_code(0).stdout.starts_with("B of job items is given up: it left the quarantine"), "{given}");
+    let names = |shop: &Shop| {
+        let listed = shop.outlet.run(&["--format", "json", "quarantine", "list"]).json();
+        listed
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|one| one["name"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    shop.outlet.run(&["sync"]).expect_code(3);
+    assert_eq!(names(&shop), ["D"]);
+    // As it says: what reads everything again tries it again, too.
+    shop.outlet.run(&["sync", "items", "--full"]).expect_code(3);
+    assert_eq!(names(&shop), ["B", "D"]);
+}
+
+fn a_long_list_is_a_screenful_on_a_terminal_and_whole_everywhere_else(kind: Kind) {
+    let shop = Shop::with_jobs(kind, &numbers());
+    heavy(&shop, (0..620).map(|n| format!("BAD-{n:03}")));
+    let parking = shop.outlet.run(&["sync"]);
+    assert_eq!(parking.expect_code(3).stderr.matches("record parked in quarantine").count(), 5, "{parking}");
+    let rest = parking.stderr.lines().find(|line| line.contains("more were parked in quarantine")).unwrap();
+    assert!(rest.contains("WARN") && rest.contains("records=615"), "{rest}");
+    let json = shop.outlet.run(&["--format", "json", "quarantine", "list", "items"]).json();
+    let names: Vec<&str> = json.as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap()).collect();
+    assert_eq!(names, (0..620).map(|n| format!("BAD-{n:03}")).collect::<Vec<_>>());
+    let piped = shop.outlet.run(&["quarantine", "list"]);
+    assert_eq!(piped.stdout.matches("BAD-").count(), 620);
+    assert_eq!(piped.stdout.matches("NEXT TRY").count(), 1, "{piped}");
+    assert!(piped.stdout.ends_with("times are those of Asia/Kolkata (site.time_zone)\n"), "{piped}");
+    let on_terminal = |command: &str| plain(&Terminal::start(&shop.outlet, command).end().1);
+    let screen = on_terminal("quarantine list");
+    assert!(screen.contains("BAD-049") && !screen.contains("BAD-050"), "{screen}");
+    assert!(screen.contains("… and 570 more; --all shows them"), "{screen}");
+    assert!(on_terminal("quarantine list --all").contains("BAD-619"));
+}
+
+#[test]
+fn conflicts_are_listed_whole_but_for_a_terminal() {
+    let shop = Shop::with_jobs(Kind::Sqlite, &JOBS.replace("overlap =", "conflict = \"manual\"\noverlap ="));
+    shop.items(530);
+    shop.outlet.sync_well(&[]);
+    shop.outlet.database.execute("update items set price = '1.23'");
+    shop.hq.bulk_stamp("Item", |_| true, json!({"standard_rate": 9})).unwrap();
+    shop.outlet.run(&["sync", "items"]).expect_code(3);
+    let json = shop.outlet.run(&["--format", "json", "conflicts", "list"]).json();
+    assert_eq!(json.as_array().unwrap().len(), 530);
+    let screen = plain(&Terminal::start(&shop.outlet, "conflicts list items").end().1);
+    assert!(screen.contains("… and 480 more; --all shows them"), "{screen}");
+    assert_eq!(shop.outlet.run(&["conflicts", "list", "--all"]).stdout.matches("waits for a decision").count(), 530);
+}
+
+#[test]
+fn what_is_not_kept_of_the_version_last_taken_is_explained() {
+    let shop = Shop::empty(Kind::Sqlite);
+    shop.items(1);
+    shop.outlet.sync_well(&[]);
+    let why = shop.outlet.run(&["why", "items", "ICE-0000"]);
+    assert!(why.stdout.contains("- under LAST TAKEN: of the version last taken a fingerprint is kept"), "{why}");
+}
 
 #[test]
 fn a_database_that_is_not_there_is_told_with_the_statement_that_makes_it() {
@@ -26,6 +135,35 @@ fn a_database_that_is_not_there_is_told_with_the_statement_that_makes_it() {
         assert!(!sync.stderr.contains("at line"), "{sync}");
         let check = shop.outlet.run(&["check"]);
         assert!(check.stdout.contains(statement), "{check}");
+    }
+}
+
+#[test]
+fn a_version_that_only_this_shell_cannot_read_is_in_force_and_not_refused() {
+    let mut shop = Shop::empty(Kind::Sqlite);
+    shop.items(3);
+    shop.outlet.configure(&shop.url(), (MANAGER.0, "${HQ_SECRET_OF_THE_DAEMON}"), JOBS);
+    shop.outlet.set_env("HQ_SECRET_OF_THE_DAEMON", MANAGER.1);
+    let mut daemon = Daemon::start(&shop.outlet, &["-v"]);
+    daemon.wait_for(&["run ended well", "job=\"items\""]);
+    let lacking = |arguments: &[&str]| shop.outlet.run_without("HQ_SECRET_OF_THE_DAEMON", arguments);
+    let in_force = "cannot be read by this shell, which lacks what it names:";
+    for at_work in [true, false] {
+        let status = lacking(&["status"]);
+        assert!(status.expect_code(0).stdout.contains(in_force), "{status}");
+        assert!(!status.stdout.contains("refused"), "{status}");
+        let runs = lacking(&["runs"]);
+        assert!(runs.expect_code(0).stdout.contains("items") && runs.stderr.contains(in_force), "{runs}");
+        lacking(&["quarantine", "list"]).expect_code(0);
+        let changes = lacking(&["changes"]);
+        assert!(changes.expect_code(2).stderr.contains(in_force), "{changes}");
+        assert!(changes.stderr.contains("HQ_SECRET_OF_THE_DAEMON is not set"), "{changes}");
+        if at_work {
+            assert!(status.stdout.contains("the version of sync.toml that is in force cannot"), "{status}");
+            daemon.signal("-TERM");
+            daemon.wait_for(&["daemon stopped"]);
+            while shop.outlet.run(&["--format", "json", "status"]).json()["version"]["daemon"]["state"] != "stopped" {}
+        }
     }
 }
 

@@ -12,6 +12,7 @@ mod diff;
 mod doctor;
 mod guard;
 mod init;
+mod listing;
 mod log;
 mod man;
 mod moment;

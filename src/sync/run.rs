@@ -52,6 +52,8 @@ pub(super) struct Work<'e> {
     pub(super) counts: Counts,
     /// The job's records in quarantine, with the stamps of the versions that were tried.
     pub(super) parked: HashMap<String, Stamp>,
+    /// Records that this run has parked and that were not before.
+    pub(super) newly_parked: u64,
     /// The job's conflicts that wait for an operator, by HQ name.
     pub(super) open: HashMap<String, Conflict>,
     /// Not everything has been read under the present mapping: the ledger may hold what one before took.
@@ -164,7 +166,8 @@ impl Engine {
             Err(error) => Err(error),
         };
         run.counts = work.counts;
-        left.waiting = Waiting { parked: work.parked.len(), open: work.open.len() };
+        work.say_the_rest();
+        left.waiting = work.waiting(&order.mode);
         left.reached.clone_from(&work.owed.records);
         left.owed = if work.counts == Counts::default() { work.owed.beyond(&opened) } else { work.owed };
         if self.said.is_news(&job.name, "future", work.from_the_future > 0) {
@@ -209,6 +212,7 @@ impl Engine {
             owed: Owed::default(),
             counts: Counts::default(),
             parked: HashMap::new(),
+            newly_parked: 0,
             open: HashMap::new(),
             is_converting: false,
             is_former_known: true,
@@ -328,6 +332,20 @@ impl<'e> Work<'e> {
             tx.commit().await.map_err(emptying())?;
         }
         Ok(())
+    }
+
+    /// What is left undone of that which was asked for: of records that were named for another try, those alone.
+    fn waiting(&self, mode: &Mode) -> Waiting {
+        match mode {
+            Mode::Parked(names) => {
+                let count = |is_left: &dyn Fn(&str) -> bool| names.iter().filter(|name| is_left(name)).count();
+                let parked = count(&|name| self.parked.contains_key(name));
+                Waiting { parked, open: count(&|name| self.open.contains_key(name)) }
+            }
+            Mode::Changes | Mode::Full | Mode::Since(_) | Mode::Names(_) | Mode::Reconcile { .. } => {
+                Waiting { parked: self.parked.len(), open: self.open.len() }
+            }
+        }
     }
 
     /// Ends the run between two pages when milkrun is told to stop.
