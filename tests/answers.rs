@@ -1,5 +1,7 @@
 //! What a command answers is about what was asked, is true, and says what comes next.
 
+use std::time::{Duration, Instant};
+
 use milkrun::demo::data::MANAGER;
 use milkrun::demo::{Fault, When};
 use serde_json::{Value, json};
@@ -7,6 +9,7 @@ use serde_json::{Value, json};
 use crate::support::daemon::{Daemon, free_port, listen};
 use crate::support::shop::JOBS;
 use crate::support::terminal::plain;
+use crate::support::tls::{Authority, Front, Setup};
 use crate::support::{Kind, Shop, Terminal};
 
 on_each_database! {
@@ -236,6 +239,106 @@ fn a_second_daemon_names_the_first_and_what_to_do() {
 }
 
 #[test]
+fn https_to_a_port_of_plain_http_is_recognised_within_seconds_and_so_is_the_reverse() {
+    let shop = Shop::empty(Kind::Sqlite);
+    let began = Instant::now();
+    let configure = |url: &str| shop.outlet.configure(url, MANAGER, JOBS);
+    configure(&shop.url().replace("http://", "https://"));
+    let check = shop.outlet.run(&["check"]);
+    assert!(check.expect_code(4).stdout.contains("does not speak https; it speaks plain HTTP: "), "{check}");
+    assert!(check.stdout.contains("begin hq.url with http://"), "{check}");
+    let doctor = shop.outlet.run(&["doctor"]);
+    assert!(doctor.stdout.contains("https failed: what answers there speaks plain HTTP"), "{doctor}");
+    let authority = Authority::new();
+    let pair = authority.pair("127.0.0.1");
+    let front = Front::before(shop.address(), &Setup { pair: &pair, clients: None, version: &rustls::version::TLS13 });
+    configure(&front.url("127.0.0.1").replace("https://", "http://"));
+    let check = shop.outlet.run(&["check"]);
+    assert!(
+        check
+            .expect_code(4)
+            .stdout
+            .contains("does not speak plain http; it speaks TLS: begin hq.url with https://"),
+        "{check}"
+    );
+    assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
+}
+
+#[test]
+fn a_child_table_as_a_job_is_told_with_the_parent_that_has_it() {
+    let shop = Shop::empty(Kind::Sqlite);
+    shop.items(3);
+    let jobs = "[[job]]\nname = \"codes\"\ndoctype = \"Item Barcode\"\nschedule = \"@daily\"\ntable = \"codes\"\nkey = \"name\"\n\
+                create_table = true\n[job.fields]\nname = \"name\"\nbarcode = \"barcode\"\n";
+    shop.outlet.configure(&shop.url(), MANAGER, jobs);
+    let sync = shop.outlet.run(&["sync"]);
+    assert!(sync.expect_code(4).stdout.contains("Item Barcode is a child table"), "{sync}");
+    assert!(sync.stdout.contains("give the job of Item a [[job.children]] with field = \"barcodes\""), "{sync}");
+}
+
+#[test]
+fn a_table_that_is_not_there_does_not_fit_yet() {
+    let shop = Shop::empty(Kind::Sqlite);
+    shop.items(1);
+    let before = shop.outlet.run(&["check"]);
+    assert!(
+        before.expect_code(0).stdout.contains("table item_groups is not there yet: the next run makes"),
+        "{before}"
+    );
+    assert!(!before.stdout.contains("fits"), "{before}");
+    shop.outlet.sync_well(&[]);
+    let after = shop.outlet.run(&["check"]);
+    assert!(after.stdout.contains("table items fits"), "{after}");
+}
+
+#[test]
+fn what_a_mapping_and_a_filter_both_lack_is_said_once() {
+    let shop = Shop::empty(Kind::Sqlite);
+    let config = shop
+        .outlet
+        .config()
+        .replace("is_sales_item", "is_sale_item")
+        .replace("\"item_name\"", "\"is_sale_item\"");
+    shop.outlet.write_config(&config);
+    let check = shop.outlet.run(&["check"]);
+    assert_eq!(check.expect_code(4).stdout.matches("has no field \"is_sale_item\"").count(), 1, "{check}");
+}
+
+#[test]
+fn a_missing_permission_comes_before_the_fields_that_it_hides() {
+    let shop = Shop::empty(Kind::Sqlite);
+    shop.as_reader(&JOBS.replace("doctype = \"Item\"", "doctype = \"DocType\""));
+    let check = shop.outlet.run(&["check"]);
+    let problems: Vec<&str> = check.expect_code(4).stdout.lines().filter(|line| line.starts_with("problem")).collect();
+    assert!(problems[0].contains("the user at HQ may not read DocType"), "{check}");
+    assert!(problems[1].contains("HQ's DocType has no field"), "{check}");
+}
+
+#[test]
+fn a_doctor_on_a_terminal_groups_what_he_found() {
+    let shop = Shop::empty(Kind::Sqlite);
+    shop.items(1);
+    let screen = plain(&Terminal::start(&shop.outlet, "doctor").end().1);
+    for told in ["hq\r\n  ✓ answers in ", "✗ ", "    do: `chmod o-r sync.toml`"] {
+        assert!(screen.contains(told), "{told:?}\n{screen}");
+    }
+}
+
+#[test]
+fn a_doctor_tells_until_when_hqs_certificate_is_good() {
+    let shop = Shop::empty(Kind::Sqlite);
+    let authority = Authority::new();
+    let pair = authority.pair("127.0.0.1");
+    let front = Front::before(shop.address(), &Setup { pair: &pair, clients: None, version: &rustls::version::TLS13 });
+    std::fs::write(shop.outlet.path("ca.pem"), &authority.pem).unwrap();
+    shop.outlet.configure(&front.url("127.0.0.1"), MANAGER, JOBS);
+    shop.outlet
+        .write_config(&shop.outlet.config().replacen("[local]", "tls = { ca = \"ca.pem\" }\n[local]", 1));
+    let doctor = shop.outlet.run(&["doctor"]);
+    assert!(doctor.stdout.contains("the system or hq.tls.ca vouches for, good until "), "{doctor}");
+}
+
+#[test]
 fn a_reload_says_what_is_unchanged_and_what_the_edit_blocks() {
     let shop = Shop::empty(Kind::Sqlite);
     shop.items(3);
@@ -292,4 +395,20 @@ fn a_plan_lists_a_removed_job_until_the_version_without_it_is_in_force() {
     shop.outlet.write_config(alone);
     shop.outlet.run(&["reload"]).expect_code(0);
     assert_eq!(removed(), 0);
+}
+
+#[test]
+fn a_line_without_tls_is_said_once_a_command_and_with_what_to_do() {
+    let shop = Shop::empty(Kind::Sqlite);
+    // No address of this machine's own counts as one on the way; nobody is there.
+    shop.outlet.configure("http://192.0.2.1:8000", MANAGER, JOBS);
+    let config = shop.outlet.config().replace("timeout = \"20s\"", "timeout = \"1s\"");
+    shop.outlet.write_config(&config);
+    for command in ["check", "doctor", "sync"] {
+        let outcome = shop.outlet.run(&[command]);
+        let said = outcome.stdout.matches("go over the line in clear").count()
+            + outcome.stderr.matches("go over the line in clear").count();
+        assert_eq!(said, 1, "{outcome}");
+        assert!(format!("{outcome}").contains("bench setup lets-encrypt"), "{outcome}");
+    }
 }

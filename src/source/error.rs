@@ -165,6 +165,14 @@ pub enum Error {
         /// What was asked for.
         what: String,
     },
+    /// A child table was asked for as if it were a list.
+    #[error("{doctype} is a child table: its rows come with its parent's records, and no list has them")]
+    ChildTable {
+        /// Its DocType.
+        doctype: String,
+        /// A DocType that has it, and in which field; where HQ tells.
+        parent: Option<(String, String)>,
+    },
     /// HQ refused the request itself: an unknown field, a bad filter (recordings 837-853). The same request will be
     /// refused again.
     #[error("HQ refused the request for {what} (HTTP {status}{}): {message}", named(.exc_type))]
@@ -236,6 +244,7 @@ impl Error {
             | Self::Unauthorized { .. }
             | Self::Forbidden { .. }
             | Self::Unknown { .. }
+            | Self::ChildTable { .. }
             | Self::Refused { .. }
             | Self::Page(BadPage::Missing(_) | BadPage::Width { .. } | BadPage::Record { .. }) => Retry::ByPerson,
         }
@@ -286,6 +295,7 @@ impl Error {
             | Self::Unauthorized { .. }
             | Self::Forbidden { .. }
             | Self::Unknown { .. }
+            | Self::ChildTable { .. }
             | Self::Refused { .. }
             | Self::Redirected { .. }
             | Self::Page(_)
@@ -365,6 +375,13 @@ impl Error {
             Self::Unauthorized { .. } => person("check hq.auth: the API key and secret of an enabled user at HQ"),
             Self::Forbidden { .. } => person("give the user a role at HQ that may read it"),
             Self::Unknown { .. } => person("check hq.url and the job's doctype"),
+            Self::ChildTable { parent: Some((parent, field)), .. } => {
+                format!("take the job out, and give the job of {parent} a [[job.children]] with field = {field:?}")
+            }
+            Self::ChildTable { parent: None, .. } => person(
+                "take the job out, and give the job of the DocType that has it as a table a [[job.children]] (`milkrun init` \
+                 writes one)",
+            ),
             Self::Refused { .. } => {
                 person("check the job's fields and filters against the DocType at HQ (`milkrun check`)")
             }

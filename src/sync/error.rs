@@ -232,6 +232,7 @@ impl Error {
                 source::Error::TooLarge { .. }
                 | source::Error::Forbidden { .. }
                 | source::Error::Unknown { .. }
+                | source::Error::ChildTable { .. }
                 | source::Error::Refused { .. }
                 | source::Error::Page(_)
                 | source::Error::Stuck { .. } => Concern::Job,

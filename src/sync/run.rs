@@ -19,7 +19,7 @@ use crate::crash::{self, Point};
 use crate::quarantine::Parked;
 use crate::record::{Mark, Stamp};
 use crate::run::{Counts, Run, Status};
-use crate::source::{Meter, PageSize};
+use crate::source::{self, Meter, PageSize};
 use crate::store::{self, Opened, Stream, Table};
 use crate::watermark::{Progress, Zone};
 
@@ -165,6 +165,20 @@ impl Engine {
             Ok(waiting) => work.read(&order.mode, tombstones, &waiting).await,
             Err(error) => Err(error),
         };
+        let outcome = match outcome {
+            // Of a child table nothing was ever read; where something was, it is a permission that is missing.
+            Err(Error::Source { step, cause: refused @ source::Error::Forbidden { .. } })
+                if work.progress.watermark.seen.is_none() =>
+            {
+                let cause = if self.is_child(job, meter).await {
+                    self.hq.child_table(&job.doctype, meter).await
+                } else {
+                    refused
+                };
+                Err(Error::Source { step, cause })
+            }
+            outcome => outcome,
+        };
         run.counts = work.counts;
         work.say_the_rest();
         left.waiting = work.waiting(&order.mode);
@@ -184,6 +198,11 @@ impl Engine {
 }
 
 impl Engine {
+    /// Whether HQ refuses the job because no list has it, and not for want of a permission.
+    async fn is_child(&self, job: &Job, meter: &Meter) -> bool {
+        self.hq.doctype(&job.doctype, meter).await.is_ok_and(|doctype| doctype.is_child)
+    }
+
     /// Work on a job, before anything is known of what is parked and what waits.
     pub(super) fn work<'e>(
         &'e self,
