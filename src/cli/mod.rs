@@ -265,7 +265,8 @@ async fn dispatch(command: &Command, global: &Global, output: &Output) -> anyhow
         && command.goes_by_the_file()
         && let Ok(ground) = Ground::of(&global.config).await
     {
-        say_whose_word(&ground);
+        // The problems themselves follow.
+        say_whose_word(&ground, false);
     }
     done
 }
@@ -304,14 +305,18 @@ fn finish(output: &Output, ended: anyhow::Result<Exit>) -> ExitCode {
 /// Whose logs a command is to read, by the file or else by the version that the daemon has in force, which is then said.
 async fn ground(path: &Path) -> Result<Ground, Problems> {
     let ground = Ground::of(path).await?;
-    say_whose_word(&ground);
+    say_whose_word(&ground, true);
     Ok(ground)
 }
 
-fn say_whose_word(ground: &Ground) {
+fn say_whose_word(ground: &Ground, has_problems: bool) {
     let Some(version) = &ground.version else { return };
     let zone = ground.time_zone;
-    let said = version.sentences(|at| at.with_timezone(&zone).format("%Y-%m-%d %H:%M:%S").to_string());
+    let mut said =
+        version.sentences(|at| format!("{} {}", at.with_timezone(&zone).format("%Y-%m-%d %H:%M:%S"), zone.name()));
+    let newer = version.newer.iter().flat_map(|newer| &newer.problems);
+    let problems: Vec<&String> = newer.chain(&version.unreadable_here).collect();
+    said.retain(|sentence| has_problems || !problems.contains(&sentence));
     tracing::warn!("{}", said.join(" "));
 }
 

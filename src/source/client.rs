@@ -93,7 +93,8 @@ pub struct Client {
     began: Instant,
     gate: Mutex<Gate>,
     way: Way,
-    has_answered: AtomicBool,
+    // What answers speaks the protocol of the address.
+    is_certain: AtomicBool,
     // What HQ last said when it was found to be down.
     last: Mutex<String>,
 }
@@ -119,7 +120,7 @@ impl Client {
             began: Instant::now(),
             gate: Mutex::new(Gate::new(Limits::of(hq, site))),
             way: Way::default(),
-            has_answered: AtomicBool::new(false),
+            is_certain: AtomicBool::new(false),
             last: Mutex::default(),
         })
     }
@@ -342,27 +343,32 @@ impl Client {
         Ok(Answer { body, date: headers::date(&headers), took, by_hq, on_line: took.saturating_sub(until_first) })
     }
 
-    /// Sends a request and waits for the head of its answer. As long as there was none, a server may speak the other protocol.
+    /// Sends a request and waits for the head of its answer. As long as there was none, a server may speak the other protocol;
+    /// that is asked about once.
     async fn begin(&self, builder: RequestBuilder, is_tls: bool) -> Result<Response, Error> {
-        let sending = exchange::begin(builder, self.patience, is_tls);
-        if self.has_answered.load(Ordering::Relaxed) {
+        let mut sending = std::pin::pin!(exchange::begin(builder, self.patience, is_tls));
+        if self.is_certain.load(Ordering::Relaxed) {
             return sending.await;
         }
         let begun = match is_tls {
             true => tokio::select! {
                 biased;
-                begun = sending => begun,
-                () = scheme::is_plain(&self.url) => Err(Error::WrongScheme { expected: "https" }),
+                begun = &mut sending => begun,
+                is_plain = scheme::is_plain(&self.url) => {
+                    self.is_certain.fetch_or(!is_plain, Ordering::Relaxed);
+                    if is_plain { Err(Error::WrongScheme { expected: "https" }) } else { sending.await }
+                }
             },
             false => match sending.await {
                 Err(broken @ Error::Unreachable { step, .. }) if step != CONNECTING => {
                     let is_other = scheme::is_tls(&self.url, &self.tls).await;
+                    self.is_certain.fetch_or(!is_other, Ordering::Relaxed);
                     Err(if is_other { Error::WrongScheme { expected: "plain http" } } else { broken })
                 }
                 begun => begun,
             },
         };
-        self.has_answered.fetch_or(begun.is_ok(), Ordering::Relaxed);
+        self.is_certain.fetch_or(begun.is_ok(), Ordering::Relaxed);
         begun
     }
 

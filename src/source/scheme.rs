@@ -19,15 +19,11 @@ const LIMIT: Duration = Duration::from_secs(3);
 /// A request that any server of plain HTTP answers, and that tells it nothing.
 const REQUEST: &[u8] = b"GET /api/method/ping HTTP/1.0\r\n\r\n";
 
-/// Ends once it is seen that plain HTTP is spoken where TLS is expected; for ever else.
-pub(super) async fn is_plain(url: &str) {
+/// Whether plain HTTP is spoken where TLS is expected; asked only once an answer is late.
+pub(super) async fn is_plain(url: &str) -> bool {
     sleep(DOUBT).await;
-    if let Some((host, port, _)) = probe::place(url)
-        && timeout(LIMIT, speaks_http(&host, port)).await == Ok(true)
-    {
-        return;
-    }
-    std::future::pending().await
+    let Some((host, port, _)) = probe::place(url) else { return false };
+    timeout(LIMIT, speaks_http(&host, port)).await == Ok(true)
 }
 
 /// Whether TLS is spoken where plain HTTP is expected.
