@@ -11,6 +11,36 @@ pub enum Retry {
     ByPerson,
 }
 
+/// Who tells of an error: what comes next by itself differs with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Teller {
+    /// The daemon, which tries again what failed.
+    Daemon,
+    /// A command, after whose end nobody tries anything again.
+    Command,
+}
+
+impl Teller {
+    /// `first`, which may help, and what comes then.
+    #[must_use]
+    pub fn again(self, first: &str) -> String {
+        match self {
+            Self::Daemon => format!("{first}; milkrun tries again on schedule"),
+            Self::Command => format!("{first}, then run the command again"),
+        }
+    }
+
+    /// What comes by itself, or has to be done in its place.
+    #[must_use]
+    pub fn or(self, by_itself: &str, by_hand: &str) -> String {
+        match self {
+            Self::Daemon => by_itself,
+            Self::Command => by_hand,
+        }
+        .to_owned()
+    }
+}
+
 /// Exponential backoff with full jitter.
 ///
 /// Each wait is drawn evenly from zero to the doubled bound, so that a thousand outlets that failed together do not come back together

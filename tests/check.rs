@@ -167,7 +167,8 @@ fn an_unknown_doctype_or_table_field_or_filter_gets_the_nearest_name() {
         (
             "doctype = \"Item\"",
             "doctype = \"Item Barcode\"",
-            "Item Barcode is a child table, which comes with its parent, not a list: it cannot be a job; take the job out",
+            "Item Barcode is a child table: its rows come with its parent's records, and no list has them; take the job out, and \
+             give the job of Item a [[job.children]] with field = \"barcodes\"",
         ),
     ] {
         shop.outlet.write_config(&config.replace(from, to));

@@ -138,7 +138,7 @@ fn each_step_of_the_way_to_hq_that_fails_is_named_and_the_rest_is_looked_at_all_
     assert_found(&outcome, "line", "problem", "connect failed: 127.0.0.1");
     let outcome = with_url(&shop.url().replacen("http", "https", 1));
     outcome.expect_code(1);
-    assert_found(&outcome, "line", "problem", "TLS failed");
+    assert_found(&outcome, "line", "problem", "https failed: what answers there speaks plain HTTP");
 }
 
 #[test]

@@ -104,7 +104,7 @@ fn longest_stretch(sentence: &str) -> String {
 /// The remedies of a file: what the function `remedy` holds in quotes, cut like the sentences.
 fn remedies(file: &str) -> Vec<String> {
     let text = source(file);
-    let body = text.split("pub fn remedy(&self)").nth(1).unwrap().split("\n    }\n").next().unwrap();
+    let body = text.split("pub fn remedy(&self").nth(1).unwrap().split("\n    }\n").next().unwrap();
     // Single words are what the match looks at.
     literals(body).iter().filter(|text| text.contains(' ')).map(|text| longest_stretch(text)).collect()
 }

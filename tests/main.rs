@@ -19,6 +19,8 @@ macro_rules! on_each_database {
 }
 
 #[cfg(test)]
+mod answers;
+#[cfg(test)]
 mod beside;
 #[cfg(test)]
 mod broken_files;

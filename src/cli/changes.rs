@@ -170,7 +170,7 @@ async fn as_text(store: &Store, scope: &Scope<'_>, config: &Config, output: &Out
         Some(run) => format!("what run {} changed", run.id),
         None => format!("what changed since {}", written(scope.since, zone)),
     };
-    output.line(&format!("{}: {what}", screen::bold().apply_to(&config.site.name)))?;
+    output.line(&format!("{}: {what} ({})", screen::bold().apply_to(&config.site.name), zone.name()))?;
     let mut quiet = Vec::new();
     for job in &scope.jobs {
         let mut listing = listing(store, job, scope).await?;

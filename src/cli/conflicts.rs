@@ -2,18 +2,17 @@
 
 use std::path::Path;
 
+use chrono_tz::Tz;
 use clap::ValueEnum;
 use serde_json::{Value, json};
 
+use super::listing::Listing;
 use super::output::{self, Output, Usage};
-use super::{Exit, load, open, position};
-use crate::config::Config;
+use super::{Exit, ground, known_to, load, open};
 use crate::conflict::{Conflict, Side};
+use crate::daemon::Ground;
 use crate::store::{Store, WantedConflicts};
 use crate::sync::Error;
-
-/// Lines of a list, the newest.
-const LISTED: u32 = 500;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Action {
@@ -22,7 +21,7 @@ pub(super) enum Action {
         /// Only this job's
         #[arg(value_name = "JOB")]
         job: Option<String>,
-        /// Those that were decided, too
+        /// Those that were decided, too, and however many there are, also on a terminal
         #[arg(long)]
         all: bool,
     },
@@ -53,11 +52,11 @@ pub(super) enum Take {
 }
 
 pub(super) async fn run(action: &Action, config: &Path, output: &Output) -> anyhow::Result<Exit> {
-    let config = load(config)?;
     match action {
-        Action::List { job, all } => list(&config, job.as_deref(), *all, output).await,
-        Action::Show { id } => show(&config, *id, output).await,
+        Action::List { job, all } => list(&ground(config).await?, job.as_deref(), *all, output).await,
+        Action::Show { id } => show(&ground(config).await?, *id, output).await,
         Action::Resolve { ids, take } => {
+            let config = load(config)?;
             let engine = open(&config, std::sync::Arc::new(|_event| {})).await?;
             let side = match take {
                 Take::Hq => Side::Hq,
@@ -113,48 +112,61 @@ fn decided(one: &Conflict) -> Usage {
     ))
 }
 
-async fn list(config: &Config, job: Option<&str>, all: bool, output: &Output) -> anyhow::Result<Exit> {
+async fn list(ground: &Ground, job: Option<&str>, all: bool, output: &Output) -> anyhow::Result<Exit> {
     if let Some(job) = job {
-        position(config, job)?;
+        known_to(ground, job)?;
     }
-    let store = Store::open(&config.local).await.map_err(Error::store("opening the local database"))?;
-    let wanted = WantedConflicts { job, name: None, is_open: !all, limit: Some(LISTED) };
-    let found = store.conflicts(wanted).await.map_err(Error::store("reading the conflicts"))?;
+    let store = Store::open(&ground.local).await.map_err(Error::store("opening the local database"))?;
+    let reading = || Error::store("reading the conflicts");
+    let zone = ground.time_zone;
+    let mut listing = Listing::new(output, &["ID", "JOB", "NAME", "WHAT", "SINCE", "RULE", "STATE"], all)?;
+    let mut before = None;
+    while let Some(number) = listing.wanted() {
+        let limit = Some(u32::try_from(number).unwrap_or(u32::MAX));
+        let wanted = WantedConflicts { job, name: None, before, is_open: !all, limit };
+        let found = store.conflicts(wanted).await.map_err(reading())?;
+        before = found.last().map(|one| one.id);
+        let is_last = found.len() < number;
+        listing.print(found.iter().map(|one| (as_json(one), cells(one, zone))).collect())?;
+        if is_last {
+            break;
+        }
+    }
+    let waiting = store.count_conflicts().await.map_err(reading())?;
     store.close().await;
-    let zone = config.site.time_zone;
-    let json: Vec<Value> = found.iter().map(as_json).collect();
-    output.result(&json, || {
-        if found.is_empty() {
-            return if all { "no conflict was met".to_owned() } else { "no conflict waits for a decision".to_owned() };
-        }
-        let mut table = output::table(&["ID", "JOB", "NAME", "WHAT", "SINCE", "RULE", "STATE"]);
-        for one in &found {
-            table.add_row([
-                one.id.to_string(),
-                one.job.clone(),
-                one.name.clone(),
-                one.kind.word().to_owned(),
-                one.raised_at.with_timezone(&zone).format("%Y-%m-%d %H:%M").to_string(),
-                one.rule.word().to_owned(),
-                state(one).to_owned(),
-            ]);
-        }
-        table.to_string()
-    })?;
+    let total = waiting
+        .iter()
+        .filter(|(of, _)| job.is_none_or(|job| job == of.as_str()))
+        .map(|(_, count)| count)
+        .sum();
+    let none = if all { "no conflict was met" } else { "no conflict waits for a decision" };
+    listing.end(total, zone, (none, "--all shows them, and those that were decided"))?;
     Ok(Exit::Ok)
 }
 
-async fn show(config: &Config, id: i64, output: &Output) -> anyhow::Result<Exit> {
-    let store = Store::open(&config.local).await.map_err(Error::store("opening the local database"))?;
+fn cells(one: &Conflict, zone: Tz) -> Vec<String> {
+    vec![
+        one.id.to_string(),
+        one.job.clone(),
+        output::plain(&one.name),
+        one.kind.word().to_owned(),
+        one.raised_at.with_timezone(&zone).format("%Y-%m-%d %H:%M").to_string(),
+        one.rule.word().to_owned(),
+        state(one).to_owned(),
+    ]
+}
+
+async fn show(ground: &Ground, id: i64, output: &Output) -> anyhow::Result<Exit> {
+    let store = Store::open(&ground.local).await.map_err(Error::store("opening the local database"))?;
     let found = store.conflict(id).await.map_err(Error::store("reading the conflicts"))?;
     store.close().await;
     let one = found.ok_or_else(|| unknown(id))?;
-    let zone = config.site.time_zone;
+    let zone = ground.time_zone;
     output.result(&as_json(&one), || {
         let at =
             |moment: chrono::DateTime<chrono::Utc>| moment.with_timezone(&zone).format("%Y-%m-%d %H:%M:%S").to_string();
         let mut text = format!(
-            "conflict  {} of job {}: {}\nrecord    {}{}\nrule      {}, met {} by run {}\nstate     {}{}\n\n",
+            "conflict  {} of job {}: {}\nrecord    {}{}\nrule      {}, met {} ({}) by run {}\nstate     {}{}\n\n",
             one.id,
             one.job,
             meaning(&one),
@@ -162,6 +174,7 @@ async fn show(config: &Config, id: i64, output: &Output) -> anyhow::Result<Exit>
             one.modified.as_ref().map(|modified| format!(", HQ's version of {modified}")).unwrap_or_default(),
             one.rule.word(),
             at(one.raised_at),
+            zone.name(),
             one.run,
             state(&one),
             one.resolved_at.map(|when| format!(", {}", at(when))).unwrap_or_default(),

@@ -72,7 +72,7 @@ pub(super) async fn run(options: &Options, output: &Output) -> anyhow::Result<Ex
     output.line("Ctrl-C ends it.\n")?;
 
     let (watcher, ends) = daemon::Ends::heard(&config, teller(*output));
-    let engine = Arc::new(open(&config, watcher).await?);
+    let engine = Arc::new(open(&config, watcher).await?.of_daemon());
     let stop = CancellationToken::new();
     daemon::stop_on_signals(&stop);
     if let Some(seconds) = options.seconds {

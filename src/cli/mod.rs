@@ -12,6 +12,7 @@ mod diff;
 mod doctor;
 mod guard;
 mod init;
+mod listing;
 mod log;
 mod man;
 mod moment;
@@ -39,6 +40,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use self::output::Output;
 use crate::clock::Clock;
 use crate::config::{self, Config, Problems};
+use crate::daemon::Ground;
 use crate::record::{BadStamp, Stamp};
 use crate::run::Status;
 use crate::sync::{Engine, Watcher};
@@ -132,6 +134,31 @@ enum Command {
 }
 
 impl Command {
+    /// Whether it goes by a file that a daemon may go by, too, and does nothing where that does not check.
+    fn goes_by_the_file(&self) -> bool {
+        match self {
+            Self::Plan(_)
+            | Self::Sync(_)
+            | Self::Reconcile(_)
+            | Self::Changes(_)
+            | Self::Quarantine(_)
+            | Self::Conflicts(_)
+            | Self::Why(_)
+            | Self::Watermark(_) => true,
+            Self::Demo(_)
+            | Self::Init(_)
+            | Self::Check(_)
+            | Self::Run
+            | Self::Reload
+            | Self::Status(_)
+            | Self::Runs(_)
+            | Self::Doctor(_)
+            | Self::Schema(_)
+            | Self::Completions(_)
+            | Self::Man(_) => false,
+        }
+    }
+
     /// Threads beside the one that waits for the command's end; `None` for as many as the machine has processors. Each costs
     /// its start, and more than wait for HQ and the database at once is left idle.
     fn workers(&self) -> Option<usize> {
@@ -232,6 +259,19 @@ pub fn main(arguments: Arguments) -> ExitCode {
 }
 
 async fn dispatch(command: &Command, global: &Global, output: &Output) -> anyhow::Result<Exit> {
+    let done = Box::pin(carry_out(command, global, output)).await;
+    if let Err(error) = &done
+        && error.is::<Problems>()
+        && command.goes_by_the_file()
+        && let Ok(ground) = Ground::of(&global.config).await
+    {
+        // The problems themselves follow.
+        say_whose_word(&ground, false);
+    }
+    done
+}
+
+async fn carry_out(command: &Command, global: &Global, output: &Output) -> anyhow::Result<Exit> {
     match command {
         Command::Demo(options) => demo::run(options, output).await,
         Command::Init(options) => Box::pin(init::run(options, &global.config, output)).await,
@@ -260,6 +300,24 @@ fn finish(output: &Output, ended: anyhow::Result<Exit>) -> ExitCode {
         Ok(exit) => exit.code(),
         Err(error) => output.error(&error).code(),
     }
+}
+
+/// Whose logs a command is to read, by the file or else by the version that the daemon has in force, which is then said.
+async fn ground(path: &Path) -> Result<Ground, Problems> {
+    let ground = Ground::of(path).await?;
+    say_whose_word(&ground, true);
+    Ok(ground)
+}
+
+fn say_whose_word(ground: &Ground, has_problems: bool) {
+    let Some(version) = &ground.version else { return };
+    let zone = ground.time_zone;
+    let mut said =
+        version.sentences(|at| format!("{} {}", at.with_timezone(&zone).format("%Y-%m-%d %H:%M:%S"), zone.name()));
+    let newer = version.newer.iter().flat_map(|newer| &newer.problems);
+    let problems: Vec<&String> = newer.chain(&version.unreadable_here).collect();
+    said.retain(|sentence| has_problems || !problems.contains(&sentence));
+    tracing::warn!("{}", said.join(" "));
 }
 
 fn load(path: &Path) -> Result<Arc<Config>, Problems> {
@@ -310,9 +368,17 @@ fn stamp(text: &str) -> Result<Stamp, BadStamp> {
 }
 
 fn position(config: &Config, name: &str) -> anyhow::Result<usize> {
-    let found = config.jobs.iter().position(|job| job.name == name);
+    among(config.jobs.iter().map(|job| job.name.as_str()).collect(), name)
+}
+
+/// As [`position`], among the jobs of the ground.
+fn known_to(ground: &Ground, name: &str) -> anyhow::Result<usize> {
+    among(ground.jobs.iter().map(String::as_str).collect(), name)
+}
+
+fn among(known: Vec<&str>, name: &str) -> anyhow::Result<usize> {
+    let found = known.iter().position(|known| *known == name);
     found.ok_or_else(|| {
-        let known: Vec<&str> = config.jobs.iter().map(|job| job.name.as_str()).collect();
         let hint = config::nearest(name, known.iter().copied())
             .map_or_else(|| format!("; the jobs are {}", known.join(", ")), |near| format!(", did you mean {near:?}?"));
         output::Usage(format!("unknown job {name:?}{hint}")).into()

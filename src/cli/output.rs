@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::{Exit, Format};
 use crate::config::{Look, Problems};
+use crate::retry::Teller;
 use crate::run::Status;
 use crate::sync;
 
@@ -150,8 +151,8 @@ fn judge(error: &anyhow::Error) -> (Exit, Option<String>) {
         return (refused.exit, Some(refused.remedy.clone()));
     }
     match error.downcast_ref::<sync::Error>() {
-        Some(error) if error.status() == Status::Blocked => (Exit::Blocked, Some(error.remedy())),
-        Some(error) => (Exit::Failed, Some(error.remedy())),
+        Some(error) if error.status() == Status::Blocked => (Exit::Blocked, Some(error.remedy(Teller::Command))),
+        Some(error) => (Exit::Failed, Some(error.remedy(Teller::Command))),
         None => (Exit::Failed, None),
     }
 }
@@ -164,6 +165,11 @@ pub(super) fn table(header: &[&str]) -> Table {
         .set_content_arrangement(ContentArrangement::Dynamic)
         .set_header(header.to_vec());
     table
+}
+
+/// In whose zone the times of a text are, said once.
+pub(super) fn times_of(zone: chrono_tz::Tz) -> String {
+    format!("times are those of {} (site.time_zone)", zone.name())
 }
 
 /// `1 row`, `2 rows`.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::output::{Output, count};
 use super::{Exit, check, load, open};
 use crate::config::Config;
+use crate::daemon;
 use crate::daemon::schedule::Schedule;
 use crate::sync::{Leaving, MappingChange, Plan, What};
 
@@ -21,8 +22,13 @@ pub(super) async fn run(options: &Options, config: &Path, output: &Output) -> an
     let engine = open(&config, Arc::new(|_event| {})).await?;
     let plans = Box::pin(engine.plan()).await;
     let now = engine.clock().now();
+    let in_force = daemon::jobs_in_force(engine.store()).await;
     engine.store().close().await;
     let mut plans = plans?;
+    // What the version in force has no more was taken out by an edit before this one.
+    if let Some(in_force) = in_force? {
+        plans.retain(|plan| plan.what != What::Removed || in_force.contains(&plan.job));
+    }
     Box::pin(check::look_at_edits(&config, &mut plans)).await?;
     output.result(&plans, || text(&plans, &config, now))?;
     let is_nothing = plans.iter().all(Plan::is_nothing);
@@ -103,7 +109,7 @@ fn next_reconcile(plan: &Plan, config: &Config, now: chrono::DateTime<chrono::Ut
     let at = config.jobs.iter().position(|job| job.name == plan.job)?;
     let schedule: Schedule = Schedule::reconciles(config).into_iter().nth(at)??;
     let next = schedule.next(now)?.with_timezone(&config.site.time_zone);
-    Some(next.format("%Y-%m-%d %H:%M").to_string())
+    Some(format!("{} ({})", next.format("%Y-%m-%d %H:%M"), config.site.time_zone.name()))
 }
 
 fn change(change: &MappingChange) -> String {

@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 
 use super::moment::moment;
 use super::output::{self, Output, Usage, count, grouped};
-use super::{Exit, conflicts, load, position, screen, sync::word};
+use super::{Exit, conflicts, ground, known_to, screen, sync::word};
 use crate::clock::Clock;
-use crate::config::Config;
 use crate::conflict::Conflict;
+use crate::daemon::Ground;
 use crate::quarantine::Parked;
 use crate::run::{Run, Status};
 use crate::store::{Span, Store, WantedConflicts};
@@ -53,17 +53,17 @@ enum Action {
 }
 
 pub(super) async fn run(options: &Options, config: &Path, output: &Output) -> anyhow::Result<Exit> {
-    let config = load(config)?;
+    let ground = ground(config).await?;
     if let Some(Action::Show { id }) = options.action {
-        return show(&config, id, output).await;
+        return show(&ground, id, output).await;
     }
     if let Some(job) = &options.job {
-        position(&config, job)?;
+        known_to(&ground, job)?;
     }
-    let zone = config.site.time_zone;
+    let zone = ground.time_zone;
     let now = Clock::system().now();
     let since = options.since.as_ref().map(|since| moment(since, now, zone)).transpose()?;
-    let store = Store::open(&config.local).await.map_err(Error::store("opening the local database"))?;
+    let store = Store::open(&ground.local).await.map_err(Error::store("opening the local database"))?;
     let runs = store.runs_since(options.job.as_deref(), options.failed, since, options.limit).await;
     let mut runs = runs.map_err(Error::store("reading the run log"))?;
     sync::tell_the_dead(&store, &mut runs, now).await?;
@@ -112,7 +112,7 @@ fn list(runs: &[Run], options: &Options, zone: Tz) -> String {
     for (run, error) in errors.filter(|_| width.is_some()) {
         text.push_str(&format!("\n\n{} {}: {}", run.id, run.job, output::plain(error)));
     }
-    text
+    format!("{text}\n\n{}", output::times_of(zone))
 }
 
 /// A run of the log.
@@ -140,8 +140,8 @@ struct Told {
     next: Option<String>,
 }
 
-async fn show(config: &Config, id: i64, output: &Output) -> anyhow::Result<Exit> {
-    let store = Store::open(&config.local).await.map_err(Error::store("opening the local database"))?;
+async fn show(ground: &Ground, id: i64, output: &Output) -> anyhow::Result<Exit> {
+    let store = Store::open(&ground.local).await.map_err(Error::store("opening the local database"))?;
     let mut run = found(&store, id).await?;
     let now = Clock::system().now();
     sync::tell_the_dead(&store, std::slice::from_mut(&mut run), now).await?;
@@ -157,7 +157,7 @@ async fn show(config: &Config, id: i64, output: &Output) -> anyhow::Result<Exit>
     store.close().await;
     let next = next(&run);
     let told = Told { run, parked, conflicts, is_first_load, next };
-    output.result(&as_json(&told), || text(&told, config.site.time_zone, now))?;
+    output.result(&as_json(&told), || text(&told, ground.time_zone, now))?;
     Ok(Exit::Ok)
 }
 
@@ -222,7 +222,7 @@ fn text(told: &Told, zone: Tz, now: DateTime<Utc>) -> String {
     let mut fact = |name: &str, value: String| lines.push(format!("  {name:<11} {value}"));
     let load = if told.is_first_load { ", a first load" } else { "" };
     fact("trigger", format!("{}{load}", trigger(run)));
-    fact("started", written(run.started_at, zone));
+    fact("started", format!("{} ({})", written(run.started_at, zone), zone.name()));
     match run.ended_at {
         Some(ended) => fact("ended", format!("{}, after {}", written(ended, zone), length(ended - run.started_at))),
         None => fact("ended", format!("not yet: it goes on since {}", length(now - run.started_at))),

@@ -53,7 +53,7 @@ pub(super) async fn run(options: &Options, config: &Path, output: &Output) -> an
                     conflicts::state(one).to_owned(),
                 ]);
             }
-            text.push_str(&format!("\n{table}\n"));
+            text.push_str(&format!("\n{table}\n{}\n", output::times_of(zone)));
         }
         text
     })?;
@@ -79,5 +79,13 @@ fn columns(why: &Why) -> String {
             column.verdict.to_owned(),
         ]);
     }
-    format!("\n{table}\n")
+    let is_unkept = why.taken_modified.is_some() && why.columns.iter().all(|column| column.base.is_none());
+    let unkept = match is_unkept {
+        true => {
+            "- under LAST TAKEN: of the version last taken a fingerprint is kept, which shows whether the row was edited here; \
+             its values are kept where a conflict rule needs them\n"
+        }
+        false => "",
+    };
+    format!("\n{table}\n{unkept}")
 }

@@ -14,6 +14,7 @@ use super::rounds::{End, Outcome};
 use super::snapshot::{JobSnapshot, Snapshot, Status};
 use super::status::Totals;
 use crate::config::Config;
+use crate::retry::Teller;
 use crate::run::{self, Run, Trigger};
 use crate::store::{self, LastRuns, Store};
 use crate::sync::{self, Concern, Engine, Error, Event, Mode, Order, Watcher};
@@ -206,7 +207,7 @@ pub(super) async fn round(
     let config = engine.config();
     let names: Vec<&str> =
         order.jobs.iter().filter_map(|job| config.jobs.get(*job)).map(|job| job.name.as_str()).collect();
-    let (chain, remedy) = (error.chain(), error.remedy());
+    let (chain, remedy) = (error.chain(), error.remedy(Teller::Daemon));
     report.broken_off(&names, Trouble { concern, status, error: &chain, remedy: &remedy }, engine.clock().now());
     outcome(status, Some(concern))
 }

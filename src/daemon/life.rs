@@ -16,6 +16,7 @@ use super::outlet::{Address, Kept, Outlet, Page};
 use super::pulse::Pulse;
 use super::reload::{Refusal, Reloader, check, say_refused};
 use super::retries::{Retries, Standing};
+use super::rival::{self, Rival};
 use super::roster::Roster;
 use super::rounds::Turn;
 use super::shown::Shown;
@@ -25,7 +26,7 @@ use super::version::{InForce, Newer, id_of, sentences};
 use super::watch::Watch;
 use crate::clock::Clock;
 use crate::config::{self, Config};
-use crate::retry::Backoff;
+use crate::retry::{Backoff, Teller};
 use crate::run;
 use crate::store::Store;
 use crate::sync::{Engine, Error, Watcher};
@@ -57,7 +58,10 @@ pub async fn run(path: &Path) -> anyhow::Result<()> {
     manager.hears_of(&stop);
     let (watcher, ends) = Ends::heard(&config, manager.watcher());
     let shown = Shown::default();
-    let address = Address::take(config.daemon.listen).await?;
+    let address = match (Address::take(config.daemon.listen).await, config.daemon.listen) {
+        (Err(error), Some(listen)) => return Err(Box::pin(rival::named(error, listen, &config)).await),
+        (taken, _) => taken?,
+    };
     let page = Page::open(address, shown.read(), Arc::clone(&ends.totals), &stop);
     let version = Version { text, config, watcher, ends };
     let mut start = Start { path, shown, manager, stop: stop.clone(), watch, version, page, refused: None };
@@ -125,7 +129,7 @@ impl Start<'_> {
             let (config, watcher) = (Arc::clone(&self.version.config), Arc::clone(&self.version.watcher));
             let open = || async {
                 let opened = Engine::open(Arc::clone(&config), Clock::system(), Arc::clone(&watcher)).await;
-                opened.map(|engine| engine.guarded(self.path))
+                opened.map(|engine| engine.guarded(self.path).of_daemon())
             };
             let seen = tokio::select! {
                 biased;
@@ -138,7 +142,7 @@ impl Start<'_> {
                 Err(problems) => Err(Refusal { problems: sentences(&problems), may_pass: false }),
             };
             if let Err(refusal) = &judged {
-                say_refused(self.path, refusal);
+                say_refused(self.path, refusal, id.is_some());
             }
             self.refused = judged.err().map(|refusal| (id, refusal));
         }
@@ -167,6 +171,12 @@ impl Start<'_> {
         let notice = Arc::new(Notice::new(path, in_force, roster.clone(), clock.now()));
         if let Some((id, refusal)) = &refused {
             notice.newer(Some(Newer::refused(id.clone(), &refusal.problems, clock.now())));
+        }
+        if let Some(Rival { who, pid }) = Rival::on(engine.store()).await {
+            tracing::warn!(
+                "another daemon works on this database ({who}): the two take turns, and each is in the other's way; end one of \
+                 them: `systemctl stop milkrun`, or `kill {pid}`"
+            );
         }
         notice.write(engine.store()).await;
         if let Err(error) = engine.keep_outlines().await {
@@ -224,7 +234,7 @@ async fn opened<Opening: Future<Output = Result<Engine, Error>>>(
             Some(Err(error)) => error,
         };
         failed = failed.saturating_add(1);
-        let (chain, remedy) = (error.chain(), error.remedy());
+        let (chain, remedy) = (error.chain(), error.remedy(Teller::Daemon));
         shown.set(Err(chain.clone()));
         manager.waits(&chain);
         // At growing distances, as the same is tried for as long as it takes.

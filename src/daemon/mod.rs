@@ -23,6 +23,8 @@
 //! | `version.rs` | which version is in force, and why a newer one is not |
 //! | `notice.rs` | what the daemon makes known of itself |
 //! | `survey.rs` | what anybody else makes of that |
+//! | `ground.rs` | whose logs they are, where the file cannot be read |
+//! | `rival.rs` | another process that is in the way |
 //! | `shown.rs` | what the page is given to show |
 //! | `report.rs` | what is told of the runs, and how often |
 //! | `inbox.rs` | one message a job, whatever was sent |
@@ -31,6 +33,7 @@
 pub mod answer;
 mod desk;
 mod engine;
+mod ground;
 mod handover;
 mod inbox;
 mod life;
@@ -42,6 +45,7 @@ mod pulse;
 mod reload;
 mod report;
 pub mod retries;
+mod rival;
 pub mod roster;
 mod rounds;
 pub mod schedule;
@@ -55,7 +59,8 @@ pub mod version;
 mod watch;
 
 pub use engine::{Ends, read};
+pub use ground::Ground;
 pub use life::{run, run_until};
 pub use report::ended_well;
 pub use shutdown::stop_on_signals;
-pub use survey::{Asked, Place, ask_to_reload, survey};
+pub use survey::{Asked, Place, ask_to_reload, jobs_in_force, survey};

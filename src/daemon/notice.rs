@@ -43,9 +43,12 @@ impl Notice {
         }
     }
 
-    /// A version is in force from now on. Where a newer one is known, that stays known.
+    /// A version is in force from now on. Where a newer one is known, that stays known. The same text, taken up again with the
+    /// files that it names, is in force since it first was.
     pub(super) fn in_force(&self, in_force: InForce, roster: Roster) {
         self.change(|kept| {
+            let is_same = kept.in_force.id == in_force.id;
+            let in_force = if is_same { kept.in_force.clone() } else { in_force };
             kept.newer = kept.newer.take().filter(|newer| newer.id.as_ref() != Some(&in_force.id));
             (kept.in_force, kept.roster) = (in_force, roster);
         });
@@ -89,11 +92,12 @@ impl Notice {
 
     /// The same, as a page shows it.
     pub(super) fn version(&self) -> Version {
-        let Kept { file, started_at, in_force, newer, .. } = self.told().kept.clone();
+        let Kept { file, started_at, in_force, newer, roster, .. } = self.told().kept.clone();
         let pid = i32::try_from(std::process::id()).unwrap_or_default();
         let daemon = Daemon::Runs { process: sync::process(&self.holder), pid, since: started_at };
         let on_disk = newer.as_ref().map_or_else(|| Some(in_force.id.clone()), |newer| newer.id.clone());
-        Version { file, daemon, in_force: Some(in_force), on_disk, newer }
+        let (in_force, unreadable_here, time_zone) = (Some(in_force), Vec::new(), roster.time_zone);
+        Version { file, daemon, in_force, on_disk, newer, unreadable_here, time_zone }
     }
 
     /// Has the database say the same, where it does not yet. A database that is away is written to later, also where the

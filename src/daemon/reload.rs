@@ -16,6 +16,7 @@ use super::roster::Roster;
 use super::version::{Newer, id_of, sentences};
 use super::watch::{Seen, Watch};
 use crate::config::{self, Config};
+use crate::retry::Teller;
 use crate::run::Status;
 use crate::sync::{Engine, Error};
 
@@ -46,10 +47,17 @@ pub(super) async fn check(path: &Path, text: &str) -> Result<Config, Refusal> {
     checked.map_err(|problems| Refusal { problems, may_pass: false })
 }
 
-/// Says, loudly, that a version is refused.
-pub(super) fn say_refused(path: &Path, refusal: &Refusal) {
+/// Says, loudly, that a version is refused; or that there is none, as the file is gone.
+pub(super) fn say_refused(path: &Path, refusal: &Refusal, is_there: bool) {
     let problems = refusal.problems.len();
-    tracing::error!(file = %path.display(), problems, "the edited file is refused; the version in force stays");
+    if is_there {
+        tracing::error!(file = %path.display(), problems, "the edited file is refused; the version in force stays");
+    } else {
+        tracing::error!(
+            file = %path.display(),
+            "the file is gone or cannot be read; the daemon goes on by the version in force until it is there again"
+        );
+    }
     for problem in &refusal.problems {
         tracing::error!("{problem}");
     }
@@ -102,7 +110,7 @@ impl Reloader {
         if let Some(refusal) = &refusal {
             let is_said = self.refused.as_ref().is_some_and(|said| said.problems == refusal.problems);
             if !is_said || seen.is_asked {
-                say_refused(&self.path, refusal);
+                say_refused(&self.path, refusal, id.is_some());
             }
             self.notice.newer(Some(Newer::refused(id, &refusal.problems, now)));
             self.manager.is_still_ready();
@@ -146,7 +154,7 @@ impl Reloader {
     /// Opens all that the version needs beside what runs.
     async fn open(&self, text: String, config: Arc<Config>, engine: &Engine) -> Result<Offer, Refusal> {
         let refuse = |error: Error| Refusal {
-            problems: vec![format!("{}: {}; {}", self.path.display(), error.chain(), error.remedy())],
+            problems: vec![format!("{}: {}; {}", self.path.display(), error.chain(), error.remedy(Teller::Daemon))],
             may_pass: error.status() != Status::Blocked,
         };
         let (watcher, ends) = self.ends.again(&config, self.manager.watcher());

@@ -42,16 +42,31 @@ impl Place {
         Self::found(path, &OnDisk::read(path))
     }
 
-    fn found(path: &Path, disk: &OnDisk) -> Result<Self, Problems> {
+    pub(super) fn found(path: &Path, disk: &OnDisk) -> Result<Self, Problems> {
         let local = match &disk.config {
             Ok(config) => config.local.clone(),
             Err(problems) => {
-                let text = config::read(path)?;
+                let text = config::read(path).or_else(|gone| beside(path).ok_or(gone))?;
                 let found = config::database_of(&text, &config::folder_of(path), &config::environment());
                 found.ok_or_else(|| problems.clone())?
             }
         };
         Ok(Self { path: path.to_owned(), local })
+    }
+}
+
+/// What a file that is gone will have said of its database, where one alone lies beside it: a run of milkrun's leaves a small
+/// file with each.
+fn beside(path: &Path) -> Option<String> {
+    let folder = config::folder_of(path);
+    let databases = std::fs::read_dir(&folder).ok()?.filter_map(|entry| {
+        let name = entry.ok()?.file_name().into_string().ok()?;
+        let database = name.strip_suffix(".milkrun")?;
+        folder.join(database).is_file().then(|| database.to_owned())
+    });
+    match databases.collect::<Vec<_>>().as_slice() {
+        [one] => Some(format!("[local]\nurl = {}\n", serde_json::json!(format!("sqlite://{one}")))),
+        [] | [_, _, ..] => None,
     }
 }
 
@@ -67,7 +82,7 @@ pub async fn survey(place: &Place, store: Option<&Store>, now: DateTime<Utc>) ->
         let snapshot = Snapshot::before_the_first_run(disk.config.as_ref().map_err(Clone::clone)?, now);
         return Ok(Snapshot { version: Some(judge(None, path, &disk, now)), ..snapshot });
     };
-    let kept = kept(store).await?;
+    let kept = kept(store).await?.filter(|(_, kept)| disk.id.is_some() || is_of(kept, path));
     let version = judge(kept.as_ref(), path, &disk, now);
     // The version in force says which jobs there are; where none is, the file does, or the last that was.
     let in_force = kept.as_ref().map(|(_, kept)| &kept.roster);
@@ -80,7 +95,21 @@ pub async fn survey(place: &Place, store: Option<&Store>, now: DateTime<Utc>) ->
     Ok(Snapshot { version: Some(version), ..snapshot })
 }
 
-async fn kept(store: &Store) -> Result<Option<(String, Kept)>, Error> {
+/// Whether a daemon that has left this word went by the file of this name; without the file only its word tells.
+fn is_of(kept: &Kept, path: &Path) -> bool {
+    Path::new(&kept.file).file_name() == path.file_name()
+}
+
+/// The jobs of the version that the daemon has in force, or went by last; `None` where none has left word.
+///
+/// # Errors
+/// The database cannot be read.
+pub async fn jobs_in_force(store: &Store) -> Result<Option<Vec<String>>, Error> {
+    let kept = kept(store).await?;
+    Ok(kept.map(|(_, kept)| kept.roster.jobs.into_iter().map(|job| job.name).collect()))
+}
+
+pub(super) async fn kept(store: &Store) -> Result<Option<(String, Kept)>, Error> {
     let daemon = store.daemon().await.map_err(Error::store("reading what the daemon says of itself"))?;
     // What another version of milkrun says in other words is not understood, and so not said.
     Ok(daemon.and_then(|(holder, state)| Some((holder, serde_json::from_str(&state).ok()?))))
@@ -94,7 +123,12 @@ pub enum Asked {
     /// No daemon has ever written to the database that the file names; one may run by an older file, which names another.
     Unwritten(Version),
     /// It has looked, and this is how things are.
-    Answered(Version),
+    Answered {
+        /// Which version is in force now.
+        version: Version,
+        /// It was before.
+        is_same: bool,
+    },
     /// It was asked and has not answered in time, or its runs have not made way yet.
     Late(Version),
 }
@@ -118,6 +152,7 @@ async fn ask(path: &Path, store: &Store, clock: &Clock) -> anyhow::Result<Asked>
         Ok((kept.map(|(_, kept)| kept.answered), version))
     };
     let (before, version) = read().await?;
+    let was = version.in_force.clone();
     let Some(before) = before else { return Ok(Asked::Unwritten(version)) };
     let Daemon::Runs { pid, .. } = version.daemon else { return Ok(Asked::Nobody(version)) };
     hang_up(pid)?;
@@ -134,7 +169,7 @@ async fn ask(path: &Path, store: &Store, clock: &Clock) -> anyhow::Result<Asked>
             Why::Refused => false,
         });
         match (answered > Some(before), is_coming) {
-            (true, false) => return Ok(Asked::Answered(version)),
+            (true, false) => return Ok(Asked::Answered { is_same: version.in_force == was, version }),
             (true, true) if began.elapsed() > MAKING_WAY => return Ok(Asked::Late(version)),
             (false, _) if began.elapsed() > HEARING => return Ok(Asked::Late(version)),
             (true, true) | (false, _) => {}

@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -126,6 +127,13 @@ pub struct Version {
     pub on_disk: Option<String>,
     /// The one on the disk, where it is another than the one in force; or one that is wrong, whoever would read it.
     pub newer: Option<Newer>,
+    /// What keeps this process from reading the very version that the daemon goes by, or last went by: a variable, say, that
+    /// is set for that and not in this shell.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unreadable_here: Vec<String>,
+    /// The outlet's, as far as it is known.
+    #[serde(skip)]
+    pub time_zone: Tz,
 }
 
 impl Version {
@@ -156,6 +164,13 @@ impl Version {
         if let Some(newer) = &self.newer {
             said.extend(newer.sentences(&file, self.in_force.is_some()));
         }
+        if !self.unreadable_here.is_empty() {
+            let whose = if self.in_force.is_some() { "is in force" } else { "the last daemon went by" };
+            said.push(format!(
+                "the version of {file} that {whose} cannot be read by this shell, which lacks what it names:"
+            ));
+            said.extend(self.unreadable_here.iter().cloned());
+        }
         said
     }
 }
@@ -170,6 +185,14 @@ impl Newer {
             Why::Unseen => vec![format!("{on_disk} has not been looked at yet; the daemon does within seconds")],
             Why::Waiting => {
                 vec![format!("{on_disk} is good, and takes over as soon as the runs that are going on have ended")]
+            }
+            Why::Refused if self.id.is_none() => {
+                let mut said = vec![match has_older {
+                    true => format!("{file} is gone or cannot be read; the daemon goes on by the version in force:"),
+                    false => format!("{file} is gone or cannot be read:"),
+                }];
+                said.extend(self.problems.iter().cloned());
+                said
             }
             Why::Refused => {
                 let many = if self.count == 1 { "problem".to_owned() } else { format!("{} problems", self.count) };
@@ -216,17 +239,29 @@ pub(super) fn judge(kept: Option<&(String, Kept)>, path: &Path, disk: &OnDisk, n
             }
         }
     };
-    let kept = kept.map(|(_, kept)| kept).filter(|_| matches!(daemon, Daemon::Runs { .. } | Daemon::Unseen { .. }));
+    let last = kept.map(|(_, kept)| kept);
+    let time_zone = match (&disk.config, last) {
+        (_, Some(kept)) => kept.roster.time_zone,
+        (Ok(config), None) => config.site.time_zone,
+        (Err(_), None) => Tz::UTC,
+    };
+    let unreadable_here = match &disk.config {
+        Err(problems) if last.is_some_and(|kept| disk.id.as_ref() == Some(&kept.in_force.id)) => sentences(problems),
+        Ok(_) | Err(_) => Vec::new(),
+    };
+    let kept = last.filter(|_| matches!(daemon, Daemon::Runs { .. } | Daemon::Unseen { .. }));
     let is_other = |kept: &&Kept| disk.id.as_ref() != Some(&kept.in_force.id);
     let newer = match (kept, &disk.config) {
         (None, Ok(_)) => None,
+        (None, Err(_)) if !unreadable_here.is_empty() => None,
         (None, Err(problems)) => Some(Newer::refused(disk.id.clone(), &sentences(problems), now)),
         (Some(kept), _) => kept.newer.clone().filter(|newer| newer.id == disk.id).or_else(|| {
             let id = disk.id.clone().filter(|_| is_other(&kept))?;
             Some(Newer::without_problems(id, Why::Unseen, now))
         }),
     };
-    Version { file, daemon, in_force: kept.map(|kept| kept.in_force.clone()), on_disk: disk.id.clone(), newer }
+    let (in_force, on_disk) = (kept.map(|kept| kept.in_force.clone()), disk.id.clone());
+    Version { file, daemon, in_force, on_disk, newer, unreadable_here, time_zone }
 }
 
 /// Each problem as one sentence with its place, fit for the log, the database and a page that anybody may read.

@@ -120,7 +120,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::retry::Retry;
+    use crate::retry::{Retry, Teller};
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
         let pairs = pairs
@@ -178,7 +178,7 @@ mod tests {
         for (case, status, headers, body, retry) in cases {
             let error = judged(status, &headers, Ok(body.into_bytes()));
             assert_eq!(error.retry(), retry, "{case}: {error}");
-            assert!(!error.remedy().is_empty(), "{case}");
+            assert!(!error.remedy(Teller::Daemon).is_empty(), "{case}");
         }
     }
 

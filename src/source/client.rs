@@ -2,23 +2,24 @@
 //!
 //! Keeps no cookies: a live session cookie would outrank the token (recordings 1306 and 1306b). Follows no redirects.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
 use base64::Engine as _;
 use chrono::{DateTime, Utc};
 use reqwest::header::{self, HeaderMap, HeaderValue};
+use reqwest::{RequestBuilder, Response};
 use secrecy::ExposeSecret as _;
 use tokio::time::Instant;
 
-use super::error::{Error, Outage};
+use super::error::{CONNECTING, Error, Outage};
 use super::exchange::{self, Patience};
 use super::gate::{Gate, Limits, Turn, Why};
 use super::page_size::PageSize;
 use super::scrub::Secrets;
 use super::way::Way;
-use super::{answer, headers, tls};
+use super::{answer, headers, in_clear, scheme, tls};
 use crate::clock::Clock;
 use crate::config::{Auth, Hq, Tls};
 use crate::retry::{Backoff, Retry};
@@ -92,6 +93,8 @@ pub struct Client {
     began: Instant,
     gate: Mutex<Gate>,
     way: Way,
+    // What answers speaks the protocol of the address.
+    is_certain: AtomicBool,
     // What HQ last said when it was found to be down.
     last: Mutex<String>,
 }
@@ -103,12 +106,7 @@ impl Client {
     /// Credentials that no header can hold.
     pub fn new(hq: &Hq, site: &str, clock: Clock) -> Result<Self, Error> {
         let patience = Patience::of(hq.timeout);
-        if hq.is_in_clear() {
-            tracing::warn!(
-                url = hq.url,
-                "hq.url is http://: the API secret and all records go over the line in clear; use https://"
-            );
-        }
+        in_clear::say(hq);
         Ok(Self {
             http: OnceLock::new(),
             agent: format!("milkrun/{} ({})", env!("CARGO_PKG_VERSION"), header_safe(site)),
@@ -122,6 +120,7 @@ impl Client {
             began: Instant::now(),
             gate: Mutex::new(Gate::new(Limits::of(hq, site))),
             way: Way::default(),
+            is_certain: AtomicBool::new(false),
             last: Mutex::default(),
         })
     }
@@ -320,7 +319,7 @@ impl Client {
             .header(header::ACCEPT, "application/json")
             .header(header::ACCEPT_ENCODING, "gzip");
         let is_tls = self.url.starts_with("https:");
-        let response = exchange::begin(builder, self.patience, is_tls).await?;
+        let response = self.begin(builder, is_tls).await?;
         let until_first = began.elapsed();
         let (by_hq, coming) = self.way.first_byte(Instant::now(), until_first);
         let status = response.status().as_u16();
@@ -342,6 +341,35 @@ impl Client {
         let by_hq = notice.budget.and_then(|budget| budget.used).or(by_hq);
         let took = began.elapsed();
         Ok(Answer { body, date: headers::date(&headers), took, by_hq, on_line: took.saturating_sub(until_first) })
+    }
+
+    /// Sends a request and waits for the head of its answer. As long as there was none, a server may speak the other protocol;
+    /// that is asked about once.
+    async fn begin(&self, builder: RequestBuilder, is_tls: bool) -> Result<Response, Error> {
+        let mut sending = std::pin::pin!(exchange::begin(builder, self.patience, is_tls));
+        if self.is_certain.load(Ordering::Relaxed) {
+            return sending.await;
+        }
+        let begun = match is_tls {
+            true => tokio::select! {
+                biased;
+                begun = &mut sending => begun,
+                is_plain = scheme::is_plain(&self.url) => {
+                    self.is_certain.fetch_or(!is_plain, Ordering::Relaxed);
+                    if is_plain { Err(Error::WrongScheme { expected: "https" }) } else { sending.await }
+                }
+            },
+            false => match sending.await {
+                Err(broken @ Error::Unreachable { step, .. }) if step != CONNECTING => {
+                    let is_other = scheme::is_tls(&self.url, &self.tls).await;
+                    self.is_certain.fetch_or(!is_other, Ordering::Relaxed);
+                    Err(if is_other { Error::WrongScheme { expected: "plain http" } } else { broken })
+                }
+                begun => begun,
+            },
+        };
+        self.is_certain.fetch_or(begun.is_ok(), Ordering::Relaxed);
+        begun
     }
 
     fn with_gate<T>(&self, act: impl FnOnce(&mut Gate, Duration) -> T) -> T {

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 
 use super::gate::Why;
 use crate::record::BadPage;
-use crate::retry::Retry;
+use crate::retry::{Retry, Teller};
 
 /// What HQ was waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,7 +97,7 @@ pub enum Error {
         limit: Duration,
     },
     /// HQ was found to be down a moment ago; nothing was sent.
-    #[error("HQ is down since {} UTC, last: {last}; the next probe is at {} UTC", clock(.since), clock(.probe_at))]
+    #[error("HQ is down since {} UTC, last: {last}", clock(.since))]
     Down {
         /// When it was found to be down.
         since: DateTime<Utc>,
@@ -164,6 +164,14 @@ pub enum Error {
     Unknown {
         /// What was asked for.
         what: String,
+    },
+    /// A child table was asked for as if it were a list.
+    #[error("{doctype} is a child table: its rows come with its parent's records, and no list has them")]
+    ChildTable {
+        /// Its DocType.
+        doctype: String,
+        /// A DocType that has it, and in which field; where HQ tells.
+        parent: Option<(String, String)>,
     },
     /// HQ refused the request itself: an unknown field, a bad filter (recordings 837-853). The same request will be
     /// refused again.
@@ -236,6 +244,7 @@ impl Error {
             | Self::Unauthorized { .. }
             | Self::Forbidden { .. }
             | Self::Unknown { .. }
+            | Self::ChildTable { .. }
             | Self::Refused { .. }
             | Self::Page(BadPage::Missing(_) | BadPage::Width { .. } | BadPage::Record { .. }) => Retry::ByPerson,
         }
@@ -286,6 +295,7 @@ impl Error {
             | Self::Unauthorized { .. }
             | Self::Forbidden { .. }
             | Self::Unknown { .. }
+            | Self::ChildTable { .. }
             | Self::Refused { .. }
             | Self::Redirected { .. }
             | Self::Page(_)
@@ -309,59 +319,117 @@ impl Error {
         text
     }
 
-    /// The operator's next step.
+    /// The operator's next step, and what comes by itself.
     #[must_use]
-    pub fn remedy(&self) -> &'static str {
+    pub fn remedy(&self, teller: Teller) -> String {
+        let person = |step: &str| step.to_owned();
         match self {
-            Self::Unreachable { .. } => "check the line and hq.url; milkrun tries again on schedule",
-            Self::CutOff { .. } => "check the line; milkrun asks for less at once, and tries again on schedule",
-            Self::WrongScheme { expected: "https" } => {
-                "if HQ has no TLS there, begin hq.url with http:// (only in a network you trust); else check its port"
+            Self::Unreachable { .. } => teller.again("check the line and hq.url"),
+            Self::CutOff { .. } => teller.or(
+                "check the line; milkrun asks for less at once, and tries again on schedule",
+                "check the line, then run the command again",
+            ),
+            Self::WrongScheme { expected: "https" } => person(
+                "it speaks plain HTTP: if HQ has no TLS there, begin hq.url with http:// (only in a network you trust); \
+                 else check its port",
+            ),
+            Self::WrongScheme { .. } => person("it speaks TLS: begin hq.url with https://, or check its port"),
+            Self::Down { probe_at, .. } => match teller {
+                Teller::Daemon => format!(
+                    "nothing to do but to bring HQ back; milkrun asks it again by itself, next at {} UTC, and `milkrun sync` \
+                     does at once",
+                    clock(probe_at)
+                ),
+                Teller::Command => person("bring HQ back, then run the command again"),
+            },
+            Self::NotYet { why, .. } => {
+                let now = teller.or("nothing to do; milkrun goes on then", "run the command again then");
+                let falling = "If it keeps falling behind, raise";
+                match why {
+                    Why::Share => format!("{now}. {falling} hq.budget_share"),
+                    Why::Budget | Why::Asked | Why::Down(_) => format!("{now}. {falling} HQ's rate limit"),
+                }
             }
-            Self::WrongScheme { .. } => "begin hq.url with https://, or check its port",
-            Self::Down { .. } => {
-                "nothing to do but to bring HQ back; milkrun finds out by itself, `milkrun sync` at once"
+            Self::Maintenance { .. } => {
+                teller.or("nothing to do; milkrun goes on when HQ is back", "run the command again when HQ is back")
             }
-            Self::NotYet { why: Why::Share, .. } => {
-                "nothing to do; milkrun goes on then. If it keeps falling behind, raise hq.budget_share"
-            }
-            Self::NotYet { .. } => {
-                "nothing to do; milkrun goes on then. If it keeps falling behind, raise HQ's rate limit"
-            }
-            Self::Maintenance { .. } => "nothing to do; milkrun goes on when HQ is back",
-            Self::Certificate { .. } => {
-                "check hq.url, this machine's clock, and the certificate at HQ; a private CA is named by hq.tls.ca"
-            }
-            Self::ClientCertificate { .. } => {
-                "set hq.tls.client_cert and hq.tls.client_key to a pair that HQ accepts; one that has expired is renewed at HQ"
-            }
+            Self::Certificate { .. } => person(
+                "check hq.url, this machine's clock, and the certificate at HQ; a private CA is named by hq.tls.ca",
+            ),
+            Self::ClientCertificate { .. } => person(
+                "set hq.tls.client_cert and hq.tls.client_key to a pair that HQ accepts; one that has expired is renewed at \
+                 HQ",
+            ),
             Self::TimedOut { stage: Stage::Connect, .. } => {
-                "check the line and hq.url (host, port, https:// or http://); milkrun tries again on schedule"
+                teller.again("check the line and hq.url (host, port, https:// or http://)")
             }
-            Self::TimedOut { .. } => {
-                "milkrun asks for less at once, and tries again on schedule; if it stays, raise hq.timeout"
+            Self::TimedOut { .. } => teller.or(
+                "milkrun asks for less at once, and tries again on schedule; if it stays, raise hq.timeout",
+                "run the command again; if it stays, raise hq.timeout",
+            ),
+            Self::Busy { .. } => teller
+                .or("nothing to do; milkrun waits and tries again on schedule", "run the command again in a while"),
+            Self::Broken { .. } => teller.again("see HQ's error log"),
+            Self::Unreadable(_) => teller.again("see whether a proxy or a login page answers in HQ's place"),
+            Self::TooLarge { .. } => person("one record is this large; leave its largest field out of the mapping"),
+            Self::Unauthorized { .. } => person("check hq.auth: the API key and secret of an enabled user at HQ"),
+            Self::Forbidden { .. } => person("give the user a role at HQ that may read it"),
+            Self::Unknown { .. } => person("check hq.url and the job's doctype"),
+            Self::ChildTable { parent: Some((parent, field)), .. } => {
+                format!("take the job out, and give the job of {parent} a [[job.children]] with field = {field:?}")
             }
-            Self::Busy { .. } => "nothing to do; milkrun waits and tries again on schedule",
-            Self::Broken { .. } => "see HQ's error log; milkrun tries again on schedule",
-            Self::Unreadable(_) => {
-                "see whether a proxy or a login page answers in HQ's place; milkrun tries again on schedule"
+            Self::ChildTable { parent: None, .. } => person(
+                "take the job out, and give the job of the DocType that has it as a table a [[job.children]] (`milkrun init` \
+                 writes one)",
+            ),
+            Self::Refused { .. } => {
+                person("check the job's fields and filters against the DocType at HQ (`milkrun check`)")
             }
-            Self::TooLarge { .. } => "one record is this large; leave its largest field out of the mapping",
-            Self::Unauthorized { .. } => "check hq.auth: the API key and secret of an enabled user at HQ",
-            Self::Forbidden { .. } => "give the user a role at HQ that may read it",
-            Self::Unknown { .. } => "check hq.url and the job's doctype",
-            Self::Refused { .. } => "check the job's fields and filters against the DocType at HQ (`milkrun check`)",
             Self::Redirected { .. } => {
-                "if that is your HQ, set hq.url to it; if it is a login of the line here, log in"
+                person("if that is your HQ, set hq.url to it; if it is a login of the line here, log in")
             }
-            Self::Page(BadPage::Missing(_) | BadPage::Width { .. }) => {
-                "give the user permission to read the field at HQ, or take it out of the mapping; nothing was overwritten"
-            }
-            Self::Page(BadPage::Record { .. }) => "mend the record at HQ",
+            Self::Page(BadPage::Missing(_) | BadPage::Width { .. }) => person(
+                "give the user permission to read the field at HQ, or take it out of the mapping; nothing was overwritten",
+            ),
+            Self::Page(BadPage::Record { .. }) => person("mend the record at HQ"),
             Self::Page(BadPage::Shape(_) | BadPage::Damaged(_)) => {
-                "see whether a proxy answers in HQ's place; milkrun tries again on schedule"
+                teller.again("see whether a proxy answers in HQ's place")
             }
-            Self::Stuck { .. } => "see whether a cache stands before HQ; milkrun tries again on schedule",
+            Self::Stuck { .. } => teller.again("see whether a cache stands before HQ"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_daemon_promises_that_something_comes_by_itself() {
+        let at = DateTime::UNIX_EPOCH;
+        let cause = || Box::new(std::io::Error::other("x"));
+        for error in [
+            Error::Unreachable { step: CONNECTING, cause: cause() },
+            Error::CutOff { cause: cause() },
+            Error::TimedOut { stage: Stage::Connect, limit: Duration::ZERO },
+            Error::TimedOut { stage: Stage::Whole, limit: Duration::ZERO },
+            Error::Down { since: at, last: String::new(), probe_at: at },
+            Error::NotYet { why: Why::Share, until: at },
+            Error::NotYet { why: Why::Asked, until: at },
+            Error::Maintenance { exc_type: String::new(), after: None },
+            Error::Busy { status: 429, after: None },
+            Error::Broken { status: 502, exc_type: None },
+            Error::Unreadable(String::new()),
+            Error::Page(BadPage::Shape(String::new())),
+            Error::Stuck { mark: String::new() },
+        ] {
+            let by = |teller| format!("{error}; {}", error.remedy(teller));
+            let (daemon, command) = (by(Teller::Daemon), by(Teller::Command));
+            assert!(daemon.contains("milkrun "), "{daemon}");
+            assert!(command.contains("run the command again"), "{command}");
+            for promise in ["milkrun ", "schedule", "probe", "nothing to do"] {
+                assert!(!command.contains(promise), "{command}");
+            }
         }
     }
 }

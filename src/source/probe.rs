@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use rustls::ClientConfig;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -14,6 +15,7 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
 
+use super::{expiry, scheme};
 use crate::config::{Hq, Tls};
 
 /// Addresses of one name that are tried.
@@ -22,7 +24,7 @@ const ADDRESSES: usize = 4;
 /// One step of the way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {
-    /// `DNS`, `connect` or `TLS`.
+    /// `DNS`, `connect`, `TLS` or [`PLAIN`].
     pub name: &'static str,
     /// How long it took.
     pub took: Duration,
@@ -30,6 +32,8 @@ pub struct Step {
     pub found: Result<String, String>,
     /// What is worth knowing although the step was taken.
     pub aside: Option<String>,
+    /// Until when the certificate that was shown is good.
+    pub expires: Option<DateTime<Utc>>,
 }
 
 /// Goes as far as it can; the last step is the one that failed, if one did. Every step has `limit`.
@@ -40,7 +44,13 @@ pub async fn walk(hq: &Hq, limit: Duration) -> Vec<Step> {
     let addresses = resolved(&host, port, limit).await;
     if host.parse::<IpAddr>().is_err() {
         let found = addresses.as_ref().map(|addresses| format!("{host} is {}", listed(addresses)));
-        steps.push(Step { name: "DNS", took: began.elapsed(), found: found.map_err(Clone::clone), aside: None });
+        steps.push(Step {
+            name: "DNS",
+            took: began.elapsed(),
+            found: found.map_err(Clone::clone),
+            aside: None,
+            expires: None,
+        });
     }
     let Ok(addresses) = addresses else { return steps };
 
@@ -49,16 +59,42 @@ pub async fn walk(hq: &Hq, limit: Duration) -> Vec<Step> {
     let (Some(stream), true) = (stream, is_tls) else { return steps };
 
     let began = Instant::now();
-    let found = match timeout(limit, shaken(&hq.tls, &host, stream)).await {
-        Ok(found) => found,
+    let shaken = match timeout(limit, shaken(&hq.tls, &host, stream)).await {
+        Ok(shaken) => shaken,
         Err(_elapsed) => Err(format!("no end of the handshake within {} s", limit.as_secs())),
     };
-    steps.push(Step { name: "TLS", took: began.elapsed(), found, aside: None });
+    let took = began.elapsed();
+    let expires = shaken.as_ref().ok().and_then(|(_, expires)| *expires);
+    let found = shaken.map(|(found, _)| found);
+    let is_plain = found.is_err() && timeout(limit, scheme::speaks_http(&host, port)).await == Ok(true);
+    steps.push(match is_plain {
+        true => {
+            let found = Err("what answers there speaks plain HTTP".to_owned());
+            Step { name: PLAIN, took, found, aside: None, expires }
+        }
+        false => Step { name: "TLS", took, found, aside: None, expires },
+    });
     steps
 }
 
+/// The step at which a server of plain HTTP is met where `hq.url` says `https://`.
+pub const PLAIN: &str = "https";
+
+/// Whether a handshake is answered as one, whatever is made of the certificate.
+pub(super) async fn speaks_tls(tls: &Tls, host: &str, port: u16) -> bool {
+    let Ok(stream) = TcpStream::connect((host, port)).await else { return false };
+    let Some((config, name)) = client(tls).ok().zip(ServerName::try_from(host.to_owned()).ok()) else { return false };
+    match TlsConnector::from(Arc::new(config)).connect(name, stream).await {
+        Ok(_) => true,
+        Err(error) => {
+            let cause = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+            cause.is_some_and(|cause| !matches!(cause, rustls::Error::InvalidMessage(_)))
+        }
+    }
+}
+
 /// Host, port, and whether TLS is spoken there.
-fn place(url: &str) -> Option<(String, u16, bool)> {
+pub(super) fn place(url: &str) -> Option<(String, u16, bool)> {
     let url = reqwest::Url::parse(url).ok()?;
     let host = url.host_str()?.trim_start_matches('[').trim_end_matches(']').to_owned();
     Some((host, url.port_or_known_default()?, url.scheme() == "https"))
@@ -88,7 +124,13 @@ async fn connected(addresses: &[SocketAddr], limit: Duration) -> (Option<TcpStre
         let why = match timeout(limit, TcpStream::connect(address)).await {
             Ok(Ok(stream)) => {
                 let aside = (!wrong.is_empty()).then(|| wrong.join("; "));
-                let step = Step { name: "connect", took: began.elapsed(), found: Ok(address.to_string()), aside };
+                let step = Step {
+                    name: "connect",
+                    took: began.elapsed(),
+                    found: Ok(address.to_string()),
+                    aside,
+                    expires: None,
+                };
                 return (Some(stream), step);
             }
             Ok(Err(error)) => format!("{address}: {error}"),
@@ -96,10 +138,11 @@ async fn connected(addresses: &[SocketAddr], limit: Duration) -> (Option<TcpStre
         };
         wrong.push(why);
     }
-    (None, Step { name: "connect", took: limit, found: Err(wrong.join("; ")), aside: None })
+    (None, Step { name: "connect", took: limit, found: Err(wrong.join("; ")), aside: None, expires: None })
 }
 
-async fn shaken(tls: &Tls, host: &str, stream: TcpStream) -> Result<String, String> {
+/// What the handshake came to, and until when HQ's certificate is good.
+async fn shaken(tls: &Tls, host: &str, stream: TcpStream) -> Result<(String, Option<DateTime<Utc>>), String> {
     let config = client(tls).map_err(|error| error.to_string())?;
     let name = ServerName::try_from(host.to_owned()).map_err(|error| error.to_string())?;
     let session = TlsConnector::from(Arc::new(config))
@@ -113,7 +156,10 @@ async fn shaken(tls: &Tls, host: &str, stream: TcpStream) -> Result<String, Stri
         Some(_) | None => "TLS",
     };
     let known = if tls.ca.is_some() { "the system or hq.tls.ca" } else { "the system" };
-    Ok(format!("{version}, with a certificate that {known} vouches for"))
+    let shown = session.peer_certificates().and_then(|shown| shown.first());
+    let expires = shown.and_then(|certificate| expiry::not_after(certificate));
+    let until = expires.map(|expires| format!(", good until {}", expires.format("%Y-%m-%d"))).unwrap_or_default();
+    Ok((format!("{version}, with a certificate that {known} vouches for{until}"), expires))
 }
 
 /// The same certificates as ordinary requests go by.

@@ -56,6 +56,8 @@ pub struct Wanted<'w> {
     pub name: Option<&'w str>,
     /// Only those that wait for an operator, or for the run that does what he said.
     pub is_open: bool,
+    /// Only those before this one.
+    pub before: Option<i64>,
     /// So many at most, the newest.
     pub limit: Option<u32>,
 }
@@ -205,6 +207,10 @@ async fn read(connection: &mut Connection, wanted: Wanted<'_>, id: Option<i64>) 
     }
     if let Some(id) = id {
         sql.push(" AND id = ?");
+        binds.push(Bind::Int(Some(id)));
+    }
+    if let Some(id) = wanted.before {
+        sql.push(" AND id < ?");
         binds.push(Bind::Int(Some(id)));
     }
     if wanted.is_open {

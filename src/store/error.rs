@@ -9,19 +9,29 @@ use sqlx::postgres::PgDatabaseError;
 
 use crate::retry::Retry;
 
+use super::sql::Sql;
+
 /// The outlet's database did not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// It cannot be reached or is busy: refused or lost connection, restart, lock, deadlock, too many connections.
     /// Nothing of the transaction was kept; the same succeeds later.
-    #[error("the local database cannot be used right now")]
-    Unavailable(#[source] sqlx::Error),
+    #[error("the local database cannot be used right now: {}", words(.0))]
+    Unavailable(sqlx::Error),
     /// It has no room left. The next run tries again, but somebody should make room.
-    #[error("the local database has no room left")]
-    Full(#[source] sqlx::Error),
+    #[error("the local database has no room left: {}", words(.0))]
+    Full(sqlx::Error),
     /// It does not let milkrun in, or not do that: login, privileges, a read-only or missing file or database.
-    #[error("the local database refuses access")]
-    Denied(#[source] sqlx::Error),
+    #[error("the local database refuses access: {}", words(.0))]
+    Denied(sqlx::Error),
+    /// The server has no database of this name.
+    #[error("the local database does not exist: {}", words(.cause))]
+    Absent {
+        /// What the server said.
+        cause: sqlx::Error,
+        /// How it is made.
+        remedy: String,
+    },
     /// The tables are not as the job needs them; one sentence, with its remedy, for each finding.
     #[error("the local tables do not fit: {}", .0.join(" "))]
     Schema(Vec<String>),
@@ -54,9 +64,12 @@ impl Error {
     pub fn retry(&self) -> Retry {
         match self {
             Self::Unavailable(_) | Self::Full(_) | Self::Lost { .. } => Retry::Later(None),
-            Self::Denied(_) | Self::Schema(_) | Self::Refused { .. } | Self::Damaged(_) | Self::Migrate(_) => {
-                Retry::ByPerson
-            }
+            Self::Denied(_)
+            | Self::Absent { .. }
+            | Self::Schema(_)
+            | Self::Refused { .. }
+            | Self::Damaged(_)
+            | Self::Migrate(_) => Retry::ByPerson,
         }
     }
 
@@ -68,6 +81,7 @@ impl Error {
             Self::Unavailable(cause) => is_passing(cause),
             Self::Full(_)
             | Self::Denied(_)
+            | Self::Absent { .. }
             | Self::Schema(_)
             | Self::Refused { .. }
             | Self::Lost { .. }
@@ -78,13 +92,14 @@ impl Error {
 
     /// What a person can do about it, where the message does not say so itself.
     #[must_use]
-    pub fn remedy(&self) -> Option<&'static str> {
+    pub fn remedy(&self) -> Option<&str> {
         match self {
             Self::Unavailable(_) => {
                 Some("If it lasts, see whether the database of `local.url` runs, is not locked, and has a sound disk.")
             }
             Self::Full(_) => Some("Free disk space where the local database lies, or raise its quota."),
             Self::Denied(_) => Some("Check `local.url` in sync.toml, and the rights of its user or file."),
+            Self::Absent { remedy, .. } => Some(remedy),
             Self::Refused { .. } => {
                 Some("Change the mapping, the constraint, or the record at HQ; then run the job again.")
             }
@@ -106,6 +121,7 @@ impl Error {
             other @ (Self::Unavailable(_)
             | Self::Full(_)
             | Self::Denied(_)
+            | Self::Absent { .. }
             | Self::Refused { .. }
             | Self::Lost { .. }
             | Self::Damaged(_)
@@ -127,10 +143,29 @@ impl Error {
             Self::Unavailable(error) => Self::Unavailable(quoted(error)),
             Self::Full(error) => Self::Full(quoted(error)),
             Self::Denied(error) => Self::Denied(quoted(error)),
+            Self::Absent { cause, remedy } => Self::Absent { cause: quoted(cause), remedy },
             Self::Schema(findings) => Self::Schema(findings.iter().map(|finding| scrub(finding)).collect()),
             Self::Refused { table, reason } => Self::Refused { table, reason: scrub(&reason) },
             Self::Damaged(reason) => Self::Damaged(scrub(&reason)),
             Self::Lost { .. } | Self::Migrate(_) => self,
+        }
+    }
+
+    /// Of a database that is not there: the statement that makes it.
+    #[must_use]
+    pub(super) fn made_by(self, statement: &Sql) -> Self {
+        match self {
+            Self::Absent { cause, .. } => {
+                Self::Absent { cause, remedy: format!("Make it first, empty: {};", statement.text()) }
+            }
+            other @ (Self::Unavailable(_)
+            | Self::Full(_)
+            | Self::Denied(_)
+            | Self::Schema(_)
+            | Self::Refused { .. }
+            | Self::Lost { .. }
+            | Self::Damaged(_)
+            | Self::Migrate(_)) => other,
         }
     }
 
@@ -142,12 +177,18 @@ impl Error {
             Self::Unavailable(_)
             | Self::Full(_)
             | Self::Denied(_)
+            | Self::Absent { .. }
             | Self::Schema(_)
             | Self::Lost { .. }
             | Self::Damaged(_)
             | Self::Migrate(_) => self,
         }
     }
+}
+
+/// What the database or the driver said; without the line of the server's own source, which PostgreSQL's driver appends.
+fn words(error: &sqlx::Error) -> String {
+    error.as_database_error().map_or_else(|| error.to_string(), |said| said.message().to_owned())
 }
 
 impl From<sqlx::Error> for Error {
@@ -161,6 +202,10 @@ impl From<sqlx::Error> for Error {
                 Verdict::Unavailable => Self::Unavailable(error),
                 Verdict::Full => Self::Full(error),
                 Verdict::Denied => Self::Denied(error),
+                Verdict::Absent => Self::Absent {
+                    cause: error,
+                    remedy: "Make it first, empty, by CREATE DATABASE and the name in `local.url`.".to_owned(),
+                },
                 Verdict::Schema => Self::Schema(vec![format!(
                     "The database says: {}. Has a table been changed since the job was checked? Run `milkrun check`.",
                     source.message().trim_end_matches('.')
@@ -221,6 +266,7 @@ enum Verdict {
     Unavailable,
     Full,
     Denied,
+    Absent,
     Schema,
     Refused,
     Damaged,
@@ -258,8 +304,10 @@ fn by_sqlite_code(code: u32) -> Verdict {
 fn by_sqlstate(code: &str) -> Verdict {
     match code {
         "53100" => Verdict::Full,
-        // Privileges on an object; the database does not exist.
-        "42501" | "3D000" => Verdict::Denied,
+        // Privileges on an object.
+        "42501" => Verdict::Denied,
+        // The database does not exist.
+        "3D000" => Verdict::Absent,
         "XX001" | "XX002" => Verdict::Damaged,
         // A value too long for an index; a trigger's own RAISE.
         "54000" | "P0001" => Verdict::Refused,
@@ -279,8 +327,10 @@ fn by_mysql_number(number: u16, sqlstate: &str) -> Verdict {
     match number {
         // Disk full, table full, quota.
         1021 | 1114 | 3675 => Verdict::Full,
-        // Access to database, user, table, column, command; no such database; host not allowed; no such user.
-        1044 | 1045 | 1049 | 1130 | 1142 | 1143 | 1227 | 1370 | 1410 | 1698 => Verdict::Denied,
+        // No such database.
+        1049 => Verdict::Absent,
+        // Access to database, user, table, column, command; host not allowed; no such user.
+        1044 | 1045 | 1130 | 1142 | 1143 | 1227 | 1370 | 1410 | 1698 => Verdict::Denied,
         // Constraints and values: not null, duplicates, foreign keys, ranges, truncation, wrong values, checks, JSON,
         // a row beyond max_allowed_packet or the row size, a trigger's SIGNAL.
         1048 | 1062 | 1118 | 1153 | 1169 | 1216 | 1217 | 1264 | 1265 | 1292 | 1366 | 1406 | 1411 | 1441 | 1451
@@ -317,7 +367,7 @@ mod tests {
             ("22P02", Verdict::Refused),
             ("P0001", Verdict::Refused),
             ("28P01", Verdict::Denied),
-            ("3D000", Verdict::Denied),
+            ("3D000", Verdict::Absent),
             ("42P01", Verdict::Schema),
             ("XX001", Verdict::Damaged),
         ] {
@@ -336,6 +386,7 @@ mod tests {
             (4025, "23000", Verdict::Refused),
             (1644, "45000", Verdict::Refused),
             (1045, "28000", Verdict::Denied),
+            (1049, "42000", Verdict::Absent),
             (1146, "42S02", Verdict::Schema),
         ] {
             assert_eq!(by_mysql_number(number, sqlstate), verdict, "{number}");

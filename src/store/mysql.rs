@@ -9,7 +9,7 @@ use sqlx::error::BoxDynError;
 use sqlx::mysql::{MySqlArguments, MySqlConnectOptions, MySqlConnection, MySqlPoolOptions, MySqlRow, MySqlTypeInfo};
 use sqlx::{Arguments as _, ConnectOptions as _, Encode, Executor as _, MySql, Row as _};
 
-use crate::config::Secret;
+use crate::config::{DatabaseKind, Secret};
 use crate::row::Cell;
 
 use super::bind::Bind;
@@ -40,7 +40,12 @@ pub(super) async fn open(url: &Secret) -> Result<Pools, Error> {
         .disable_statement_logging();
     // The pool would try for its whole patience and then say only that it timed out.
     let first = tokio::time::timeout(ACQUIRE_TIMEOUT, MySqlConnection::connect_with(&options)).await;
-    let mut first = first.map_err(|_elapsed| sqlx::Error::PoolTimedOut)??;
+    let first = first.map_err(|_elapsed| sqlx::Error::PoolTimedOut)?;
+    let mut first = first.map_err(|error| {
+        let mut statement = Sql::new(DatabaseKind::Mysql, "CREATE DATABASE ");
+        statement.name(options.get_database().unwrap_or_default()).push(" CHARACTER SET utf8mb4");
+        Error::from(error).made_by(&statement)
+    })?;
     first.execute(sqlx::raw_sql(SESSION)).await?;
     let packet = first.fetch_one(sqlx::raw_sql("SELECT CAST(@@max_allowed_packet AS CHAR)")).await?;
     let packet = line(&packet)?.int(0, "max_allowed_packet")?;

@@ -11,7 +11,7 @@ use sqlx::postgres::{
 };
 use sqlx::{Arguments as _, ConnectOptions as _, Encode, Executor as _, Postgres, Row as _};
 
-use crate::config::Secret;
+use crate::config::{DatabaseKind, Secret};
 
 use super::bind::{Bind, Elements};
 use super::driver::Done;
@@ -38,6 +38,12 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(20);
 pub(super) async fn open(url: &Secret) -> Result<Pools, Error> {
     let options: PgConnectOptions = url.expose_secret().parse()?;
     let mut options = options.application_name("milkrun").disable_statement_logging();
+    let absent = |error: sqlx::Error| {
+        let mut statement = Sql::new(DatabaseKind::Postgres, "CREATE DATABASE ");
+        // Where none is named, the server takes the user's name for it.
+        statement.name(options.get_database().unwrap_or_else(|| options.get_username()));
+        Error::from(error).made_by(&statement)
+    };
     let mut first = if let Some(plain) = in_clear(&options) {
         match first_of(&plain).await {
             Ok(first) => {
@@ -45,11 +51,11 @@ pub(super) async fn open(url: &Secret) -> Result<Pools, Error> {
                 first
             }
             // `pg_hba.conf` may ask for TLS even here.
-            Err(sqlx::Error::Database(_)) => first_of(&options).await?,
+            Err(sqlx::Error::Database(_)) => first_of(&options).await.map_err(absent)?,
             Err(error) => return Err(error.into()),
         }
     } else {
-        first_of(&options).await?
+        first_of(&options).await.map_err(absent)?
     };
     first.execute(sqlx::raw_sql(SESSION)).await?;
     let piece = if matches!(options.get_ssl_mode(), PgSslMode::Disable) { PIECE } else { PIECE_OVER_TLS };

@@ -30,6 +30,19 @@ impl Store {
     /// # Errors
     /// The database's trouble.
     pub async fn parked(&self, job: Option<&str>) -> Result<Vec<Parked>, Error> {
+        self.parked_after(job, None, None).await
+    }
+
+    /// As [`Store::parked`], `limit` of those that come after the record of this job and name.
+    ///
+    /// # Errors
+    /// The database's trouble.
+    pub async fn parked_after(
+        &self,
+        job: Option<&str>,
+        last: Option<(&str, &str)>,
+        limit: Option<usize>,
+    ) -> Result<Vec<Parked>, Error> {
         let mut connection = self.pools.reader().await?;
         let mut sql = connection.sql("SELECT ");
         sql.list(", ", COLUMNS.iter().enumerate(), |sql, (at, column)| {
@@ -39,13 +52,20 @@ impl Store {
                 sql.read(column);
             }
         });
-        sql.push(" FROM milkrun_quarantine");
+        sql.push(" FROM milkrun_quarantine WHERE 1 = 1");
         let mut binds = Vec::new();
         if let Some(job) = job {
-            sql.push(" WHERE job = ?");
+            sql.push(" AND job = ?");
             binds.push(Bind::text(job));
         }
+        if let Some((job, name)) = last {
+            sql.push(" AND (job > ? OR (job = ? AND hq_name > ?))");
+            binds.extend([job, job, name].map(Bind::text));
+        }
         sql.push(" ORDER BY milkrun_quarantine.job, milkrun_quarantine.hq_name");
+        if let Some(limit) = limit {
+            sql.push(" LIMIT ").count(limit);
+        }
         connection.fetch(sql, binds).await?.into_iter().map(parked).collect()
     }
 

@@ -8,7 +8,7 @@ use super::instance::Foreign;
 use super::restored::Setback;
 use crate::quarantine::LIMIT;
 use crate::record::Stamp;
-use crate::retry::Retry;
+use crate::retry::{Retry, Teller};
 use crate::run::Status;
 use crate::{source, store};
 
@@ -232,6 +232,7 @@ impl Error {
                 source::Error::TooLarge { .. }
                 | source::Error::Forbidden { .. }
                 | source::Error::Unknown { .. }
+                | source::Error::ChildTable { .. }
                 | source::Error::Refused { .. }
                 | source::Error::Page(_)
                 | source::Error::Stuck { .. } => Concern::Job,
@@ -240,6 +241,7 @@ impl Error {
                 store::Error::Unavailable(_)
                 | store::Error::Full(_)
                 | store::Error::Denied(_)
+                | store::Error::Absent { .. }
                 | store::Error::Damaged(_)
                 | store::Error::Migrate(_) => Concern::Database,
                 store::Error::Schema(_) | store::Error::Refused { .. } | store::Error::Lost { .. } => Concern::Job,
@@ -261,17 +263,18 @@ impl Error {
         }
     }
 
-    /// The operator's next step.
+    /// The operator's next step, and what comes by itself.
     #[must_use]
-    pub fn remedy(&self) -> String {
+    pub fn remedy(&self, teller: Teller) -> String {
+        let later = || teller.or("nothing to do; milkrun tries again on schedule", "run the command again");
         match self {
-            Self::Source { cause, .. } => cause.remedy().to_owned(),
+            Self::Source { cause, .. } => cause.remedy(teller),
             Self::Store { cause, .. } => match (cause.remedy(), cause.retry()) {
                 (Some(remedy), _) => remedy.to_owned(),
-                (None, Retry::Later(_)) => "nothing to do; milkrun tries again on schedule".to_owned(),
+                (None, Retry::Later(_)) => later(),
                 (None, Retry::ByPerson) => "do what it says; `milkrun check` tells when it fits".to_owned(),
             },
-            Self::Shared(error) => error.remedy(),
+            Self::Shared(error) => error.remedy(teller),
             Self::TooManyWaiting { job, .. } => format!(
                 "give the job another rule than \"manual\" for now, or decide: `milkrun conflicts list {job}`, then \
                  `milkrun conflicts resolve ID… --take hq|local`"
@@ -304,7 +307,14 @@ impl Error {
             Self::NotAtHq(_) => "check the names; a deleted record goes by its tombstone".to_owned(),
             Self::AheadOfHq(_) => "give a moment that has been, in HQ's wall time".to_owned(),
             Self::OutsideFilters(_) => "change the record at HQ, or the job's filters, if it belongs here".to_owned(),
-            Self::Busy { .. } => "nothing to do; try again when it has ended".to_owned(),
+            Self::Busy { holder, .. } => match teller {
+                Teller::Daemon => format!(
+                    "nothing to do if that is a command; milkrun tries again on schedule. If it is another daemon, end one of \
+                     the two ({})",
+                    process(holder)
+                ),
+                Teller::Command => "run the command again when it has ended".to_owned(),
+            },
             Self::Waits(job) => format!("see `milkrun runs {job}`"),
             Self::Stopped => "nothing to do".to_owned(),
         }

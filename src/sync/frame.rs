@@ -9,6 +9,7 @@ use super::lease::{Held, TERM, Wait};
 use super::{Engine, Error, Event};
 use crate::config::Job;
 use crate::crash::{self, Point};
+use crate::retry::Teller;
 use crate::run::{Counts, Run, Status, Trigger};
 use crate::source::Meter;
 use crate::store::{self, Opened, Opening, Start, Stream};
@@ -41,8 +42,8 @@ pub(super) struct Left {
 }
 
 /// The status of a run that ended early, what is to be said of it, and what an operator can do.
-fn failed(error: &Error) -> (Status, Option<String>, Option<String>) {
-    (error.status(), Some(error.chain()), Some(error.remedy()))
+fn failed(error: &Error, teller: Teller) -> (Status, Option<String>, Option<String>) {
+    (error.status(), Some(error.chain()), Some(error.remedy(teller)))
 }
 
 /// Records that a run which came to its end leaves undone.
@@ -56,14 +57,22 @@ pub(super) struct Waiting {
 
 impl Waiting {
     /// The status of the run, what is to be said of it, and what an operator can do.
-    fn told(self, job: &str) -> (Status, Option<String>, Option<String>) {
+    fn told(self, job: &str, teller: Teller) -> (Status, Option<String>, Option<String>) {
         let records = |count: usize| if count == 1 { "record is" } else { "records are" };
         let they = |count: usize| if count == 1 { "it" } else { "they" };
+        let them = |count: usize| if count == 1 { "it" } else { "them" };
         let parked = (self.parked > 0).then(|| {
-            let (is, they) = (records(self.parked), they(self.parked));
+            let (is, they, them) = (records(self.parked), they(self.parked), them(self.parked));
             (
                 format!("{} {is} in quarantine", self.parked),
-                format!("see `milkrun quarantine list {job}`; {they} will be tried again without being told to"),
+                match teller {
+                    Teller::Daemon => {
+                        format!("see `milkrun quarantine list {job}`; {they} will be tried again without being told to")
+                    }
+                    Teller::Command => format!(
+                        "see `milkrun quarantine list {job}`; runs after this one try {them} again when the time has come"
+                    ),
+                },
             )
         });
         let open = (self.open > 0).then(|| {
@@ -145,7 +154,7 @@ impl Engine {
             Err(lost @ store::Error::Lost { .. }) => {
                 let lost = (!kept.is_empty()).then(|| Error::store("saving the watermark")(lost));
                 if let Some(error) = &lost {
-                    (run.status, run.error, run.remedy) = failed(error);
+                    (run.status, run.error, run.remedy) = failed(error, self.teller);
                     run.watermark_after = self.seen(&run.job).await?;
                 }
                 self.store.finish_run(run).await.map_err(Error::store("writing the run log"))?;
@@ -178,8 +187,8 @@ impl Engine {
         run.counts.add(&Counts { requests, bytes, retries, ..Counts::default() });
         run.ended_at = Some(self.clock.now());
         (run.status, run.error, run.remedy) = match outcome {
-            Ok(()) => waiting.told(&run.job),
-            Err(error) => failed(error.borrow()),
+            Ok(()) => waiting.told(&run.job, self.teller),
+            Err(error) => failed(error.borrow(), self.teller),
         };
     }
 

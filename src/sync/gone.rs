@@ -87,8 +87,8 @@ impl Engine {
                 if !self.has_said_no_tombstones.swap(true, Ordering::Relaxed) {
                     tracing::warn!(
                         %cause,
-                        "HQ does not list Deleted Document to this user (System Manager may read it): deletes at HQ \
-                         stay unnoticed; give the user read permission on it"
+                        "HQ does not list Deleted Document to this user: deletes at HQ stay unnoticed until a reconcile; \
+                         give a role of the user read permission on it at HQ (Role Permissions Manager)"
                     );
                 }
                 Ok(Tombstones::none())

@@ -99,6 +99,7 @@ use crate::change::Change;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::record::Stamp;
+use crate::retry::Teller;
 use crate::run::{Counts, Run};
 use crate::source::Lead;
 use crate::source::frappe::Frappe;
@@ -198,6 +199,8 @@ pub struct Engine {
     totals: Totals,
     /// When a pass asks for two pages at once.
     lead: Lead,
+    /// Who tells of its errors.
+    teller: Teller,
     /// What looks after the database; nothing in tests and demos.
     guard: Option<Arc<instance::Guard>>,
 }
@@ -234,6 +237,12 @@ impl Engine {
         Self { tells_changes: true, ..self }
     }
 
+    /// Has its errors told as by the daemon, which tries again what failed.
+    #[must_use]
+    pub fn of_daemon(self) -> Self {
+        Self { teller: Teller::Daemon, ..self }
+    }
+
     /// Has [`Event::Total`] told.
     #[must_use]
     pub fn telling_totals(self, totals: Totals) -> Self {
@@ -264,6 +273,7 @@ impl Engine {
             tells_changes,
             totals: Totals::Unwanted,
             lead: Lead::usual(),
+            teller: Teller::Command,
             guard: None,
         })
     }

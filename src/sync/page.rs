@@ -156,7 +156,7 @@ impl Work<'_> {
                     for name in &freed {
                         self.parked.remove(name);
                     }
-                    self.parked.extend(parked);
+                    self.has_parked(parked);
                     return Ok(counts);
                 }
                 // Renamed, or deleted without a tombstone: the row goes to the record that has its key now.

@@ -20,7 +20,11 @@ impl Work<'_> {
             // Of a statement that carried no row the database says how it is itself.
             Error::Store {
                 step,
-                cause: cause @ (store::Error::Unavailable(_) | store::Error::Full(_) | store::Error::Denied(_)),
+                cause:
+                    cause @ (store::Error::Unavailable(_)
+                    | store::Error::Full(_)
+                    | store::Error::Denied(_)
+                    | store::Error::Absent { .. }),
             } if incoming.is_empty() => Error::Store { step, cause },
             Error::Store { step, cause } => {
                 let records = || incoming.iter().map(|record| (&record.mapped.row, record.children.as_slice()));

@@ -174,7 +174,7 @@ impl Work<'_> {
                 }
             })
             .collect();
-        let to_say = SAID.saturating_sub(self.counts.quarantined);
+        let to_say = SAID.saturating_sub(self.newly_parked);
         let new = parked.iter().filter(|one| !known.contains_key(&one.name));
         for one in new.take(usize::try_from(to_say).unwrap_or_default()) {
             tracing::warn!(job = one.job, name = one.name, reason = one.reason, "record parked in quarantine");
@@ -230,7 +230,7 @@ impl Work<'_> {
         tx.commit().await.map_err(parking())?;
         self.tell_changes(self.parked_changes(&refused));
         self.counts.quarantined += refused.len() as u64;
-        self.parked.extend(records.iter().cloned());
+        self.has_parked(records.to_vec());
         Ok(())
     }
 
@@ -243,6 +243,26 @@ impl Work<'_> {
         let living = self.living(&parked).await?;
         let dead: Vec<&str> = parked.into_iter().filter(|name| !living.contains(*name)).collect();
         self.forget_parked(&dead).await
+    }
+
+    /// Takes note of records that are parked for good.
+    pub(super) fn has_parked(&mut self, records: Vec<(String, Stamp)>) {
+        for (name, modified) in records {
+            self.newly_parked += u64::from(self.parked.insert(name, modified).is_none());
+        }
+    }
+
+    /// Says how many records were parked beyond those that were named.
+    pub(super) fn say_the_rest(&self) {
+        let rest = self.newly_parked.saturating_sub(SAID);
+        if rest > 0 {
+            let job = &self.job.name;
+            tracing::warn!(
+                job,
+                records = rest,
+                "more were parked in quarantine: `milkrun quarantine list {job}` has them all"
+            );
+        }
     }
 
     /// Takes records out of quarantine that HQ does not have any more, or that do not belong here.

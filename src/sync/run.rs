@@ -19,7 +19,7 @@ use crate::crash::{self, Point};
 use crate::quarantine::Parked;
 use crate::record::{Mark, Stamp};
 use crate::run::{Counts, Run, Status};
-use crate::source::{Meter, PageSize};
+use crate::source::{self, Meter, PageSize};
 use crate::store::{self, Opened, Stream, Table};
 use crate::watermark::{Progress, Zone};
 
@@ -52,6 +52,8 @@ pub(super) struct Work<'e> {
     pub(super) counts: Counts,
     /// The job's records in quarantine, with the stamps of the versions that were tried.
     pub(super) parked: HashMap<String, Stamp>,
+    /// Records that this run has parked and that were not before.
+    pub(super) newly_parked: u64,
     /// The job's conflicts that wait for an operator, by HQ name.
     pub(super) open: HashMap<String, Conflict>,
     /// Not everything has been read under the present mapping: the ledger may hold what one before took.
@@ -168,8 +170,23 @@ impl Engine {
             Ok(waiting) => work.read(&order.mode, tombstones, &waiting).await,
             Err(error) => Err(error),
         };
+        let outcome = match outcome {
+            // Of a child table nothing was ever read; where something was, it is a permission that is missing.
+            Err(Error::Source { step, cause: refused @ source::Error::Forbidden { .. } })
+                if work.progress.watermark.seen.is_none() =>
+            {
+                let cause = if self.is_child(job, meter).await {
+                    self.hq.child_table(&job.doctype, meter).await
+                } else {
+                    refused
+                };
+                Err(Error::Source { step, cause })
+            }
+            outcome => outcome,
+        };
         run.counts = work.counts;
-        left.waiting = Waiting { parked: work.parked.len(), open: work.open.len() };
+        work.say_the_rest();
+        left.waiting = work.waiting(&order.mode);
         left.reached.clone_from(&work.owed.records);
         left.owed = if work.counts == Counts::default() { work.owed.beyond(&opened) } else { work.owed };
         if self.said.is_news(&job.name, "future", work.from_the_future > 0) {
@@ -186,6 +203,11 @@ impl Engine {
 }
 
 impl Engine {
+    /// Whether HQ refuses the job because no list has it, and not for want of a permission.
+    async fn is_child(&self, job: &Job, meter: &Meter) -> bool {
+        self.hq.doctype(&job.doctype, meter).await.is_ok_and(|doctype| doctype.is_child)
+    }
+
     /// Work on a job, before anything is known of what is parked and what waits.
     pub(super) fn work<'e>(
         &'e self,
@@ -214,6 +236,7 @@ impl Engine {
             owed: Owed::default(),
             counts: Counts::default(),
             parked: HashMap::new(),
+            newly_parked: 0,
             open: HashMap::new(),
             is_converting: false,
             lost: Vec::new(),
@@ -333,6 +356,20 @@ impl<'e> Work<'e> {
         let now = self.engine.clock.now();
         tx.save_progress(&self.job.name, Stream::Records, &self.progress, now).await.map_err(emptying())?;
         tx.commit().await.map_err(emptying())
+    }
+
+    /// What is left undone of that which was asked for: of records that were named for another try, those alone.
+    fn waiting(&self, mode: &Mode) -> Waiting {
+        match mode {
+            Mode::Parked(names) => {
+                let count = |is_left: &dyn Fn(&str) -> bool| names.iter().filter(|name| is_left(name)).count();
+                let parked = count(&|name| self.parked.contains_key(name));
+                Waiting { parked, open: count(&|name| self.open.contains_key(name)) }
+            }
+            Mode::Changes | Mode::Full | Mode::Since(_) | Mode::Names(_) | Mode::Reconcile { .. } => {
+                Waiting { parked: self.parked.len(), open: self.open.len() }
+            }
+        }
     }
 
     /// Ends the run between two pages when milkrun is told to stop.

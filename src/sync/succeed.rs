@@ -73,6 +73,7 @@ impl Engine {
             tells_changes: self.tells_changes,
             totals: self.totals,
             lead: self.lead,
+            teller: self.teller,
             guard: None,
         })
     }

@@ -99,7 +99,12 @@ impl Work<'_> {
     async fn why(&mut self, name: &str) -> Result<Why, Error> {
         let fate = self.fetch_news(&[name]).await?;
         let found = self.found(name, &fate).await?;
-        let wanted = WantedConflicts { job: Some(&self.job.name), name: Some(name), is_open: false, limit: Some(TOLD) };
+        let wanted = WantedConflicts {
+            job: Some(&self.job.name),
+            name: Some(name),
+            limit: Some(TOLD),
+            ..WantedConflicts::default()
+        };
         let conflicts = self.engine.store.conflicts(wanted).await.map_err(Error::store("reading the conflicts"))?;
         let parked = self.engine.store.parked_record(&self.job.name, name).await;
         let parked = parked.map_err(Error::store("reading the quarantine"))?;

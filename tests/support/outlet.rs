@@ -101,7 +101,22 @@ url = "{local}"
     /// As [`Outlet::run`], with more in the environment.
     #[track_caller]
     pub(crate) fn run_with(&self, environment: &[(&str, &str)], arguments: &[&str]) -> Outcome {
-        let output = self.command(arguments).envs(environment.iter().copied()).output().unwrap();
+        let mut command = self.command(arguments);
+        command.envs(environment.iter().copied());
+        self.ended(command, arguments)
+    }
+
+    /// As [`Outlet::run`], by a shell that lacks one variable of the outlet's.
+    #[track_caller]
+    pub(crate) fn run_without(&self, variable: &str, arguments: &[&str]) -> Outcome {
+        let mut command = self.command(arguments);
+        command.env_remove(variable);
+        self.ended(command, arguments)
+    }
+
+    #[track_caller]
+    fn ended(&self, mut command: Command, arguments: &[&str]) -> Outcome {
+        let output = command.output().unwrap();
         let outcome = Outcome {
             code: output.status.code().unwrap_or(-1),
             stdout: String::from_utf8(output.stdout).unwrap(),

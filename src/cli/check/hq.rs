@@ -6,7 +6,7 @@ use crate::cli::Exit;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::source::frappe::{DELETED_DOCUMENT, Frappe};
-use crate::source::{self, Meter};
+use crate::source::{self, Meter, in_clear};
 use crate::sync::clocks::{CLOCK_TOLERANCE, is_same_zone};
 use crate::sync::{Concern, Error};
 use crate::watermark::Clocks;
@@ -14,8 +14,8 @@ use crate::watermark::Clocks;
 /// Looks at HQ and then at each job there; whether it answers us. Where it cannot be reached or does not know us, the rest is
 /// not asked.
 pub(super) async fn look(config: &Config, report: &mut Report) -> bool {
-    if config.hq.is_in_clear() {
-        report.note("hq", "hq.url is http://: the API secret and all records go over the line in clear; use https://");
+    if in_clear::is_to_be_said(&config.hq) {
+        report.note("hq", format!("{}; {}", in_clear::IN_CLEAR, in_clear::REMEDY));
     }
     let hq = match Frappe::new(&config.hq, &config.site.name, Clock::system()) {
         Ok(hq) => hq,
@@ -63,9 +63,12 @@ pub(super) async fn look(config: &Config, report: &mut Report) -> bool {
         Err(error) => report.source("hq", "listing Deleted Document", error),
     }
     for job in &config.jobs {
-        if let Err(error) = job::look(&hq, job, &meter, report).await {
+        let mut fields = Report::default();
+        // What keeps all of the DocType from being read comes before what is wrong with a field of it.
+        if let Err(error) = job::look(&hq, job, &meter, &mut fields).await {
             report.source(&job.name, &format!("reading {}", job.doctype), error);
         }
+        report.append(fields);
     }
     true
 }

@@ -11,6 +11,7 @@ use crate::config::{self, Job};
 use crate::doctype::{DocType, Holds, STANDARD_FIELDS};
 use crate::mapping::ChildTable;
 use crate::record::BadPage;
+use crate::retry::Teller;
 use crate::source::frappe::Frappe;
 use crate::source::{self, Meter, PageSize};
 
@@ -29,8 +30,12 @@ pub(super) async fn look(hq: &Frappe, job: &Job, meter: &Meter, report: &mut Rep
     if let Some(doctype) = &doctype
         && (doctype.is_single || doctype.is_child)
     {
-        let what = if doctype.is_single { "a single document" } else { "a child table, which comes with its parent" };
-        let message = format!("{} is {what}, not a list: it cannot be a job; take the job out", job.doctype);
+        let message = if doctype.is_single {
+            format!("{} is a single document, not a list: it cannot be a job; take the job out", job.doctype)
+        } else {
+            let error = hq.child_table(&job.doctype, meter).await;
+            format!("{error}; {}", error.remedy(Teller::Command))
+        };
         report.problem(&job.name, Exit::Blocked, message);
         return Ok(());
     }

@@ -25,10 +25,10 @@ use std::sync::Arc;
 
 pub(super) use self::edit::look_at_edits;
 use self::report::Report;
+use super::Exit;
 use super::output::{self, Output};
-use super::{Exit, load};
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{self, Config, Job, Problems};
 use crate::store::Store;
 use crate::sync::{Engine, Error};
 
@@ -40,7 +40,7 @@ pub(super) struct Options {
 }
 
 pub(super) async fn run(options: &Options, path: &Path, output: &Output) -> anyhow::Result<Exit> {
-    let config = load(path)?;
+    let config = impatient(path)?;
     // What the database will prove right or wrong in a moment is left to it.
     let wrong = if options.offline { config.doubts() } else { config.failed_examples() };
     if let Some(problems) = wrong {
@@ -58,6 +58,15 @@ pub(super) async fn run(options: &Options, path: &Path, output: &Output) -> anyh
     Ok(report.exit())
 }
 
+/// What a check asks is tried twice, not as often as a run tries it: somebody waits.
+const ATTEMPTS: u32 = 2;
+
+fn impatient(path: &Path) -> Result<Arc<Config>, Problems> {
+    let mut config = config::load(path)?;
+    config.hq.retry.max_attempts = config.hq.retry.max_attempts.min(ATTEMPTS);
+    Ok(Arc::new(config))
+}
+
 async fn local(config: &Arc<Config>, is_hq_there: bool, report: &mut Report) {
     let store = match Store::open(&config.local).await {
         Ok(store) => store,
@@ -68,7 +77,11 @@ async fn local(config: &Arc<Config>, is_hq_there: bool, report: &mut Report) {
     report.ok("local", format!("{} answers", config.local.shown()));
     for job in &config.jobs {
         match store.inspect(job).await {
-            Ok(findings) if findings.is_empty() => report.ok(&job.name, format!("table {} fits", job.table)),
+            Ok(findings) if findings.is_empty() => match store.to_make(job).await {
+                Ok(made) if made.is_empty() => report.ok(&job.name, format!("table {} fits", job.table)),
+                Ok(_) => report.ok(&job.name, to_be_made(job)),
+                Err(cause) => report.error(&job.name, &Error::Store { step: format!("table {}", job.table), cause }),
+            },
             Ok(findings) => {
                 for finding in findings {
                     report.problem(&job.name, Exit::Blocked, finding);
@@ -82,6 +95,14 @@ async fn local(config: &Arc<Config>, is_hq_there: bool, report: &mut Report) {
     if is_hq_there {
         edits(config, report).await;
     }
+}
+
+fn to_be_made(job: &Job) -> String {
+    let tables = match job.mapping.children().len() {
+        0 => format!("table {} is not there yet", job.table),
+        _ => format!("table {} or a child table of it is not there yet", job.table),
+    };
+    format!("{tables}: the next run makes what is missing (`milkrun plan` shows how)")
 }
 
 /// What the jobs read again whose mapping is another one than they last ran by.

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use super::super::Exit;
+use crate::retry::Teller;
 use crate::run::Status;
 use crate::source;
 use crate::sync::Error;
@@ -59,11 +60,22 @@ impl Report {
 
     pub(super) fn error(&mut self, subject: &str, error: &Error) {
         let exit = if error.status() == Status::Blocked { Exit::Blocked } else { Exit::Failed };
-        self.problem(subject, exit, format!("{}; {}", error.chain(), error.remedy()));
+        self.problem(subject, exit, format!("{}; {}", error.chain(), error.remedy(Teller::Command)));
     }
 
+    /// The same is said once: a field that is mapped may stand in the filters, too.
     fn add(&mut self, subject: &str, level: Level, exit: Exit, message: impl Into<String>) {
-        self.0.push(Finding { subject: subject.to_owned(), level, message: message.into(), exit });
+        let message = message.into();
+        if !self.0.iter().any(|known| known.subject == subject && known.message == message) {
+            self.0.push(Finding { subject: subject.to_owned(), level, message, exit });
+        }
+    }
+
+    /// Adds all of another.
+    pub(super) fn append(&mut self, other: Self) {
+        for Finding { subject, level, message, exit } in other.0 {
+            self.add(&subject, level, exit, message);
+        }
     }
 
     /// What keeps something from working, in sentences.

@@ -8,7 +8,7 @@ use super::Report;
 use crate::clock::Clock;
 use crate::config::{Config, Hq};
 use crate::source::frappe::Frappe;
-use crate::source::{self, Meter, probe};
+use crate::source::{self, Meter, in_clear, probe};
 use crate::sync::Error;
 use crate::sync::clocks::{CLOCK_TOLERANCE, is_same_zone};
 use crate::watermark::Clocks;
@@ -22,13 +22,15 @@ const ANSWER: Duration = Duration::from_secs(15);
 /// A round trip beyond this is worth a word.
 const SLOW: Duration = Duration::from_secs(2);
 
+/// What renews certificates by itself has done so by then.
+const RENEWED: chrono::TimeDelta = chrono::TimeDelta::days(14);
+
 /// Where a proxy may be named.
 const PROXIES: [&str; 6] = ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
 
 pub(super) async fn look(config: &Config, report: &mut Report) {
-    if config.hq.is_in_clear() {
-        let message = "hq.url is http://: the API secret and all records go over the line in clear";
-        report.note("hq", message, "use https://");
+    if in_clear::is_to_be_said(&config.hq) {
+        report.note("hq", in_clear::IN_CLEAR, in_clear::REMEDY);
     }
     let proxy = PROXIES.into_iter().find(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()));
     match proxy {
@@ -62,6 +64,11 @@ async fn way(hq: &Hq, report: &mut Report) -> bool {
                 report.fault("line", super::Exit::Failed, format!("{name} failed: {why}"), remedy(name));
             }
         }
+        let left = step.expires.map(|expires| expires - Clock::system().now());
+        if let Some(left) = left.filter(|left| *left < RENEWED) {
+            let message = format!("HQ's certificate is good for {} days more", left.num_days().max(0));
+            report.note("line", message, "have it renewed at HQ (`bench renew-lets-encrypt`); after that no job runs");
+        }
         if let Some(aside) = step.aside {
             let message = format!("other addresses of HQ do not answer: {aside}");
             report.note("line", message, "if they are not meant to be used, take them out of DNS (IPv6?)");
@@ -73,6 +80,9 @@ async fn way(hq: &Hq, report: &mut Report) -> bool {
 fn remedy(step: &str) -> &'static str {
     match step {
         "DNS" => "check hq.url, and this machine's name server (/etc/resolv.conf)",
+        probe::PLAIN => {
+            "if HQ has no TLS there, begin hq.url with http:// (only in a network you trust); else check its port"
+        }
         "TLS" => "check hq.url, this machine's clock, and HQ's certificate; a private CA is named by hq.tls.ca",
         _ => "check the line, a firewall on the way, and whether HQ is up; then hq.url and its port",
     }

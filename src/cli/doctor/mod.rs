@@ -15,9 +15,10 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::output::{self, Output};
-use super::{Exit, load};
+use super::{Exit, load, screen};
 use crate::clock::Clock;
 use crate::config::{Config, Problems};
+use crate::retry::Teller;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
@@ -80,7 +81,7 @@ impl Report {
     fn error(&mut self, subject: &'static str, error: &crate::sync::Error) {
         let is_blocked = error.status() == crate::run::Status::Blocked;
         let exit = if is_blocked { Exit::Blocked } else { Exit::Failed };
-        self.fault(subject, exit, error.chain(), error.remedy());
+        self.fault(subject, exit, error.chain(), error.remedy(Teller::Command));
     }
 
     fn exit(&self) -> Exit {
@@ -88,7 +89,23 @@ impl Report {
         [Exit::Usage, Exit::Blocked, Exit::Failed].into_iter().find(is_there).unwrap_or(Exit::Ok)
     }
 
-    fn text(&self) -> String {
+    /// For a terminal by subject, with marks; for a pipe a line each, in words.
+    fn text(&self, is_terminal: bool) -> String {
+        let mut text = if is_terminal { self.grouped() } else { self.listed() };
+        let count = |level| self.0.iter().filter(|finding| finding.level == level).count() as u64;
+        let (problems, notes) = (count(Level::Problem), count(Level::Note));
+        text.push_str(&match (problems, notes) {
+            (0, 0) => "\nall is well\n".to_owned(),
+            (0, notes) => format!("\nno problem, {}\n", output::count(notes, "note", "notes")),
+            (problems, notes) => {
+                let problems = output::count(problems, "problem", "problems");
+                format!("\n{problems}, {}\n", output::count(notes, "note", "notes"))
+            }
+        });
+        text
+    }
+
+    fn listed(&self) -> String {
         let mut text = String::new();
         for Finding { subject, level, message, remedy, .. } in &self.0 {
             let level = match level {
@@ -101,16 +118,31 @@ impl Report {
                 text.push_str(&format!("{:<7}  {:<11}  do: {remedy}\n", "", ""));
             }
         }
-        let count = |level| self.0.iter().filter(|finding| finding.level == level).count() as u64;
-        let (problems, notes) = (count(Level::Problem), count(Level::Note));
-        text.push_str(&match (problems, notes) {
-            (0, 0) => "\nall is well\n".to_owned(),
-            (0, notes) => format!("\nno problem, {}\n", output::count(notes, "note", "notes")),
-            (problems, notes) => {
-                let problems = output::count(problems, "problem", "problems");
-                format!("\n{problems}, {}\n", output::count(notes, "note", "notes"))
+        text
+    }
+
+    fn grouped(&self) -> String {
+        let mut subjects: Vec<&str> = Vec::new();
+        for finding in &self.0 {
+            if !subjects.contains(&finding.subject) {
+                subjects.push(finding.subject);
             }
-        });
+        }
+        let mut text = String::new();
+        for subject in subjects {
+            text.push_str(&format!("{}\n", screen::bold().apply_to(subject)));
+            for Finding { level, message, remedy, .. } in self.0.iter().filter(|finding| finding.subject == subject) {
+                let mark = match level {
+                    Level::Ok => screen::good().apply_to("✓"),
+                    Level::Note => screen::note().apply_to("!"),
+                    Level::Problem => screen::bad().apply_to("✗"),
+                };
+                text.push_str(&format!("  {mark} {message}\n"));
+                if let Some(remedy) = remedy {
+                    text.push_str(&format!("    do: {remedy}\n"));
+                }
+            }
+        }
         text
     }
 }
@@ -132,7 +164,7 @@ pub(super) async fn run(options: &Options, path: &Path, output: &Output) -> anyh
         Ok(config) => Box::pin(outlet(config, options, &mut report)).await,
         Err(problems) => unreadable(path, problems, &mut report),
     }
-    output.result(&report.0, || report.text())?;
+    output.result(&report.0, || report.text(output.is_terminal()))?;
     Ok(report.exit())
 }
 

@@ -46,7 +46,13 @@ struct Look {
 }
 
 pub(super) async fn run(options: &Options, config: &Path, output: &Output) -> anyhow::Result<Exit> {
-    let place = Place::of(config)?;
+    let place = Place::of(config).inspect_err(|_problems| {
+        if !config.exists() {
+            tracing::warn!(
+                "a daemon that has read the file goes on by what it read; its log and its status page tell of it"
+            );
+        }
+    })?;
     if let Some(seconds) = options.watch {
         return Box::pin(watch::run(&place, Duration::from_secs(seconds), output)).await;
     }

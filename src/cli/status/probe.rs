@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::retry::Teller;
 use crate::source::frappe::Frappe;
 use crate::source::{self, Meter};
 
@@ -44,7 +45,7 @@ impl Probe {
             Ok(Ok(user)) => (Some(user), None, None),
             Ok(Err(error)) => {
                 is_refused = matches!(error, source::Error::Unauthorized { .. } | source::Error::Forbidden { .. });
-                (None, Some(error.to_string()), Some(error.remedy().to_owned()))
+                (None, Some(error.to_string()), Some(error.remedy(Teller::Command)))
             }
             Err(_elapsed) => {
                 let remedy = "see whether the line is up; `milkrun check` looks at everything".to_owned();

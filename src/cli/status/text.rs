@@ -35,6 +35,7 @@ pub(super) fn text(look: &Look) -> String {
     for sentence in snapshot.version.iter().flat_map(|version| version.sentences(|at| told(at, snapshot))) {
         text.push_str(&format!("{sentence}\n"));
     }
+    text.push_str(&format!("{}\n", screen::dim().apply_to(output::times_of(snapshot.time_zone))));
     text
 }
 

@@ -5,6 +5,7 @@
 use std::io::IsTerminal as _;
 use std::time::Duration;
 
+use chrono_tz::Tz;
 use tokio_util::sync::CancellationToken;
 
 use super::keys::Keys;
@@ -77,7 +78,7 @@ async fn watch(
                 shown.trouble = Some(format!("the local database did not answer within {} s", PATIENCE.as_secs()));
             }
         }
-        let text = if is_live { frame(&shown.text()) } else { shown.block(output.format())? };
+        let text = if is_live { shown.frame() } else { shown.block(output.format())? };
         match output.raw(&text) {
             Err(error) if is_unread(&error) => return Ok(()),
             printed => printed?,
@@ -110,6 +111,10 @@ impl Shown {
         Ok(format!("{}\n\n", block.trim_end()))
     }
 
+    fn frame(&self) -> String {
+        frame(&self.text(), self.last.as_ref().map_or(Tz::UTC, |look| look.snapshot.time_zone))
+    }
+
     fn text(&self) -> String {
         let mut text = match &self.last {
             Some(look) => text::text(look),
@@ -129,11 +134,13 @@ fn is_unread(error: &anyhow::Error) -> bool {
         .is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
-/// The text over what stands there, no more than the screen shows.
-fn frame(text: &str) -> String {
+/// The text over what stands there, no more than the screen shows; `zone` is the outlet's, once it is known.
+fn frame(text: &str, zone: Tz) -> String {
     let (width, height) = (screen::width(), screen::height().unwrap_or(24));
-    let now = Clock::system().now().format("%H:%M:%S UTC");
-    let foot = screen::dim().apply_to(format!("{now}   Ctrl-C or q ends")).to_string();
+    let now = Clock::system().now().with_timezone(&zone);
+    let foot = screen::dim()
+        .apply_to(format!("{} {}   Ctrl-C or q ends", now.format("%H:%M:%S"), zone.name()))
+        .to_string();
     let lines = text.trim_end().lines().take(height.saturating_sub(2)).map(|line| screen::cut(line, width));
     let lines: Vec<String> = lines.chain([String::new(), foot]).map(|line| format!("{line}{REST_OF_LINE}")).collect();
     format!("{HOME}{}{REST_OF_SCREEN}", lines.join("\r\n"))

@@ -162,6 +162,12 @@ impl Frappe {
         Ok(rows.into_iter().map(|row| (row.parent, row.fieldname)).collect())
     }
 
+    /// That this DocType is a child table, with a DocType that has it, as far as HQ tells this user.
+    pub async fn child_table(&self, doctype: &str, meter: &Meter) -> Error {
+        let holders = self.holders(doctype, meter).await.unwrap_or_default();
+        Error::ChildTable { doctype: doctype.to_owned(), parent: holders.into_iter().next() }
+    }
+
     /// The values that most records share in `fields` taken together, among those that match `filters`; `None` where none
     /// is shared. HQ counts by its collation, which takes no notice of case and accents (recording 205).
     ///

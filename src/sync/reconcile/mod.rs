@@ -251,7 +251,7 @@ impl Work<'_> {
             compared: walk.compared.min(entries),
             repaired: walk.repaired,
             error: error.map(Error::chain),
-            remedy: error.map(Error::remedy),
+            remedy: error.map(|error| error.remedy(self.engine.teller)),
         };
         let keeping = || Error::store("keeping what the reconcile came to");
         let mut tx = self.engine.begin_held(&self.job.name).await?;
