@@ -305,6 +305,7 @@ fn a_secret_that_rotates_in_a_file_is_read_again_and_a_job_that_was_blocked_by_t
     // One that is gone is refused, and the version in force stays; once it is there again, all is well.
     fs::rename(&secret, shop.outlet.path("aside")).unwrap();
     daemon.wait_for(&["ERROR", "the edited file is refused"]);
+    daemon.wait_for(&["ERROR", "${file:secret}: the file cannot be read"]);
     assert_eq!(version(&shop.outlet)["newer"]["why"], "refused");
     fs::rename(shop.outlet.path("aside"), &secret).unwrap();
     daemon.wait_for(&["the edited file is in force"]);

@@ -66,7 +66,8 @@ impl Problem {
     pub fn in_public(&self) -> String {
         let section = self.key.split(['.', '[']).next().unwrap_or_default();
         let is_near_secrets = !["site", "daemon", "job"].contains(&section);
-        if !is_near_secrets || self.code == Code::Unreadable {
+        let names_a_place = self.code == Code::Substitution && is_of_a_place(&self.message);
+        if !is_near_secrets || self.code == Code::Unreadable || names_a_place {
             return self.to_string();
         }
         let mut at = self.file.clone();
@@ -91,6 +92,20 @@ impl Problem {
             "suggestion": self.suggestion,
         })
     }
+}
+
+/// Whether what is said of a `${…}` names a variable or a file by what looks like a name and not like the secret itself.
+fn is_of_a_place(message: &str) -> bool {
+    let is_name = |name: &str| name.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_');
+    let variables = message.split("environment variable ").skip(1).filter_map(|rest| rest.split(' ').next());
+    let mut files = message.split("${file:").skip(1).filter_map(|rest| rest.split(':').next());
+    let (mut named, mut is_fine) = (0, true);
+    for variable in variables {
+        named += 1;
+        is_fine &= is_name(variable);
+    }
+    is_fine &= files.all(|path| !path.contains(|c: char| c.is_ascii_digit()));
+    is_fine && (named > 0 || message.contains("${file:"))
 }
 
 impl Serialize for Problem {

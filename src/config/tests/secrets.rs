@@ -208,6 +208,20 @@ fn a_substitution_that_fails_is_reported_at_its_value() {
 }
 
 #[test]
+fn what_a_substitution_lacks_is_public_where_it_is_a_name_and_not_where_it_may_be_the_secret_itself() {
+    let public = |value: &str| {
+        let text = with_job("", "").replace("api_secret = \"s\"", &format!("api_secret = \"{value}\""));
+        read(&text).unwrap_err().iter().map(Problem::in_public).collect::<Vec<_>>().join("\n")
+    };
+    assert!(public("${HQ_SECRET}").contains("the environment variable HQ_SECRET is not set"));
+    assert!(public("${file:none/api_secret}").contains("${file:none/api_secret}: the file cannot be read"));
+    assert!(public("${file:${CREDENTIALS_DIRECTORY}/x}").contains("CREDENTIALS_DIRECTORY is not set"));
+    for pasted in ["${hunter22}", "${file:hunter22}", "${S:-hunter22}", "${file:${hunter22}/x}"] {
+        assert!(!public(pasted).contains("hunter"), "{}", public(pasted));
+    }
+}
+
+#[test]
 fn a_secret_is_read_from_a_file_beside_the_config() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("secret"), "hunter22\n").unwrap();
