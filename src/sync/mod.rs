@@ -63,6 +63,7 @@ mod private;
 mod quarantine;
 mod reconcile;
 mod reconsider;
+mod refused;
 mod restamp;
 mod restored;
 mod retire;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::ledger::Entry;
-use crate::record::Mark;
+use crate::record::{Mark, Stamp};
 use crate::run::{Counts, Run, Status, Trigger};
 use crate::store::{Error, Lease, Opening, Start, Stream};
 use crate::watermark::{Clocks, Pass, Progress, Watermark, Zone};
@@ -20,6 +20,7 @@ on_every_database! {
     what_waits_for_a_run_is_seen_at_a_glance
     entries_are_stamped_alike_where_they_hold_what_came
     tombstones_are_remembered_until_they_are_settled
+    refused_deletes_are_remembered_until_they_are_forgotten_by_name
     of_many_who_ask_one_gets_the_lease
     a_lease_that_ran_out_is_anybodys
     a_lease_that_was_left_is_anybodys_and_told_apart
@@ -229,6 +230,32 @@ async fn tombstones_are_remembered_until_they_are_settled(world: &World) {
     assert_eq!(known["new"].absent, Some(new.1));
     let buried = world.store.buried("items", &["old", "new"]).await.unwrap();
     assert_eq!(buried.into_iter().collect::<Vec<_>>(), [old]);
+}
+
+async fn refused_deletes_are_remembered_until_they_are_forgotten_by_name(world: &World) {
+    let (old, new) = (stamp("2024-01-01 00:00:00"), stamp("2024-06-01 00:00:00.5"));
+    let note = async |names: &[(&str, &Stamp)], now: &str| {
+        let names: Vec<_> = names.iter().map(|(name, stamp)| ((*name).to_owned(), (*stamp).clone())).collect();
+        let mut tx = world.begin().await;
+        tx.note_refused("items", &names, at(now)).await.unwrap();
+        tx.forget_buried_below("items", &stamp("2030-01-01 00:00:00")).await.unwrap();
+        tx.forget_absent_below("items", &stamp("2030-01-01 00:00:00")).await.unwrap();
+        tx.commit().await.unwrap();
+    };
+    let names = async |limit| -> Vec<String> {
+        let refused = world.store.refused("items", limit).await.unwrap();
+        refused.into_iter().map(|(name, _)| name).collect()
+    };
+    note(&[("a", &old), ("b", &new), ("c", &new)], NOW).await;
+    assert_eq!(names(2).await, ["a", "b"]);
+    assert_eq!(world.store.refused("others", 9).await.unwrap(), []);
+    // Who was tried again goes to the end of the queue.
+    note(&[("a", &new)], "2026-11-21T12:05:00Z").await;
+    assert_eq!(names(9).await, ["b", "c", "a"]);
+    let mut tx = world.begin().await;
+    tx.forget_refused("items", &["a", "c", "never"]).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(world.store.refused("items", 9).await.unwrap(), [("b".to_owned(), new)]);
 }
 
 async fn of_many_who_ask_one_gets_the_lease(world: &World) {
