@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::error::{process, running_since};
+use super::page::REPEATS;
 use super::{Engine, Error};
 use crate::run::{Run, Status};
 use crate::store::{self, ABANDONED, Lease, PageTx, Store};
@@ -325,8 +326,22 @@ impl Engine {
         abandoned.map_err(Error::store("closing the runs of a process that died")).map(|_count| ())
     }
 
-    /// Opens a transaction in which the job's lease is held, and kept from others until it ends.
+    /// Opens a transaction in which the job's lease is held, and kept from others until it ends. Nothing has been done in it,
+    /// so that one which loses a deadlock or its connection is opened again.
     pub(super) async fn begin_held(&self, job: &str) -> Result<PageTx, Error> {
+        let mut repeated = 0;
+        loop {
+            match self.try_to_begin_held(job).await {
+                Err(Error::Store { cause, .. }) if cause.is_passing() && repeated < REPEATS => {
+                    tracing::debug!(job, %cause, "the transaction is opened again");
+                    repeated += 1;
+                }
+                begun => return begun,
+            }
+        }
+    }
+
+    async fn try_to_begin_held(&self, job: &str) -> Result<PageTx, Error> {
         let mut tx = self.store.begin().await.map_err(Error::store("opening a transaction"))?;
         let held = tx.hold_lease(job, self.holder.text(), until(self.clock.now())).await;
         held.map_err(Error::store("holding the job's lease"))?;
