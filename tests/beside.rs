@@ -150,6 +150,26 @@ fn two_processes_on_one_job_take_turns(kind: Kind) {
     shop.assert_in_step();
 }
 
+#[test]
+fn a_run_that_waited_in_vain_for_another_does_not_stand_for_the_job() {
+    let shop = Shop::empty(Kind::Sqlite);
+    shop.items(300);
+    shop.outlet.sync_well(&["item_groups"]);
+    let (first, hold) = held(&shop);
+    let status = || shop.outlet.run(&["--format", "json", "status"]).json()["jobs"][1]["status"].clone();
+    let waited = shop.outlet.run(&["--format", "json", "sync", "items"]);
+    waited.expect_code(1);
+    let error = waited.json()[0]["error"].clone();
+    assert!(error.as_str().unwrap().contains("the job is being run by process"), "{error}");
+    assert_eq!(status(), "running");
+    hold.release();
+    assert_eq!(ended(first)[0]["status"], "ok");
+    assert_eq!(status(), "ok");
+    shop.outlet.run(&["status"]).expect_code(0);
+    let log = shop.outlet.run(&["--format", "json", "runs", "items"]).json();
+    assert_eq!(log[0]["status"], "failed", "it is in the log all the same: {log:#}");
+}
+
 fn a_process_that_stood_still_finds_its_lease_lost_and_says_so(kind: Kind) {
     let shop = Shop::empty(kind);
     shop.items(300);

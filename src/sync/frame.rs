@@ -160,7 +160,8 @@ impl Engine {
         run.watermark_before = self.seen(&run.job).await?;
         run.watermark_after.clone_from(&run.watermark_before);
         self.end(&mut run, &Err(error), Waiting::default(), meter);
-        self.store.log_run(&mut run).await.map_err(Error::store("writing the run log"))?;
+        let made_way = matches!(error, Error::Busy { .. });
+        self.store.log_run(&mut run, made_way).await.map_err(Error::store("writing the run log"))?;
         self.tell(&Event::Started { job: run.job.clone(), run: run.id });
         self.tell(&Event::Ended(run.clone(), Some(error.concern())));
         Ok(run)

@@ -287,8 +287,8 @@ impl Engine {
 
     /// When the job's run that is going on was started.
     async fn running_since(&self, job: &str) -> Result<Option<DateTime<Utc>>, Error> {
-        let latest = self.store.runs(Some(job), false, 1).await.map_err(Error::store("reading the run log"))?;
-        Ok(latest.first().filter(|run| run.status == Status::Running).map(|run| run.started_at))
+        let open = self.store.open_run_of(job).await.map_err(Error::store("reading the run log"))?;
+        Ok(open.map(|run| run.started_at))
     }
 
     /// Not to one who waits for himself: a round that was told to stop is still ending.

@@ -354,8 +354,19 @@ async fn a_run_that_never_began_is_logged_whole(world: &World) {
         error: Some("it waits".to_owned()),
         remedy: None,
     };
-    world.store.log_run(&mut run).await.unwrap();
-    assert_eq!(world.store.run(run.id).await.unwrap(), Some(run));
+    world.store.log_run(&mut run, false).await.unwrap();
+    assert_eq!(world.store.run(run.id).await.unwrap().as_ref(), Some(&run));
+    let latest = async || world.store.last_runs("items").await.unwrap().unwrap().latest.id;
+    assert_eq!(latest().await, run.id);
+    // One that made way for another tells nothing of the job, neither while that one goes on nor afterwards.
+    let long = world.store.start_run("items", Trigger::Full, at(NOW), None).await.unwrap();
+    world.store.log_run(&mut run, true).await.unwrap();
+    assert_eq!(world.store.run(run.id).await.unwrap().as_ref(), Some(&run));
+    assert_eq!(latest().await, long);
+    assert_eq!(world.store.open_run_of("items").await.unwrap().map(|run| run.id), Some(long));
+    run.job = "others".to_owned();
+    world.store.log_run(&mut run, true).await.unwrap();
+    assert_eq!(world.store.last_runs("others").await.unwrap(), None);
 }
 
 async fn a_page_without_its_lease_is_lost(world: &World) {
