@@ -45,6 +45,8 @@ pub enum Opening {
     Open(Box<Opened>),
     /// The lease is ours and was not given back before: runs may have been left open. Nothing is logged yet.
     Left,
+    /// The same, and it was we who did not give it back.
+    Kept,
     /// Another process runs the job.
     Busy {
         /// Who.
@@ -100,7 +102,11 @@ impl Store {
                 connection.commit().await?;
                 return Ok(Opening::Left);
             }
-            Lease::Left | Lease::Held => {}
+            Lease::Kept if !is_cleared => {
+                connection.commit().await?;
+                return Ok(Opening::Kept);
+            }
+            Lease::Left | Lease::Kept | Lease::Held => {}
         }
         crash::point(Point::LeaseTaken);
         let (records, deletes) = watermarks::load_both(&mut connection, job).await?;

@@ -17,8 +17,10 @@ use super::line::moment_text;
 pub enum Lease {
     /// It is ours; who had it before has given it back.
     Held,
-    /// It is ours; who had it before, perhaps we ourselves, has not given it back.
+    /// It is ours; who had it before has not given it back.
     Left,
+    /// It is ours, and was before: we have not given it back.
+    Kept,
     /// Another process runs the job.
     Busy {
         /// Who.
@@ -42,18 +44,6 @@ impl Store {
         ttl: Duration,
     ) -> Result<Lease, Error> {
         acquire(&mut self.pools.writer().await?, job, holder, now, ttl).await
-    }
-
-    /// Has `holder` take the place of `dead`, who has not given the job's lease back; nothing happens where another was
-    /// quicker.
-    ///
-    /// # Errors
-    /// The database's trouble.
-    pub async fn inherit_lease(&self, job: &str, dead: &str, holder: &str) -> Result<(), Error> {
-        let mut connection = self.pools.writer().await?;
-        let sql = connection.sql("UPDATE milkrun_leases SET holder = ? WHERE job = ? AND holder = ?");
-        connection.execute(sql, [holder, job, dead].map(Bind::text).to_vec()).await?;
-        Ok(())
     }
 
     /// Who has the job's lease, and until when.
@@ -84,7 +74,8 @@ impl Store {
         }
     }
 
-    /// Lets go of the lease without giving it back: it is anybody's, and [`Lease::Left`] to who takes it.
+    /// Lets go of the lease without giving it back, for us or for one who is dead: it is anybody's, and [`Lease::Left`] to
+    /// who takes it. Nothing happens where it is another's by now.
     ///
     /// # Errors
     /// The database's trouble; the lease then runs out by itself.
@@ -117,11 +108,14 @@ pub(super) async fn acquire(
     match make(connection, job, holder, &until).await? {
         Made::Ours => return Ok(Lease::Held),
         Made::WasThere => {
+            let sql = connection.sql("UPDATE milkrun_leases SET expires_at = ? WHERE job = ? AND holder = ?");
+            if connection.execute(sql, [&until, job, holder].map(Bind::text).to_vec()).await? > 0 {
+                return Ok(Lease::Kept);
+            }
             // Of those who come at once, the database lets one find the lease as it was.
             let mut sql = connection.sql("UPDATE milkrun_leases SET holder = ?, expires_at = ? WHERE job = ?");
-            sql.push(" AND (expires_at <= ? OR holder = ?)");
-            let now_text = moment_text(now);
-            connection.execute(sql, [holder, &until, job, &now_text, holder].map(Bind::text).to_vec()).await?;
+            sql.push(" AND expires_at <= ?");
+            connection.execute(sql, [holder, &until, job, &moment_text(now)].map(Bind::text).to_vec()).await?;
         }
         Made::Others => {}
     }

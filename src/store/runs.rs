@@ -24,6 +24,9 @@ pub struct LastRuns {
 pub const ABANDONED: &str =
     "the process ended before the run did; what it had committed is kept, the next run goes on from there";
 
+/// What is said of a run whose process lives, and has left it.
+pub const CUT_OFF: &str = "the run was cut off, or how it ended could not be kept; what it had committed is kept, the next run goes on from there";
+
 const COLUMNS: [&str; 19] = [
     "id",
     "job",
@@ -214,11 +217,11 @@ impl Store {
         Ok(read(&mut connection, sql, vec![Bind::text(job)]).await?.pop())
     }
 
-    /// Ends the runs of the job that a dead process left running. Only for who holds the job's lease.
+    /// Ends the runs of the job that were left running, with `said` as their error. Only for who holds the job's lease.
     ///
     /// # Errors
     /// The database's trouble.
-    pub async fn abandon_runs(&self, job: &str, now: DateTime<Utc>) -> Result<u64, Error> {
+    pub async fn abandon_runs(&self, job: &str, said: &'static str, now: DateTime<Utc>) -> Result<u64, Error> {
         if self.is_dry_run() {
             return Ok(0);
         }
@@ -227,7 +230,7 @@ impl Store {
             "UPDATE milkrun_runs SET status = 'failed', ended_at = ?, error = ? WHERE job = ? AND status = 'running'",
         );
         connection
-            .execute(sql, vec![Bind::owned(moment_text(now)), Bind::text(ABANDONED), Bind::text(job)])
+            .execute(sql, vec![Bind::owned(moment_text(now)), Bind::text(said), Bind::text(job)])
             .await
     }
 }

@@ -119,9 +119,15 @@ impl Engine {
                     self.clear_up(held, now).await?;
                     is_cleared = true;
                 }
+                Opening::Kept => {
+                    let held = self.held(&job.name);
+                    self.close_our_own(held, now).await?;
+                    is_cleared = true;
+                }
                 Opening::Busy { holder, until } => self.stand_by(&job.name, &mut wait, (&holder, until), now).await?,
             }
         };
+        self.holder.has_open(&job.name, true);
         crash::point(Point::RunLogged);
         Ok(Open { held: self.held(&job.name), opened })
     }
@@ -141,7 +147,10 @@ impl Engine {
         drop(held);
         let kept = owed.all();
         match self.store.close_run(self.holder.text(), run, &kept, self.clock.now()).await {
-            Ok(()) => Ok(None),
+            Ok(()) => {
+                self.holder.has_open(&run.job, false);
+                Ok(None)
+            }
             Err(lost @ store::Error::Lost { .. }) => {
                 let lost = (!kept.is_empty()).then(|| Error::store("saving the watermark")(lost));
                 if let Some(error) = &lost {

@@ -274,7 +274,7 @@ async fn of_many_who_ask_one_gets_the_lease(world: &World) {
 async fn a_lease_that_ran_out_is_anybodys(world: &World) {
     let store = &world.store;
     assert_eq!(store.acquire_lease("items", "a", at(NOW), TTL).await.unwrap(), Lease::Held);
-    assert_eq!(store.acquire_lease("items", "a", at(NOW), TTL).await.unwrap(), Lease::Left, "asked again");
+    assert_eq!(store.acquire_lease("items", "a", at(NOW), TTL).await.unwrap(), Lease::Kept, "asked again");
     let later = at("2026-11-21T12:00:59Z");
     assert!(
         matches!(store.acquire_lease("items", "b", later, TTL).await.unwrap(), Lease::Busy { holder, .. } if holder == "a")
@@ -298,8 +298,9 @@ async fn a_lease_that_was_left_is_anybodys_and_told_apart(world: &World) {
     assert!(matches!(store.acquire_lease("items", "b", at(NOW), TTL).await.unwrap(), Lease::Busy { .. }));
     store.leave_lease("items", "a").await.unwrap();
     assert_eq!(store.acquire_lease("items", "b", at(NOW), TTL).await.unwrap(), Lease::Left);
-    store.inherit_lease("items", "b", "c").await.unwrap();
-    store.inherit_lease("items", "b", "d").await.unwrap();
+    assert_eq!(store.acquire_lease("items", "b", at(NOW), TTL).await.unwrap(), Lease::Kept);
+    store.leave_lease("items", "b").await.unwrap();
+    store.leave_lease("items", "b").await.unwrap();
     assert_eq!(store.acquire_lease("items", "c", at(NOW), TTL).await.unwrap(), Lease::Left);
     store.release_lease("items", "c").await.unwrap();
     assert_eq!(store.acquire_lease("items", "d", at(NOW), TTL).await.unwrap(), Lease::Held);
@@ -320,7 +321,7 @@ async fn a_run_is_opened_and_closed_with_its_lease(world: &World) {
     let Opening::Open(first) = open("a", false).await else { panic!("it was free") };
     assert_eq!((&first.records, &first.deletes), (&None, &None));
     assert!(matches!(open("b", false).await, Opening::Busy { holder, .. } if holder == "a"));
-    assert_eq!(open("a", false).await, Opening::Left);
+    assert_eq!(open("a", false).await, Opening::Kept);
     assert_eq!(store.runs(None, false, 9).await.unwrap().len(), 1, "nobody else was logged");
 
     let mut run = store.run(first.run).await.unwrap().unwrap();
@@ -407,7 +408,7 @@ async fn the_run_log_tells_how_runs_went(world: &World) {
     run.watermark_after = Some("x".to_owned());
     store.finish_run(&run).await.unwrap();
     assert_eq!(store.run(first).await.unwrap(), Some(run.clone()));
-    assert_eq!(store.abandon_runs("items", at(NOW)).await.unwrap(), 1);
+    assert_eq!(store.abandon_runs("items", crate::store::ABANDONED, at(NOW)).await.unwrap(), 1);
     let abandoned = store.run(second).await.unwrap().unwrap();
     assert_eq!((abandoned.status, abandoned.ended_at), (Status::Failed, Some(at(NOW))));
     assert!(abandoned.error.as_ref().is_some_and(|error| error.contains("process ended")));
