@@ -32,8 +32,17 @@ impl Yard {
         missed: Vec<usize>,
         length: impl Fn() -> F + Send + Sync + 'static,
     ) -> Self {
+        Self::in_order(&[&[] as &[usize]; 8], missed, move |_jobs| length())
+    }
+
+    /// Jobs, each after those named.
+    fn in_order<F: Future<Output = Outcome> + Send + 'static>(
+        after: &[&[usize]],
+        missed: Vec<usize>,
+        length: impl Fn(&[usize]) -> F + Send + Sync + 'static,
+    ) -> Self {
         let (due, ended, clock) = (Inbox::default(), Inbox::default(), clock_from("2027-01-01T20:30:00Z"));
-        let nightly = [("0 0 2 * * *", &[] as &[usize]); 8];
+        let nightly: Vec<(&str, &[usize])> = after.iter().map(|after| ("0 0 2 * * *", *after)).collect();
         let retries = Shared::new(retries("outlet-042", &nightly));
         let (stop, diary) = (CancellationToken::new(), Arc::new(Mutex::new(Vec::new())));
         let started = Instant::now();
@@ -44,7 +53,7 @@ impl Yard {
             let round = |jobs: Vec<usize>, trigger| {
                 let line = format!("{} {trigger:?} {jobs:?}", started.elapsed().as_secs());
                 written.lock().unwrap().push(line);
-                length()
+                length(&jobs)
             };
             let pulse = Pulse::default();
             let lines = Lines { due: &due_to, ended: &ended_to, retries: &tries, clock: &clock_of, pulse: &pulse };
@@ -186,6 +195,70 @@ async fn other_jobs_run_beside_a_long_round() {
     sleep(seconds(200)).await;
     let (diary, _) = yard.close().await;
     assert_eq!(diary, ["1 Schedule [0]", "11 Schedule [1]", "101 Schedule [0]"]);
+}
+
+/// As long as the slowest of its jobs, of which the first takes its time.
+fn with_a_slow_first(slow: u64) -> impl Fn(&[usize]) -> std::pin::Pin<Box<dyn Future<Output = Outcome> + Send>> {
+    move |jobs| {
+        let length = seconds(if jobs.contains(&0) { slow } else { 5 });
+        Box::pin(async move {
+            sleep(length).await;
+            Outcome::Calm
+        })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_waits_for_the_one_that_it_comes_after_and_then_goes_with_it() {
+    let yard = Yard::in_order(&[&[], &[0], &[1], &[]], vec![], with_a_slow_first(100));
+    yard.due(&[0]);
+    sleep(seconds(10)).await;
+    // Of the second one it is the first that the third one waits for.
+    yard.due(&[0, 1, 3]);
+    sleep(seconds(10)).await;
+    yard.due(&[2]);
+    sleep(seconds(300)).await;
+    let (diary, _) = yard.close().await;
+    assert_eq!(diary, ["1 Schedule [0]", "11 Schedule [3]", "101 Schedule [0, 1, 2]"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_waits_no_longer_once_the_one_before_it_has_ended_in_its_round() {
+    let yard = Yard::in_order(&[&[], &[0], &[]], vec![], with_a_slow_first(100));
+    yard.due(&[0, 2]);
+    sleep(seconds(10)).await;
+    yard.due(&[1]);
+    sleep(seconds(20)).await;
+    yard.ends(0, Outcome::Calm);
+    sleep(seconds(10)).await;
+    let (diary, _) = yard.close().await;
+    assert_eq!(diary, ["1 Schedule [0, 2]", "30 Schedule [1]"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_job_waits_for_ever_for_one_that_does_not_end() {
+    let yard = Yard::in_order(&[&[], &[0], &[]], vec![], with_a_slow_first(100_000));
+    yard.due(&[0]);
+    sleep(seconds(10)).await;
+    yard.due(&[1]);
+    yard.due.add(1, Due::Reconcile);
+    yard.due.add(2, Due::Reconcile);
+    sleep(seconds(4_000)).await;
+    let (diary, _) = yard.close().await;
+    assert_eq!(diary, ["1 Schedule [0]", "11 Reconcile [2]", "3611 Schedule [1]", "3616 Reconcile [1]"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_for_a_reconcile_of_the_job_before_unless_that_is_due_as_well() {
+    let yard = Yard::in_order(&[&[], &[0]], vec![], with_a_slow_first(100));
+    yard.due.add(0, Due::Reconcile);
+    sleep(seconds(10)).await;
+    yard.due(&[1]);
+    sleep(seconds(20)).await;
+    yard.due(&[0, 1]);
+    sleep(seconds(200)).await;
+    let (diary, _) = yard.close().await;
+    assert_eq!(diary, ["1 Reconcile [0]", "11 Schedule [1]", "101 Schedule [0, 1]"]);
 }
 
 #[tokio::test(start_paused = true)]
