@@ -8,10 +8,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use milkrun::clock::Clock;
 use milkrun::demo::{Fault, Hold, When};
+use milkrun::run::{Status, Trigger};
+use milkrun::sync::{Engine, Mode, Order};
 use serde_json::{Value, json};
 use sqlx::Connection as _;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use tokio_util::sync::CancellationToken;
 
 use crate::support::shop::{JOBS, item};
 use crate::support::{Kind, Shop, say};
@@ -107,6 +111,7 @@ fn a_till_writes_all_the_time_and_a_dry_run_beside_it_keeps_it_from_nothing() {
 }
 
 on_each_database! {
+    a_run_that_was_cut_off_in_a_process_that_lives_on_is_told_as_that
     two_processes_on_one_job_take_turns
     a_process_that_stood_still_finds_its_lease_lost_and_says_so
 }
@@ -148,6 +153,63 @@ fn two_processes_on_one_job_take_turns(kind: Kind) {
     let fetched = |runs: &Value| runs[0]["counts"]["fetched"].as_u64().unwrap();
     assert_eq!(fetched(&first) + fetched(&second), 300, "nothing is read twice");
     shop.assert_in_step();
+}
+
+fn a_run_that_was_cut_off_in_a_process_that_lives_on_is_told_as_that(kind: Kind) {
+    let shop = Shop::empty(kind);
+    shop.items(300);
+    shop.outlet.sync_well(&["item_groups"]);
+    let config = Arc::new(milkrun::config::load(&shop.outlet.path("sync.toml")).unwrap());
+    let hold = Hold::new();
+    shop.hq.fault_when(When::doctype("Item").nth(2), Fault::Hold(hold.clone()));
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let runs = runtime.block_on(async {
+        let engine = Engine::open(config, Clock::system(), Arc::new(|_event| {})).await.unwrap();
+        let engine = Arc::new(engine);
+        let round = {
+            let engine = Arc::clone(&engine);
+            move || {
+                let engine = Arc::clone(&engine);
+                let order =
+                    Order { jobs: vec![1], mode: Mode::Changes, trigger: Trigger::Sync, has_confirmed_deletes: false };
+                tokio::spawn(async move { engine.round(&order, &CancellationToken::new()).await.unwrap() })
+            }
+        };
+        let first = round();
+        let reached = hold.clone();
+        assert!(tokio::task::spawn_blocking(move || reached.wait_until_reached(PATIENCE)).await.unwrap());
+        first.abort();
+        assert!(first.await.unwrap_err().is_cancelled());
+        hold.release();
+        let second = round().await.unwrap();
+        assert_eq!(second[0].status, Status::Ok, "{second:#?}");
+        let runs = engine.store().runs(Some("items"), false, 9).await.unwrap();
+        engine.store().close().await;
+        runs
+    });
+    let said = runs[1].error.as_deref().unwrap();
+    assert!(said.starts_with("the run was cut off"), "{said}");
+    shop.assert_in_step();
+}
+
+#[test]
+fn a_run_that_waited_in_vain_for_another_does_not_stand_for_the_job() {
+    let shop = Shop::empty(Kind::Sqlite);
+    shop.items(300);
+    shop.outlet.sync_well(&["item_groups"]);
+    let (first, hold) = held(&shop);
+    let status = || shop.outlet.run(&["--format", "json", "status"]).json()["jobs"][1]["status"].clone();
+    let waited = shop.outlet.run(&["--format", "json", "sync", "items"]);
+    waited.expect_code(1);
+    let error = waited.json()[0]["error"].clone();
+    assert!(error.as_str().unwrap().contains("the job is being run by process"), "{error}");
+    assert_eq!(status(), "running");
+    hold.release();
+    assert_eq!(ended(first)[0]["status"], "ok");
+    assert_eq!(status(), "ok");
+    shop.outlet.run(&["status"]).expect_code(0);
+    let log = shop.outlet.run(&["--format", "json", "runs", "items"]).json();
+    assert_eq!(log[0]["status"], "failed", "it is in the log all the same: {log:#}");
 }
 
 fn a_process_that_stood_still_finds_its_lease_lost_and_says_so(kind: Kind) {

@@ -41,6 +41,8 @@ mod crash_points;
 #[cfg(test)]
 mod daemon;
 #[cfg(test)]
+mod deletes_refused;
+#[cfg(test)]
 mod disks;
 #[cfg(test)]
 mod doctor;

@@ -102,6 +102,11 @@ impl Retries {
         self
     }
 
+    /// The jobs that the job comes after, as it names them.
+    pub(super) fn after(&self, job: usize) -> Vec<usize> {
+        self.jobs.get(job).map(|job| job.after.clone()).unwrap_or_default()
+    }
+
     /// The jobs of which this is so.
     pub(super) fn standing(&self, is_meant: impl Fn(Standing) -> bool) -> Vec<usize> {
         let jobs = self.jobs.iter().enumerate();

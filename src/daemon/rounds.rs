@@ -10,6 +10,7 @@ use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
+use self::order::{Held, all_before};
 use super::inbox::Inbox;
 use super::pulse::Pulse;
 use super::retries::{Shared, Standing};
@@ -156,12 +157,15 @@ where
             board.start(free, trigger, &round);
         }
         let gathered = board.gathered_at.unwrap_or_else(Instant::now);
+        let held = board.held.until().unwrap_or_else(Instant::now);
         tokio::select! {
             biased;
             () = stop.cancelled() => return Over::Stopped(board.drain().await),
             () = turn.wanted.cancelled() => break,
             () = board.hear(&lines) => {}
             () = sleep_until(gathered), if board.gathered_at.is_some() => board.gathered_at = None,
+            // Then one that waits for another waits no longer.
+            () = sleep_until(held), if board.may_start() && board.held.until().is_some() => {}
         }
     }
     board.make_way(&lines, turn, stop).await
@@ -200,6 +204,8 @@ struct Board {
     /// The jobs that wait for a round; one that is running waits for its own end, and is remembered once. Reconciles may
     /// wait long for each other, and are polled meanwhile.
     left: Left,
+    /// Those of them that wait for others, which they come after.
+    held: Held,
     /// When those that come due together have been gathered; `None` when no gathering is going on.
     gathered_at: Option<Instant>,
     retries: Shared,
@@ -217,8 +223,15 @@ struct Going {
 
 impl Board {
     fn new(lines: &Lines<'_>, left: Left) -> Self {
-        let (rounds, running) = (JoinSet::new(), BTreeMap::new());
-        Self { rounds, running, left, gathered_at: None, retries: lines.retries.clone(), clock: lines.clock.clone() }
+        Self {
+            rounds: JoinSet::new(),
+            running: BTreeMap::new(),
+            left,
+            held: Held::default(),
+            gathered_at: None,
+            retries: lines.retries.clone(),
+            clock: lines.clock.clone(),
+        }
     }
 
     /// Waits for the next word from outside, and takes it.
@@ -326,15 +339,34 @@ impl Board {
         self.running.remove(&round);
     }
 
+    /// Whether a round may start now.
+    fn may_start(&self) -> bool {
+        self.gathered_at.is_none() && self.rounds.len() < MAX_ROUNDS
+    }
+
+    /// Whether one that the job comes after is going on, or is due and cannot start: it then goes first. A reconcile alone is
+    /// nobody's to wait for: the rows are there, and it may take long.
+    fn has_to_wait(&self, job: usize) -> bool {
+        let before = self.retries.with(|retries| all_before(job, |job| retries.after(job)));
+        let is_polled =
+            |job: &usize| self.running.values().any(|round| !round.is_reconcile && round.jobs.contains(job));
+        before
+            .iter()
+            .any(|job| is_polled(job) || (self.left.due.contains_key(job) && self.is_running(*job)))
+    }
+
     /// The jobs that may start now, taken out of those that are due, and why they do.
     fn take_free(&mut self) -> (Vec<usize>, Trigger) {
-        if self.gathered_at.is_some() || self.rounds.len() >= MAX_ROUNDS {
+        if !self.may_start() {
             return (Vec::new(), Trigger::Schedule);
         }
-        let free: Vec<usize> = self.left.due.keys().copied().filter(|job| !self.is_running(*job)).collect();
+        let due: Vec<usize> = self.left.due.keys().copied().filter(|job| !self.is_running(*job)).collect();
+        let mut known = std::mem::take(&mut self.held);
+        let (free, held) = known.part(due, |job| self.has_to_wait(job));
+        self.held = known;
         // Runs that are due go first, and reconciles one by one.
         if free.is_empty() && !self.running.values().any(|round| round.is_reconcile) {
-            let next = self.left.reconciles.iter().copied().find(|job| !self.is_running(*job));
+            let next = self.left.reconciles.iter().copied().find(|job| !self.is_running(*job) && !held.contains(job));
             if let Some(job) = next {
                 self.left.reconciles.remove(&job);
                 return (vec![job], Trigger::Reconcile);
@@ -403,5 +435,6 @@ enum Told {
     CutOff,
 }
 
+mod order;
 #[cfg(test)]
 mod tests;

@@ -100,9 +100,9 @@ impl Error {
             Self::Full(_) => Some("Free disk space where the local database lies, or raise its quota."),
             Self::Denied(_) => Some("Check `local.url` in sync.toml, and the rights of its user or file."),
             Self::Absent { remedy, .. } => Some(remedy),
-            Self::Refused { .. } => {
-                Some("Change the mapping, the constraint, or the record at HQ; then run the job again.")
-            }
+            Self::Refused { .. } => Some(
+                "Change the mapping, the constraint, the record at HQ, or what refers to it; then run the job again.",
+            ),
             Self::Damaged(_) => {
                 Some("Restore the local database from a backup; `milkrun sync --full` then brings it up to date.")
             }

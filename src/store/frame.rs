@@ -16,7 +16,7 @@ use super::bind::Bind;
 use super::error::Error;
 use super::lease::{self, Lease};
 use super::table::Table;
-use super::tombstones::{self, ABSENT, BURIED};
+use super::tombstones::{self, ABSENT, BURIED, REFUSED};
 use super::{Store, Stream, runs, watermarks};
 
 /// What is to be opened.
@@ -45,6 +45,8 @@ pub enum Opening {
     Open(Box<Opened>),
     /// The lease is ours and was not given back before: runs may have been left open. Nothing is logged yet.
     Left,
+    /// The same, and it was we who did not give it back.
+    Kept,
     /// Another process runs the job.
     Busy {
         /// Who.
@@ -79,6 +81,8 @@ pub struct Outlook {
     pub has_absent: bool,
     /// A record's row has another key than the record's name.
     pub has_own_keys: bool,
+    /// Rows of records that are gone are still there, as the database refused to let them go.
+    pub has_refused: bool,
 }
 
 impl Store {
@@ -98,7 +102,11 @@ impl Store {
                 connection.commit().await?;
                 return Ok(Opening::Left);
             }
-            Lease::Left | Lease::Held => {}
+            Lease::Kept if !is_cleared => {
+                connection.commit().await?;
+                return Ok(Opening::Kept);
+            }
+            Lease::Left | Lease::Kept | Lease::Held => {}
         }
         crash::point(Point::LeaseTaken);
         let (records, deletes) = watermarks::load_both(&mut connection, job).await?;
@@ -124,7 +132,11 @@ impl Store {
         );
         sql.push(", CASE WHEN EXISTS (SELECT 1 FROM milkrun_ledger WHERE job = ? AND local_key IS NOT NULL)");
         sql.push(" THEN '1' ELSE '0' END");
-        let lines = connection.fetch(sql, [job, job, job, job, ABSENT, job].map(Bind::text).to_vec()).await?;
+        sql.push(
+            ", CASE WHEN EXISTS (SELECT 1 FROM milkrun_tombstones WHERE job = ? AND kind = ?) THEN '1' ELSE '0' END",
+        );
+        let binds = [job, job, job, job, ABSENT, job, job, REFUSED].map(Bind::text).to_vec();
+        let lines = connection.fetch(sql, binds).await?;
         let is_so = |at| lines.first().and_then(|line| line.text(at)) == Some("1");
         Ok(Outlook {
             is_hollow: is_so(0),
@@ -132,6 +144,7 @@ impl Store {
             has_conflicts: is_so(2),
             has_absent: is_so(3),
             has_own_keys: is_so(4),
+            has_refused: is_so(5),
         })
     }
 

@@ -17,8 +17,10 @@ use super::line::moment_text;
 pub enum Lease {
     /// It is ours; who had it before has given it back.
     Held,
-    /// It is ours; who had it before, perhaps we ourselves, has not given it back.
+    /// It is ours; who had it before has not given it back.
     Left,
+    /// It is ours, and was before: we have not given it back.
+    Kept,
     /// Another process runs the job.
     Busy {
         /// Who.
@@ -42,18 +44,6 @@ impl Store {
         ttl: Duration,
     ) -> Result<Lease, Error> {
         acquire(&mut self.pools.writer().await?, job, holder, now, ttl).await
-    }
-
-    /// Has `holder` take the place of `dead`, who has not given the job's lease back; nothing happens where another was
-    /// quicker.
-    ///
-    /// # Errors
-    /// The database's trouble.
-    pub async fn inherit_lease(&self, job: &str, dead: &str, holder: &str) -> Result<(), Error> {
-        let mut connection = self.pools.writer().await?;
-        let sql = connection.sql("UPDATE milkrun_leases SET holder = ? WHERE job = ? AND holder = ?");
-        connection.execute(sql, [holder, job, dead].map(Bind::text).to_vec()).await?;
-        Ok(())
     }
 
     /// Who has the job's lease, and until when.
@@ -84,7 +74,8 @@ impl Store {
         }
     }
 
-    /// Lets go of the lease without giving it back: it is anybody's, and [`Lease::Left`] to who takes it.
+    /// Lets go of the lease without giving it back, for us or for one who is dead: it is anybody's, and [`Lease::Left`] to
+    /// who takes it. Nothing happens where it is another's by now.
     ///
     /// # Errors
     /// The database's trouble; the lease then runs out by itself.
@@ -113,24 +104,21 @@ pub(super) async fn acquire(
     now: DateTime<Utc>,
     ttl: Duration,
 ) -> Result<Lease, Error> {
-    let mut sql = match connection.kind() {
-        DatabaseKind::Sqlite | DatabaseKind::Postgres => connection.sql("INSERT INTO"),
-        DatabaseKind::Mysql => connection.sql("INSERT IGNORE INTO"),
-    };
-    sql.push(" milkrun_leases (job, holder, expires_at) VALUES (?, ?, ?)");
-    match sql.kind() {
-        DatabaseKind::Sqlite | DatabaseKind::Postgres => sql.push(" ON CONFLICT (job) DO NOTHING"),
-        DatabaseKind::Mysql => &mut sql,
-    };
     let until = moment_text(until(now, ttl));
-    if connection.execute(sql, [job, holder, &until].map(Bind::text).to_vec()).await? > 0 {
-        return Ok(Lease::Held);
+    match make(connection, job, holder, &until).await? {
+        Made::Ours => return Ok(Lease::Held),
+        Made::WasThere => {
+            let sql = connection.sql("UPDATE milkrun_leases SET expires_at = ? WHERE job = ? AND holder = ?");
+            if connection.execute(sql, [&until, job, holder].map(Bind::text).to_vec()).await? > 0 {
+                return Ok(Lease::Kept);
+            }
+            // Of those who come at once, the database lets one find the lease as it was.
+            let mut sql = connection.sql("UPDATE milkrun_leases SET holder = ?, expires_at = ? WHERE job = ?");
+            sql.push(" AND expires_at <= ?");
+            connection.execute(sql, [holder, &until, job, &moment_text(now)].map(Bind::text).to_vec()).await?;
+        }
+        Made::Others => {}
     }
-    // Of those who come at once, the database lets one find the lease as it was.
-    let sql = connection
-        .sql("UPDATE milkrun_leases SET holder = ?, expires_at = ? WHERE job = ? AND (expires_at <= ? OR holder = ?)");
-    let now_text = moment_text(now);
-    connection.execute(sql, [holder, &until, job, &now_text, holder].map(Bind::text).to_vec()).await?;
     let mut sql = connection.sql("SELECT ");
     sql.reads(["holder", "expires_at"]).push(" FROM milkrun_leases WHERE job = ?");
     let lines = connection.fetch(sql, vec![Bind::text(job)]).await?;
@@ -144,6 +132,45 @@ pub(super) async fn acquire(
     }
     let until = line.moment(1, "milkrun_leases.expires_at")?.unwrap_or(now);
     Ok(Lease::Busy { holder: found.to_owned(), until })
+}
+
+/// What making a lease came to.
+enum Made {
+    /// There was none, and it is ours.
+    Ours,
+    /// It was there.
+    WasThere,
+    /// There was none, and somebody else was quicker.
+    Others,
+}
+
+/// Makes the lease where there is none.
+///
+/// On MariaDB an insert that finds it there shares its row with whoever does the same, and keeps it from its holder; a
+/// statement that would change it then waits behind the holder's, which waits for it: a deadlock. So it is looked for first,
+/// with a lock that is nobody else's, and who was too late with the insert changes nothing.
+async fn make(connection: &mut Connection, job: &str, holder: &str, until: &str) -> Result<Made, Error> {
+    let binds = || [job, holder, until].map(Bind::text).to_vec();
+    let values = " milkrun_leases (job, holder, expires_at) VALUES (?, ?, ?)";
+    match connection.kind() {
+        DatabaseKind::Sqlite | DatabaseKind::Postgres => {
+            let mut sql = connection.sql("INSERT INTO");
+            sql.push(values).push(" ON CONFLICT (job) DO NOTHING");
+            let made = connection.execute(sql, binds()).await?;
+            Ok(if made > 0 { Made::Ours } else { Made::WasThere })
+        }
+        DatabaseKind::Mysql => {
+            let mut sql = connection.sql("SELECT ");
+            sql.reads(["holder"]).push(" FROM milkrun_leases WHERE job = ? FOR UPDATE");
+            if !connection.fetch(sql, vec![Bind::text(job)]).await?.is_empty() {
+                return Ok(Made::WasThere);
+            }
+            let mut sql = connection.sql("INSERT IGNORE INTO");
+            sql.push(values);
+            let made = connection.execute(sql, binds()).await?;
+            Ok(if made > 0 { Made::Ours } else { Made::Others })
+        }
+    }
 }
 
 /// Gives the lease back; whether it was ours.

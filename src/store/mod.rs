@@ -69,7 +69,7 @@ pub use lease::Lease;
 pub use prune::Keep;
 pub use reconciles::{Standing, Trace};
 pub use rows::HeldRow;
-pub use runs::{ABANDONED, LastRuns};
+pub use runs::{ABANDONED, CUT_OFF, LastRuns};
 pub use table::Table;
 pub use tx::PageTx;
 pub use vitals::{OwnTables, Server};

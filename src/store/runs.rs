@@ -24,6 +24,9 @@ pub struct LastRuns {
 pub const ABANDONED: &str =
     "the process ended before the run did; what it had committed is kept, the next run goes on from there";
 
+/// What is said of a run whose process lives, and has left it.
+pub const CUT_OFF: &str = "the run was cut off, or how it ended could not be kept; what it had committed is kept, the next run goes on from there";
+
 const COLUMNS: [&str; 19] = [
     "id",
     "job",
@@ -96,11 +99,12 @@ impl Store {
         finish(&mut self.pools.writer().await?, run).await
     }
 
-    /// Logs a run that is over before it has begun, and numbers it; a death in between leaves nothing of it.
+    /// Logs a run that is over before it has begun, and numbers it; a death in between leaves nothing of it. Of one that
+    /// `made_way` for another of the same job it is the other that tells how the job stands.
     ///
     /// # Errors
     /// The database's trouble.
-    pub async fn log_run(&self, run: &mut Run) -> Result<(), Error> {
+    pub async fn log_run(&self, run: &mut Run, made_way: bool) -> Result<(), Error> {
         if self.is_dry_run() {
             return Ok(());
         }
@@ -108,6 +112,10 @@ impl Store {
         let before = run.watermark_before.as_deref();
         run.id = start(&mut connection, &run.job, run.trigger, run.started_at, before).await?;
         finish(&mut connection, run).await?;
+        if made_way {
+            let sql = connection.sql("UPDATE milkrun_runs SET never_began = 1 WHERE id = ?");
+            connection.execute(sql, vec![Bind::Int(Some(run.id))]).await?;
+        }
         connection.commit().await
     }
 
@@ -161,7 +169,7 @@ impl Store {
         Ok(read(&mut connection, sql, vec![Bind::Int(Some(id))]).await?.pop())
     }
 
-    /// The job's latest runs, each by one step into an index; `None` before the first.
+    /// The job's latest runs that began, each by one step into an index; `None` before the first.
     ///
     /// # Errors
     /// The database's trouble.
@@ -195,17 +203,25 @@ impl Store {
     /// # Errors
     /// The database's trouble.
     pub async fn has_open_run(&self, job: &str) -> Result<bool, Error> {
-        let mut connection = self.pools.reader().await?;
-        let mut sql = select(&connection);
-        sql.push(" WHERE job = ? AND status = 'running' LIMIT 1");
-        Ok(!read(&mut connection, sql, vec![Bind::text(job)]).await?.is_empty())
+        Ok(self.open_run_of(job).await?.is_some())
     }
 
-    /// Ends the runs of the job that a dead process left running. Only for who holds the job's lease.
+    /// The newest run of the job that has not ended.
     ///
     /// # Errors
     /// The database's trouble.
-    pub async fn abandon_runs(&self, job: &str, now: DateTime<Utc>) -> Result<u64, Error> {
+    pub async fn open_run_of(&self, job: &str) -> Result<Option<Run>, Error> {
+        let mut connection = self.pools.reader().await?;
+        let mut sql = select(&connection);
+        sql.push(" WHERE job = ? AND status = 'running' ORDER BY milkrun_runs.id DESC LIMIT 1");
+        Ok(read(&mut connection, sql, vec![Bind::text(job)]).await?.pop())
+    }
+
+    /// Ends the runs of the job that were left running, with `said` as their error. Only for who holds the job's lease.
+    ///
+    /// # Errors
+    /// The database's trouble.
+    pub async fn abandon_runs(&self, job: &str, said: &'static str, now: DateTime<Utc>) -> Result<u64, Error> {
         if self.is_dry_run() {
             return Ok(0);
         }
@@ -214,7 +230,7 @@ impl Store {
             "UPDATE milkrun_runs SET status = 'failed', ended_at = ?, error = ? WHERE job = ? AND status = 'running'",
         );
         connection
-            .execute(sql, vec![Bind::owned(moment_text(now)), Bind::text(ABANDONED), Bind::text(job)])
+            .execute(sql, vec![Bind::owned(moment_text(now)), Bind::text(said), Bind::text(job)])
             .await
     }
 }
@@ -223,8 +239,8 @@ impl Store {
 pub(super) const GOOD: [Status; 3] = [Status::Ok, Status::Quarantine, Status::Conflict];
 pub(super) const BAD: [Status; 2] = [Status::Failed, Status::Blocked];
 
-/// The job's newest run that ended so (in any way, where none is named); with `whole`, that was to read more than
-/// chosen records.
+/// The job's newest run that began and ended so (in any way, where none is named); with `whole`, that was to read more
+/// than chosen records.
 pub(super) async fn newest(
     connection: &mut Connection,
     job: &str,
@@ -232,7 +248,7 @@ pub(super) async fn newest(
     whole: bool,
 ) -> Result<Option<Run>, Error> {
     let mut sql = select(connection);
-    sql.push(" WHERE job = ?");
+    sql.push(" WHERE job = ? AND never_began IS NULL");
     let mut binds = vec![Bind::text(job)];
     if !statuses.is_empty() {
         sql.push(" AND status IN ").tuples(1, statuses.len());

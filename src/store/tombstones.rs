@@ -8,7 +8,7 @@ use crate::config::DatabaseKind;
 use crate::record::Stamp;
 
 use super::Store;
-use super::batch::{self, Batch};
+use super::batch::{self, Batch, among};
 use super::bind::Bind;
 use super::catalog::Stored;
 use super::connection::Connection;
@@ -27,7 +27,31 @@ pub(super) const BURIED: &str = "buried";
 /// An operator gave the record up in this version; unlike one that is merely absent it is not taken by a reconcile either.
 const GIVEN_UP: &str = "given_up";
 
+/// The database refused to let the record's row go, when HQ had deleted it or it had left the filters at this stamp.
+pub(super) const REFUSED: &str = "refused";
+
 impl Store {
+    /// Records whose rows the database refused to let go, with the stamps of their deletes; those first whose last try is
+    /// the longest ago.
+    ///
+    /// # Errors
+    /// The database's trouble.
+    pub async fn refused(&self, job: &str, limit: usize) -> Result<Vec<(String, Stamp)>, Error> {
+        let mut connection = self.pools.reader().await?;
+        let mut sql = connection.sql("SELECT ");
+        sql.reads(["hq_name", "hq_modified"]);
+        sql.push(" FROM milkrun_tombstones WHERE job = ? AND kind = ?");
+        // Not by the select list, whose texts PostgreSQL would sort by another collation.
+        sql.push(" ORDER BY milkrun_tombstones.noted_at, milkrun_tombstones.hq_name LIMIT ").count(limit);
+        let mut found = Vec::new();
+        for mut line in connection.fetch(sql, [job, REFUSED].map(Bind::text).to_vec()).await? {
+            if let Some(stamp) = line.stamp(1, "milkrun_tombstones.hq_modified")? {
+                found.push((line.take(0).unwrap_or_default(), stamp));
+            }
+        }
+        Ok(found)
+    }
+
     /// The stamps of these names' deletes that were processed.
     ///
     /// # Errors
@@ -92,6 +116,34 @@ impl PageTx {
     /// The database's trouble.
     pub async fn note_buried(&mut self, job: &str, names: &[(String, Stamp)], now: DateTime<Utc>) -> Result<(), Error> {
         note(&mut self.connection, job, BURIED, names, now).await
+    }
+
+    /// Notes that the database refused to let these records' rows go.
+    ///
+    /// # Errors
+    /// The database's trouble.
+    pub async fn note_refused(
+        &mut self,
+        job: &str,
+        names: &[(String, Stamp)],
+        now: DateTime<Utc>,
+    ) -> Result<(), Error> {
+        note(&mut self.connection, job, REFUSED, names, now).await
+    }
+
+    /// Forgets that the database refused to let these records' rows go.
+    ///
+    /// # Errors
+    /// The database's trouble.
+    pub async fn forget_refused(&mut self, job: &str, names: &[&str]) -> Result<(), Error> {
+        let text = Stored::text();
+        for (rows, binds) in lists(self.connection.kind(), names) {
+            let mut sql = self.connection.sql("DELETE FROM milkrun_tombstones WHERE job = ? AND kind = ? AND ");
+            among(&mut sql, &[("hq_name", &text)], rows);
+            let binds = [job, REFUSED].map(Bind::text).into_iter().chain(binds).collect();
+            self.connection.execute(sql, binds).await?;
+        }
+        Ok(())
     }
 
     /// As [`Store::forget_absent_below`].

@@ -128,9 +128,15 @@ impl Engine {
                     self.clear_up(held, now).await?;
                     is_cleared = true;
                 }
+                Opening::Kept => {
+                    let held = self.held(&job.name);
+                    self.close_our_own(held, now).await?;
+                    is_cleared = true;
+                }
                 Opening::Busy { holder, until } => self.stand_by(&job.name, &mut wait, (&holder, until), now).await?,
             }
         };
+        self.holder.has_open(&job.name, true);
         crash::point(Point::RunLogged);
         Ok(Open { held: self.held(&job.name), opened })
     }
@@ -150,7 +156,10 @@ impl Engine {
         drop(held);
         let kept = owed.all();
         match self.store.close_run(self.holder.text(), run, &kept, self.clock.now()).await {
-            Ok(()) => Ok(None),
+            Ok(()) => {
+                self.holder.has_open(&run.job, false);
+                Ok(None)
+            }
             Err(lost @ store::Error::Lost { .. }) => {
                 let lost = (!kept.is_empty()).then(|| Error::store("saving the watermark")(lost));
                 if let Some(error) = &lost {
@@ -169,7 +178,8 @@ impl Engine {
         run.watermark_before = self.seen(&run.job).await?;
         run.watermark_after.clone_from(&run.watermark_before);
         self.end(&mut run, &Err(error), Waiting::default(), meter);
-        self.store.log_run(&mut run).await.map_err(Error::store("writing the run log"))?;
+        let made_way = matches!(error, Error::Busy { .. });
+        self.store.log_run(&mut run, made_way).await.map_err(Error::store("writing the run log"))?;
         self.tell(&Event::Started { job: run.job.clone(), run: run.id });
         self.tell(&Event::Ended(run.clone(), Some(error.concern())));
         Ok(run)

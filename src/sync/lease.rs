@@ -3,6 +3,8 @@
 //! A lease ends by itself when its holder stops renewing it. A holder that died on this machine is recognised at
 //! once, so that the run after a power cut or a `kill -9` need not wait.
 
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -10,9 +12,10 @@ use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::error::{process, running_since};
+use super::page::REPEATS;
 use super::{Engine, Error};
 use crate::run::{Run, Status};
-use crate::store::{self, ABANDONED, Lease, PageTx, Store};
+use crate::store::{self, ABANDONED, CUT_OFF, Lease, PageTx, Store};
 
 /// A lease lasts this long without being renewed: longer than a machine is expected to stall.
 pub(super) const TERM: Duration = Duration::from_secs(60);
@@ -28,8 +31,12 @@ const LOOK: Duration = Duration::from_millis(250);
 
 /// The name of a process that outlives neither the process nor the boot of its machine:
 /// `host/boot/pid namespace/pid/start time`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Holder(String);
+#[derive(Debug, Clone)]
+pub(super) struct Holder {
+    text: String,
+    /// The jobs of which this process has opened a run and not closed it: what is left open of them is its own.
+    opened: Arc<Mutex<BTreeSet<String>>>,
+}
 
 impl Holder {
     pub(super) fn this_process() -> Self {
@@ -37,18 +44,24 @@ impl Holder {
         let [host, boot, namespace] = machine();
         // Without a start time the holder is still unique enough to own a lease, only not to be found dead.
         let started = start_time(pid).unwrap_or_else(|| uuid::Uuid::now_v7().to_string());
-        Self(format!("{host}/{boot}/{namespace}/{pid}/{started}"))
+        Self { text: format!("{host}/{boot}/{namespace}/{pid}/{started}"), opened: Arc::default() }
     }
 
     pub(super) fn text(&self) -> &str {
-        &self.0
+        &self.text
+    }
+
+    /// Notes whether this process has a run of the job open; gives whether it had.
+    pub(super) fn has_open(&self, job: &str, is_open: bool) -> bool {
+        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        if is_open { !opened.insert(job.to_owned()) } else { opened.remove(job) }
     }
 }
 
 /// The name of this process, as leases have it.
 #[must_use]
 pub fn this_process() -> String {
-    Holder::this_process().0
+    Holder::this_process().text
 }
 
 /// What can be seen of a process from here.
@@ -224,6 +237,7 @@ impl Engine {
             match lease.map_err(Error::store("taking the job's lease"))? {
                 Lease::Held => return Ok(self.held(job)),
                 Lease::Left => return self.clear_up(self.held(job), now).await,
+                Lease::Kept => return self.close_our_own(self.held(job), now).await,
                 Lease::Busy { holder, until } => self.stand_by(job, &mut wait, (&holder, until), now).await?,
             }
         }
@@ -280,14 +294,14 @@ impl Engine {
 
     async fn take_over(&self, job: &str, holder: &str) -> Result<(), Error> {
         tracing::info!(job, holder, "taking over the lease of a process that died");
-        let inherited = self.store.inherit_lease(job, holder, self.holder.text()).await;
-        inherited.map_err(Error::store("taking over a lease"))
+        let left = self.store.leave_lease(job, holder).await;
+        left.map_err(Error::store("taking over a lease"))
     }
 
     /// When the job's run that is going on was started.
     async fn running_since(&self, job: &str) -> Result<Option<DateTime<Utc>>, Error> {
-        let latest = self.store.runs(Some(job), false, 1).await.map_err(Error::store("reading the run log"))?;
-        Ok(latest.first().filter(|run| run.status == Status::Running).map(|run| run.started_at))
+        let open = self.store.open_run_of(job).await.map_err(Error::store("reading the run log"))?;
+        Ok(open.map(|run| run.started_at))
     }
 
     /// Not to one who waits for himself: a round that was told to stop is still ending.
@@ -301,6 +315,7 @@ impl Engine {
     /// Closes the runs that a dead process left open, after a look whether the database survived its end. Where it did
     /// not, they stay open and the lease is anybody's who looks again: nothing is written until it is mended.
     pub(super) async fn clear_up(&self, held: Held, now: DateTime<Utc>) -> Result<Held, Error> {
+        self.holder.has_open(&held.job, false);
         match self.try_to_clear_up(&held.job, now).await {
             Ok(()) => Ok(held),
             Err(error) => {
@@ -312,6 +327,23 @@ impl Engine {
         }
     }
 
+    /// Closes the runs that this very process left open: cut off, or ended while the database was away. What a process does
+    /// that lives comes to the database whole, so that there is nothing to look through. Not so where it took the lease of a
+    /// dead one and never came to see to that.
+    pub(super) async fn close_our_own(&self, held: Held, now: DateTime<Utc>) -> Result<Held, Error> {
+        if !self.holder.has_open(&held.job, false) {
+            return self.clear_up(held, now).await;
+        }
+        let closed = self.store.abandon_runs(&held.job, CUT_OFF, now).await;
+        if closed.map_err(Error::store("closing the run before"))? > 0 {
+            tracing::info!(
+                job = held.job,
+                "the run before was cut off, or how it ended could not be kept: it is closed"
+            );
+        }
+        Ok(held)
+    }
+
     async fn try_to_clear_up(&self, job: &str, now: DateTime<Utc>) -> Result<(), Error> {
         if !self.store.has_open_run(job).await.map_err(Error::store("reading the run log"))? {
             return Ok(());
@@ -321,12 +353,26 @@ impl Engine {
             .examine()
             .await
             .map_err(Error::store("looking through the local database after an unclean end"))?;
-        let abandoned = self.store.abandon_runs(job, now).await;
+        let abandoned = self.store.abandon_runs(job, ABANDONED, now).await;
         abandoned.map_err(Error::store("closing the runs of a process that died")).map(|_count| ())
     }
 
-    /// Opens a transaction in which the job's lease is held, and kept from others until it ends.
+    /// Opens a transaction in which the job's lease is held, and kept from others until it ends. Nothing has been done in it,
+    /// so that one which loses a deadlock or its connection is opened again.
     pub(super) async fn begin_held(&self, job: &str) -> Result<PageTx, Error> {
+        let mut repeated = 0;
+        loop {
+            match self.try_to_begin_held(job).await {
+                Err(Error::Store { cause, .. }) if cause.is_passing() && repeated < REPEATS => {
+                    tracing::debug!(job, %cause, "the transaction is opened again");
+                    repeated += 1;
+                }
+                begun => return begun,
+            }
+        }
+    }
+
+    async fn try_to_begin_held(&self, job: &str) -> Result<PageTx, Error> {
         let mut tx = self.store.begin().await.map_err(Error::store("opening a transaction"))?;
         let held = tx.hold_lease(job, self.holder.text(), until(self.clock.now())).await;
         held.map_err(Error::store("holding the job's lease"))?;
@@ -350,7 +396,7 @@ mod tests {
 
     #[test]
     fn this_process_is_alive_and_one_with_another_start_time_is_dead() {
-        let Holder(me) = Holder::this_process();
+        let me = this_process();
         assert!(!is_dead(&me));
         let (rest, _) = me.rsplit_once('/').unwrap();
         assert!(is_dead(&format!("{rest}/1")));

@@ -64,6 +64,7 @@ mod quarantine;
 mod reconcile;
 mod reconsider;
 mod refill;
+mod refused;
 mod restamp;
 mod restored;
 mod retire;

@@ -23,7 +23,7 @@ use crate::store::{self, PageTx, Stream};
 use crate::watermark::Progress;
 
 /// How often a page's transaction is repeated at once that lost a deadlock or its connection.
-const REPEATS: u32 = 2;
+pub(super) const REPEATS: u32 = 2;
 
 /// What comes with a page.
 #[derive(Debug)]

@@ -157,6 +157,7 @@ impl Work<'_> {
         }
         self.retire(&Gone::at_no_known_time(&outside)).await?;
         self.forget_parked(&outside.iter().map(String::as_str).collect::<Vec<_>>()).await?;
+        self.all_let_go()?;
         match (missing.is_empty(), outside.is_empty()) {
             (false, _) => Err(Error::NotAtHq(missing)),
             (true, false) => Err(Error::OutsideFilters(outside)),

@@ -1,6 +1,8 @@
 //! Letting the rows go of records that are gone at HQ, within `delete_limit`. A row that was edited here is a conflict:
 //! the job's rule says whether it goes, stays as the outlet's own, or waits for an operator.
 
+use chrono::{DateTime, Utc};
+
 use super::Error;
 use super::conflicts::{Facts, Log};
 use super::gone::CHUNK;
@@ -13,7 +15,7 @@ use crate::ledger::Entry;
 use crate::record::Stamp;
 use crate::row::Key;
 use crate::run::Counts;
-use crate::store::{GoneRow, PageTx};
+use crate::store::{self, GoneRow, PageTx};
 
 /// A record that is gone.
 #[derive(Debug, Clone)]
@@ -27,6 +29,15 @@ pub(super) struct Gone {
 impl Gone {
     pub(super) fn at_no_known_time(names: &[String]) -> Vec<Self> {
         names.iter().map(|name| Self { name: name.clone(), at: None }).collect()
+    }
+
+    /// As [`Gone::stamp`] gave it.
+    pub(super) fn at_stamp(name: &str, at: &Stamp) -> Self {
+        Self { name: name.to_owned(), at: Some(at.clone()).filter(|at| *at != Stamp::never()) }
+    }
+
+    fn stamp(&self) -> Stamp {
+        self.at.clone().unwrap_or_else(Stamp::never)
     }
 }
 
@@ -46,7 +57,8 @@ struct Fates {
 
 impl Work<'_> {
     /// Lets the rows of these records go as the job's `deletes` says, within its `delete_limit`. Gives how many did, or
-    /// were let go of where all stay: some may be the outlet's own from now on, or wait for an operator.
+    /// were let go of where all stay: some may be the outlet's own from now on, or wait for an operator. Those that the
+    /// database refuses to let go stay, and [`Work::all_let_go`] tells.
     pub(super) async fn retire(&mut self, gone: &[Gone]) -> Result<u64, Error> {
         let gone = self.held_of(gone).await?;
         let mut let_go = 0;
@@ -54,38 +66,72 @@ impl Work<'_> {
             return Ok(let_go);
         }
         self.check_limit(gone.len() as u64).await?;
-        for chunk in gone.chunks(CHUNK) {
-            let writing = || Error::store(format!("removing rows from table {}", self.job.table));
-            let mut tx = self.engine.begin_held(&self.job.name).await?;
-            let now = self.engine.clock.now();
-            let fates = self.fates(&mut tx, chunk).await?;
-            // A trigger may quote the row.
-            let hushed = |cause| self.without_private(writing()(cause), &[]);
-            match self.job.deletes {
-                Deletes::Delete => tx.delete(&self.table, &fates.keys).await.map_err(hushed)?,
-                Deletes::Mark => tx.mark_deleted(&self.table, &fates.keys, now).await.map_err(hushed)?,
-                Deletes::Keep => {}
+        let mut refused = Vec::new();
+        let mut waiting: Vec<&[Gone]> = gone.chunks(CHUNK).rev().collect();
+        while let Some(part) = waiting.pop() {
+            match (self.let_go_of(part).await, part) {
+                (Ok(gone), _) => let_go += gone,
+                (Err(Error::Store { cause: cause @ store::Error::Refused { .. }, .. }), [only]) => {
+                    self.refused.add(&only.name, cause);
+                    refused.push((only.name.clone(), only.stamp()));
+                }
+                (Err(Error::Store { cause: store::Error::Refused { .. }, .. }), many) => {
+                    let (left, right) = many.split_at(many.len() / 2);
+                    waiting.extend([right, left]);
+                }
+                (Err(error), _) => return Err(error),
             }
-            if self.job.deletes != Deletes::Keep {
-                tx.note_gone(&self.job.name, &fates.gone, now).await.map_err(writing())?;
-            }
-            let dropped: Vec<&str> = fates.dropped.iter().map(String::as_str).collect();
-            tx.drop_entries(&self.job.name, &dropped).await.map_err(writing())?;
-            self.write_log(&mut tx, &fates.log).await?;
-            let deleted = if self.job.deletes == Deletes::Keep { 0 } else { fates.keys.len() as u64 };
-            let_go += if self.job.deletes == Deletes::Keep { fates.dropped.len() as u64 } else { deleted };
-            self.save_counts(&mut tx, &Counts { deleted, ..Counts::default() }).await?;
-            // So may a constraint that is put off until now.
-            tx.commit().await.map_err(hushed)?;
-            crash::point(Point::RowsRetired);
-            self.counts.deleted += deleted;
-            self.tell_changes(self.with_decisions(fates.changes, &fates.log));
-            self.remember_log(fates.log).await?;
         }
+        self.note_refused(&refused).await?;
         Ok(let_go)
     }
 
-    /// Those that the ledger holds: others have no row to lose.
+    /// One transaction. A constraint that is put off may be the database's reason, so that nothing less can be taken back.
+    async fn let_go_of(&mut self, gone: &[Gone]) -> Result<u64, Error> {
+        let mut tx = self.engine.begin_held(&self.job.name).await?;
+        let now = self.engine.clock.now();
+        let fates = self.fates(&mut tx, gone).await?;
+        let (deleted, let_go) = match self.job.deletes {
+            Deletes::Keep => (0, fates.dropped.len() as u64),
+            Deletes::Delete | Deletes::Mark => (fates.keys.len() as u64, fates.keys.len() as u64),
+        };
+        // A trigger may quote the row.
+        if let Err(error) = self.carry_out(&mut tx, &fates, now).await {
+            if let Err(error) = tx.rollback().await {
+                tracing::debug!(job = self.job.name, %error, "the transaction had been rolled back");
+            }
+            return Err(self.without_private(error, &[]));
+        }
+        self.write_log(&mut tx, &fates.log).await?;
+        self.save_counts(&mut tx, &Counts { deleted, ..Counts::default() }).await?;
+        // So may a constraint that is put off until now.
+        let committed = tx.commit().await.map_err(self.removing());
+        committed.map_err(|error| self.without_private(error, &[]))?;
+        crash::point(Point::RowsRetired);
+        self.counts.deleted += deleted;
+        self.tell_changes(self.with_decisions(fates.changes, &fates.log));
+        self.remember_log(fates.log).await?;
+        Ok(let_go)
+    }
+
+    async fn carry_out(&self, tx: &mut PageTx, fates: &Fates, now: DateTime<Utc>) -> Result<(), Error> {
+        match self.job.deletes {
+            Deletes::Delete => tx.delete(&self.table, &fates.keys).await.map_err(self.removing())?,
+            Deletes::Mark => tx.mark_deleted(&self.table, &fates.keys, now).await.map_err(self.removing())?,
+            Deletes::Keep => {}
+        }
+        if self.job.deletes != Deletes::Keep {
+            tx.note_gone(&self.job.name, &fates.gone, now).await.map_err(self.removing())?;
+        }
+        let dropped: Vec<&str> = fates.dropped.iter().map(String::as_str).collect();
+        tx.drop_entries(&self.job.name, &dropped).await.map_err(self.removing())
+    }
+
+    fn removing(&self) -> impl FnOnce(store::Error) -> Error + use<> {
+        Error::store(format!("removing rows from table {}", self.job.table))
+    }
+
+    /// Those that the ledger holds: others have no row to lose. What was refused in this run is not tried once more.
     async fn held_of(&self, gone: &[Gone]) -> Result<Vec<Gone>, Error> {
         let mut held = Vec::with_capacity(gone.len());
         for chunk in gone.chunks(CHUNK) {
@@ -93,18 +139,18 @@ impl Work<'_> {
             let known = self.engine.store.known(&self.job.name, &asked, true).await;
             let known = known.map_err(Error::store("reading the ledger"))?;
             let is_held = |gone: &&Gone| known.get(&gone.name).is_some_and(|known| known.present.is_some());
-            held.extend(chunk.iter().filter(is_held).cloned());
+            let is_open = |gone: &&Gone| is_held(gone) && !self.refused.has(&gone.name);
+            held.extend(chunk.iter().filter(is_open).cloned());
         }
         Ok(held)
     }
 
     async fn fates(&self, tx: &mut PageTx, gone: &[Gone]) -> Result<Fates, Error> {
-        let reading = || Error::store(format!("removing rows from table {}", self.job.table));
         let names: Vec<&str> = gone.iter().map(|gone| gone.name.as_str()).collect();
-        let entries = tx.entries(&self.job.name, &names, &[], false).await.map_err(reading())?;
+        let entries = tx.entries(&self.job.name, &names, &[], false).await.map_err(self.removing())?;
         let keys: Vec<Key> = entries.iter().filter_map(|entry| self.key(&entry.local_key)).collect();
         // A row may have been removed here, or stand under another key since the job's `key` was changed.
-        let mut rows = tx.rows(&self.table, &keys).await.map_err(reading())?;
+        let mut rows = tx.rows(&self.table, &keys).await.map_err(self.removing())?;
         if self.engine.said.is_news(&self.job.name, "rowless", rows.len() < entries.len()) {
             let (gone, rows) = (entries.len(), rows.len());
             tracing::warn!(job = self.job.name, gone, rows, "not every record that is gone at HQ still had a row here");

@@ -10,6 +10,7 @@ use super::beginning::Beginning;
 use super::frame::{Left, Open, Owed, Waiting};
 use super::gone::Tombstones;
 use super::poll::LISTING_SIZE;
+use super::refused::Refused;
 use super::round::Order;
 use super::whole::CHILDREN_SIZE;
 use super::{Engine, Error, Event, Mode, outline};
@@ -72,6 +73,10 @@ pub(super) struct Work<'e> {
     pub(super) has_absent: bool,
     /// The ledger may have an entry whose row has another key than the record's name.
     pub(super) has_own_keys: bool,
+    /// Rows may be there that the database refused to let go in the runs before.
+    pub(super) has_refused: bool,
+    /// What it refused to let go in this one.
+    pub(super) refused: Refused,
     /// Of the last page nothing had changed but the stamp, mostly.
     pub(super) is_restamping: bool,
     /// Decisions that the run has made.
@@ -167,7 +172,7 @@ impl Engine {
         work.has_confirmed_restore = matches!(order.mode, Mode::Reconcile { has_confirmed_restore: true, .. });
         work.is_reconcile = matches!(order.mode, Mode::Reconcile { .. });
         let outcome = match work.begin().await {
-            Ok(waiting) => work.read(&order.mode, tombstones, &waiting).await,
+            Ok(waiting) => work.read(&order.mode, tombstones, &waiting).await.and_then(|()| work.all_let_go()),
             Err(error) => Err(error),
         };
         let outcome = match outcome {
@@ -247,6 +252,8 @@ impl Engine {
             is_restamping: false,
             has_absent: true,
             has_own_keys: true,
+            has_refused: false,
+            refused: Refused::default(),
             decided: 0,
             page_size: page_size(job),
             listing_size: PageSize::between(LISTING_SIZE.0, LISTING_SIZE.1),
@@ -267,6 +274,7 @@ impl<'e> Work<'e> {
         let outlook = self.engine.store.outlook(&self.job.name, &self.table).await;
         let outlook = outlook.map_err(Error::store("looking into the table"))?;
         (self.has_absent, self.has_own_keys) = (outlook.has_absent, outlook.has_own_keys);
+        self.has_refused = outlook.has_refused;
         if outlook.is_hollow {
             self.notice_an_emptied_table().await?;
         }
@@ -292,6 +300,7 @@ impl<'e> Work<'e> {
                 self.learn_zone().await?;
                 let buried = self.bury(tombstones).await;
                 let undecided = undecided(buried)?;
+                self.retry_refused().await?;
                 self.retry_due(parked).await?;
                 self.reconsider().await?;
                 let before = self.counts.fetched;
@@ -317,6 +326,7 @@ impl<'e> Work<'e> {
     ) -> Result<Result<(), Error>, Error> {
         let buried = self.bury(tombstones).await;
         let undecided = undecided(buried)?;
+        self.retry_refused().await?;
         self.retry_due(parked).await?;
         self.reconsider().await?;
         if self.is_loaded() {
@@ -378,13 +388,10 @@ impl<'e> Work<'e> {
     }
 }
 
-/// Deletes that wait for the operator's word, or that the database refuses (a sale still refers to the item), keep no
-/// record from coming; the run says so at its end.
+/// Deletes that wait for the operator's word keep no record from coming; the run says so at its end.
 fn undecided(buried: Result<(), Error>) -> Result<Result<(), Error>, Error> {
     match buried {
-        Err(waits @ (Error::TooManyGone { .. } | Error::Store { cause: store::Error::Refused { .. }, .. })) => {
-            Ok(Err(waits))
-        }
+        Err(waits @ Error::TooManyGone { .. }) => Ok(Err(waits)),
         buried => buried.map(Ok),
     }
 }

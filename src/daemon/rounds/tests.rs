@@ -7,6 +7,9 @@ use super::super::retries::tests::retries;
 use super::super::ticker::tests::clock_from;
 use super::*;
 
+/// Eight jobs that wait for nobody.
+const NO_ORDER: [&[usize]; 8] = [&[]; 8];
+
 /// Rounds that take as long as the test says, and a diary of their starts as `second jobs`.
 struct Yard {
     due: Inbox<BTreeSet<Due>>,
@@ -32,15 +35,17 @@ impl Yard {
         missed: Vec<usize>,
         length: impl Fn() -> F + Send + Sync + 'static,
     ) -> Self {
-        Self::from(Left::at_once(missed), length)
+        Self::in_order(&NO_ORDER, Left::at_once(missed), move |_jobs| length())
     }
 
-    fn from<F: Future<Output = Outcome> + Send + 'static>(
+    /// Jobs, each after those named.
+    fn in_order<F: Future<Output = Outcome> + Send + 'static>(
+        after: &[&[usize]],
         left: Left,
-        length: impl Fn() -> F + Send + Sync + 'static,
+        length: impl Fn(&[usize]) -> F + Send + Sync + 'static,
     ) -> Self {
         let (due, ended, clock) = (Inbox::default(), Inbox::default(), clock_from("2027-01-01T20:30:00Z"));
-        let nightly = [("0 0 2 * * *", &[] as &[usize]); 8];
+        let nightly: Vec<(&str, &[usize])> = after.iter().map(|after| ("0 0 2 * * *", *after)).collect();
         let retries = Shared::new(retries("outlet-042", &nightly));
         let (stop, diary) = (CancellationToken::new(), Arc::new(Mutex::new(Vec::new())));
         let started = Instant::now();
@@ -51,7 +56,7 @@ impl Yard {
             let round = |jobs: Vec<usize>, trigger| {
                 let line = format!("{} {trigger:?} {jobs:?}", started.elapsed().as_secs());
                 written.lock().unwrap().push(line);
-                length()
+                length(&jobs)
             };
             let pulse = Pulse::default();
             let lines = Lines { due: &due_to, ended: &ended_to, retries: &tries, clock: &clock_of, pulse: &pulse };
@@ -155,7 +160,7 @@ async fn a_reconcile_that_is_owed_is_tried_at_growing_distances_until_it_has_end
     let mut left = Left::default();
     left.owe([3]);
     let rounds = Arc::new(Mutex::new(0));
-    let yard = Yard::from(left, move || {
+    let yard = Yard::in_order(&NO_ORDER, left, move |_jobs| {
         let mut count = rounds.lock().unwrap();
         *count += 1;
         // The first and the third are reconciles: one that is blocked, and one that fails.
@@ -218,6 +223,70 @@ async fn other_jobs_run_beside_a_long_round() {
     sleep(seconds(200)).await;
     let (diary, _) = yard.close().await;
     assert_eq!(diary, ["1 Schedule [0]", "11 Schedule [1]", "101 Schedule [0]"]);
+}
+
+/// As long as the slowest of its jobs, of which the first takes its time.
+fn with_a_slow_first(slow: u64) -> impl Fn(&[usize]) -> std::pin::Pin<Box<dyn Future<Output = Outcome> + Send>> {
+    move |jobs| {
+        let length = seconds(if jobs.contains(&0) { slow } else { 5 });
+        Box::pin(async move {
+            sleep(length).await;
+            Outcome::Calm
+        })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_waits_for_the_one_that_it_comes_after_and_then_goes_with_it() {
+    let yard = Yard::in_order(&[&[], &[0], &[1], &[]], Left::default(), with_a_slow_first(100));
+    yard.due(&[0]);
+    sleep(seconds(10)).await;
+    // Of the second one it is the first that the third one waits for.
+    yard.due(&[0, 1, 3]);
+    sleep(seconds(10)).await;
+    yard.due(&[2]);
+    sleep(seconds(300)).await;
+    let (diary, _) = yard.close().await;
+    assert_eq!(diary, ["1 Schedule [0]", "11 Schedule [3]", "101 Schedule [0, 1, 2]"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_waits_no_longer_once_the_one_before_it_has_ended_in_its_round() {
+    let yard = Yard::in_order(&[&[], &[0], &[]], Left::default(), with_a_slow_first(100));
+    yard.due(&[0, 2]);
+    sleep(seconds(10)).await;
+    yard.due(&[1]);
+    sleep(seconds(20)).await;
+    yard.ends(0, Outcome::Calm);
+    sleep(seconds(10)).await;
+    let (diary, _) = yard.close().await;
+    assert_eq!(diary, ["1 Schedule [0, 2]", "30 Schedule [1]"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_job_waits_for_ever_for_one_that_does_not_end() {
+    let yard = Yard::in_order(&[&[], &[0], &[]], Left::default(), with_a_slow_first(100_000));
+    yard.due(&[0]);
+    sleep(seconds(10)).await;
+    yard.due(&[1]);
+    yard.due.add(1, Due::Reconcile);
+    yard.due.add(2, Due::Reconcile);
+    sleep(seconds(4_000)).await;
+    let (diary, _) = yard.close().await;
+    assert_eq!(diary, ["1 Schedule [0]", "11 Reconcile [2]", "3611 Schedule [1]", "3616 Reconcile [1]"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_for_a_reconcile_of_the_job_before_unless_that_is_due_as_well() {
+    let yard = Yard::in_order(&[&[], &[0]], Left::default(), with_a_slow_first(100));
+    yard.due.add(0, Due::Reconcile);
+    sleep(seconds(10)).await;
+    yard.due(&[1]);
+    sleep(seconds(20)).await;
+    yard.due(&[0, 1]);
+    sleep(seconds(200)).await;
+    let (diary, _) = yard.close().await;
+    assert_eq!(diary, ["1 Reconcile [0]", "11 Schedule [1]", "101 Schedule [0, 1]"]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,5 +1,6 @@
 //! What goes wrong with a database, and what is left of it: refused values, lost connections, cut migrations.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
@@ -7,7 +8,8 @@ use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
 use crate::config::DatabaseKind;
 use crate::retry::Retry;
 use crate::row::{Cell, Row};
-use crate::store::{Error, Lease, Store};
+use crate::run::Trigger;
+use crate::store::{Error, Lease, Opening, Start, Store};
 
 use super::on_every_database;
 use super::world::{Plan, TEXT, World, at, key, text};
@@ -21,6 +23,8 @@ on_every_database! {
     one_page_after_the_other_goes_over_one_connection
     a_lease_that_ends_too_late_is_seen_as_it_is
     who_loses_a_deadlock_may_repeat_at_once_and_keeps_nothing
+    who_waits_for_a_lease_is_in_nobodys_way
+    of_two_who_find_no_lease_one_takes_it_and_the_other_is_told
 }
 
 /// Several statements, as a script of the outlet's.
@@ -242,6 +246,47 @@ async fn who_loses_a_deadlock_may_repeat_at_once_and_keeps_nothing(world: &World
     let both = world.value("SELECT max(title) FROM items WHERE qty = 1").await;
     let other = world.value("SELECT max(title) FROM items WHERE qty = 2").await;
     assert!(both.is_some() != other.is_some(), "{both:?} {other:?}");
+}
+
+fn start(holder: &'static str) -> Start<'static> {
+    let now = at("2026-11-21T12:00:00Z");
+    let ttl = Duration::from_secs(60);
+    Start { job: "items", trigger: Trigger::Sync, started: now, holder, now, ttl, is_cleared: false }
+}
+
+async fn who_waits_for_a_lease_is_in_nobodys_way(world: &World) {
+    let opened = world.store.open_run(&start("a")).await.unwrap();
+    assert!(matches!(opened, Opening::Open(_)), "{opened:?}");
+    let is_over = AtomicBool::new(false);
+    let pages = async {
+        for _ in 0..50 {
+            let mut tx = world.begin().await;
+            tx.hold_lease("items", "a", at("2026-11-21T12:01:00Z")).await.unwrap();
+            tx.commit().await.unwrap();
+        }
+        is_over.store(true, Ordering::Relaxed);
+    };
+    let waits = async || {
+        while !is_over.load(Ordering::Relaxed) {
+            let opening = world.store.open_run(&start("b")).await.unwrap();
+            assert!(matches!(&opening, Opening::Busy { holder, .. } if holder == "a"), "{opening:?}");
+        }
+    };
+    tokio::join!(pages, waits(), waits());
+}
+
+async fn of_two_who_find_no_lease_one_takes_it_and_the_other_is_told(world: &World) {
+    for _ in 0..20 {
+        let (one, two) = (start("a"), start("b"));
+        let (one, two) = tokio::join!(world.store.open_run(&one), world.store.open_run(&two));
+        let openings = [one.unwrap(), two.unwrap()];
+        let open = openings.iter().filter(|opening| matches!(opening, Opening::Open(_))).count();
+        let busy = openings.iter().filter(|opening| matches!(opening, Opening::Busy { .. })).count();
+        assert_eq!((open, busy), (1, 1), "{openings:?}");
+        for holder in ["a", "b"] {
+            world.store.release_lease("items", holder).await.unwrap();
+        }
+    }
 }
 
 /// The file as another program left it, and what milkrun says of it.

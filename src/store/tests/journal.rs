@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::ledger::Entry;
-use crate::record::Mark;
+use crate::record::{Mark, Stamp};
 use crate::run::{Counts, Run, Status, Trigger};
 use crate::store::{Error, Lease, Opening, Start, Stream};
 use crate::watermark::{Clocks, Pass, Progress, Watermark, Zone};
@@ -20,6 +20,7 @@ on_every_database! {
     what_waits_for_a_run_is_seen_at_a_glance
     entries_are_stamped_alike_where_they_hold_what_came
     tombstones_are_remembered_until_they_are_settled
+    refused_deletes_are_remembered_until_they_are_forgotten_by_name
     of_many_who_ask_one_gets_the_lease
     a_lease_that_ran_out_is_anybodys
     a_lease_that_was_left_is_anybodys_and_told_apart
@@ -231,6 +232,32 @@ async fn tombstones_are_remembered_until_they_are_settled(world: &World) {
     assert_eq!(buried.into_iter().collect::<Vec<_>>(), [old]);
 }
 
+async fn refused_deletes_are_remembered_until_they_are_forgotten_by_name(world: &World) {
+    let (old, new) = (stamp("2024-01-01 00:00:00"), stamp("2024-06-01 00:00:00.5"));
+    let note = async |names: &[(&str, &Stamp)], now: &str| {
+        let names: Vec<_> = names.iter().map(|(name, stamp)| ((*name).to_owned(), (*stamp).clone())).collect();
+        let mut tx = world.begin().await;
+        tx.note_refused("items", &names, at(now)).await.unwrap();
+        tx.forget_buried_below("items", &stamp("2030-01-01 00:00:00")).await.unwrap();
+        tx.forget_absent_below("items", &stamp("2030-01-01 00:00:00")).await.unwrap();
+        tx.commit().await.unwrap();
+    };
+    let names = async |limit| -> Vec<String> {
+        let refused = world.store.refused("items", limit).await.unwrap();
+        refused.into_iter().map(|(name, _)| name).collect()
+    };
+    note(&[("a", &old), ("b", &new), ("c", &new)], NOW).await;
+    assert_eq!(names(2).await, ["a", "b"]);
+    assert_eq!(world.store.refused("others", 9).await.unwrap(), []);
+    // Who was tried again goes to the end of the queue.
+    note(&[("a", &new)], "2026-11-21T12:05:00Z").await;
+    assert_eq!(names(9).await, ["b", "c", "a"]);
+    let mut tx = world.begin().await;
+    tx.forget_refused("items", &["a", "c", "never"]).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(world.store.refused("items", 9).await.unwrap(), [("b".to_owned(), new)]);
+}
+
 async fn of_many_who_ask_one_gets_the_lease(world: &World) {
     let ask = async |holder: &str| world.store.acquire_lease("items", holder, at(NOW), TTL).await.unwrap();
     let answers = tokio::join!(ask("a"), ask("b"), ask("c"), ask("d"), ask("e"), ask("f"));
@@ -247,7 +274,7 @@ async fn of_many_who_ask_one_gets_the_lease(world: &World) {
 async fn a_lease_that_ran_out_is_anybodys(world: &World) {
     let store = &world.store;
     assert_eq!(store.acquire_lease("items", "a", at(NOW), TTL).await.unwrap(), Lease::Held);
-    assert_eq!(store.acquire_lease("items", "a", at(NOW), TTL).await.unwrap(), Lease::Left, "asked again");
+    assert_eq!(store.acquire_lease("items", "a", at(NOW), TTL).await.unwrap(), Lease::Kept, "asked again");
     let later = at("2026-11-21T12:00:59Z");
     assert!(
         matches!(store.acquire_lease("items", "b", later, TTL).await.unwrap(), Lease::Busy { holder, .. } if holder == "a")
@@ -271,8 +298,9 @@ async fn a_lease_that_was_left_is_anybodys_and_told_apart(world: &World) {
     assert!(matches!(store.acquire_lease("items", "b", at(NOW), TTL).await.unwrap(), Lease::Busy { .. }));
     store.leave_lease("items", "a").await.unwrap();
     assert_eq!(store.acquire_lease("items", "b", at(NOW), TTL).await.unwrap(), Lease::Left);
-    store.inherit_lease("items", "b", "c").await.unwrap();
-    store.inherit_lease("items", "b", "d").await.unwrap();
+    assert_eq!(store.acquire_lease("items", "b", at(NOW), TTL).await.unwrap(), Lease::Kept);
+    store.leave_lease("items", "b").await.unwrap();
+    store.leave_lease("items", "b").await.unwrap();
     assert_eq!(store.acquire_lease("items", "c", at(NOW), TTL).await.unwrap(), Lease::Left);
     store.release_lease("items", "c").await.unwrap();
     assert_eq!(store.acquire_lease("items", "d", at(NOW), TTL).await.unwrap(), Lease::Held);
@@ -293,7 +321,7 @@ async fn a_run_is_opened_and_closed_with_its_lease(world: &World) {
     let Opening::Open(first) = open("a", false).await else { panic!("it was free") };
     assert_eq!((&first.records, &first.deletes), (&None, &None));
     assert!(matches!(open("b", false).await, Opening::Busy { holder, .. } if holder == "a"));
-    assert_eq!(open("a", false).await, Opening::Left);
+    assert_eq!(open("a", false).await, Opening::Kept);
     assert_eq!(store.runs(None, false, 9).await.unwrap().len(), 1, "nobody else was logged");
 
     let mut run = store.run(first.run).await.unwrap().unwrap();
@@ -327,8 +355,19 @@ async fn a_run_that_never_began_is_logged_whole(world: &World) {
         error: Some("it waits".to_owned()),
         remedy: None,
     };
-    world.store.log_run(&mut run).await.unwrap();
-    assert_eq!(world.store.run(run.id).await.unwrap(), Some(run));
+    world.store.log_run(&mut run, false).await.unwrap();
+    assert_eq!(world.store.run(run.id).await.unwrap().as_ref(), Some(&run));
+    let latest = async || world.store.last_runs("items").await.unwrap().unwrap().latest.id;
+    assert_eq!(latest().await, run.id);
+    // One that made way for another tells nothing of the job, neither while that one goes on nor afterwards.
+    let long = world.store.start_run("items", Trigger::Full, at(NOW), None).await.unwrap();
+    world.store.log_run(&mut run, true).await.unwrap();
+    assert_eq!(world.store.run(run.id).await.unwrap().as_ref(), Some(&run));
+    assert_eq!(latest().await, long);
+    assert_eq!(world.store.open_run_of("items").await.unwrap().map(|run| run.id), Some(long));
+    run.job = "others".to_owned();
+    world.store.log_run(&mut run, true).await.unwrap();
+    assert_eq!(world.store.last_runs("others").await.unwrap(), None);
 }
 
 async fn a_page_without_its_lease_is_lost(world: &World) {
@@ -369,7 +408,7 @@ async fn the_run_log_tells_how_runs_went(world: &World) {
     run.watermark_after = Some("x".to_owned());
     store.finish_run(&run).await.unwrap();
     assert_eq!(store.run(first).await.unwrap(), Some(run.clone()));
-    assert_eq!(store.abandon_runs("items", at(NOW)).await.unwrap(), 1);
+    assert_eq!(store.abandon_runs("items", crate::store::ABANDONED, at(NOW)).await.unwrap(), 1);
     let abandoned = store.run(second).await.unwrap().unwrap();
     assert_eq!((abandoned.status, abandoned.ended_at), (Status::Failed, Some(at(NOW))));
     assert!(abandoned.error.as_ref().is_some_and(|error| error.contains("process ended")));

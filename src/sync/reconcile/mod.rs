@@ -34,7 +34,7 @@ use crate::quarantine::Parked;
 use crate::reconciled::Reconciled;
 use crate::record::{Mark, Stamp};
 use crate::run::Counts;
-use crate::store::{self, Standing};
+use crate::store::Standing;
 
 /// Names asked about in one request: 20,000 in one body were no trouble for a real HQ (recording 541).
 const ASKED_AT_ONCE: usize = 5_000;
@@ -94,7 +94,10 @@ impl Work<'_> {
             self.look_for_parked().await?;
         }
         let (undecided, waiting) = match self.let_go(&mut walk, missing, heard).await {
-            Ok(()) => (undecided_of(&begun), begun),
+            Ok(()) => {
+                let begun = begun.and_then(|()| self.all_let_go());
+                (undecided_of(&begun, self.refused.count()), begun)
+            }
             Err((waiting, error)) if may_wait(&error) => (waiting, Err(error)),
             Err((_, error)) => return Err(error),
         };
@@ -269,22 +272,15 @@ impl Work<'_> {
     }
 }
 
-/// How many deletes wait for a word, or for the database.
-fn undecided_of(begun: &Result<(), Error>) -> u64 {
+/// How many deletes wait for a word, or for the database, which refused so many.
+fn undecided_of(begun: &Result<(), Error>, refused: u64) -> u64 {
     match begun {
-        Ok(()) => 0,
-        Err(Error::TooManyGone { gone, already, .. }) => gone.saturating_sub(*already),
-        Err(_) => 1,
+        Err(Error::TooManyGone { gone, already, .. }) => refused + gone.saturating_sub(*already),
+        Ok(()) | Err(_) => refused,
     }
 }
 
 /// Whether this leaves rows that are gone at HQ where they are, and all else repaired.
 fn may_wait(error: &Error) -> bool {
-    matches!(
-        error,
-        Error::TooManyGone { .. }
-            | Error::Hidden { .. }
-            | Error::Vanished { .. }
-            | Error::Store { cause: store::Error::Refused { .. }, .. }
-    )
+    matches!(error, Error::TooManyGone { .. } | Error::Hidden { .. } | Error::Vanished { .. })
 }
