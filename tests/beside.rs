@@ -230,3 +230,20 @@ fn a_process_that_stood_still_finds_its_lease_lost_and_says_so(kind: Kind) {
     shop.outlet.sync_well(&["items"]);
     shop.assert_in_step();
 }
+
+#[test]
+fn what_waits_for_a_person_is_told_while_the_next_run_goes_on_too() {
+    let shop = Shop::with_jobs(Kind::Sqlite, &JOBS.replace("max_length = 140", "max_length = 60"));
+    shop.items(250);
+    shop.hq.update("Item", "ICE-0007", json!({"item_name": "x".repeat(70)})).unwrap();
+    shop.outlet.run(&["sync"]).expect_code(3);
+    let hold = Hold::new();
+    shop.hq.fault_when(When::doctype("Item"), Fault::Hold(hold.clone()));
+    let mut run = shop.outlet.start(&["sync", "items"]);
+    assert!(hold.wait_until_reached(PATIENCE));
+    let status = shop.outlet.run(&["status"]);
+    status.expect_code(3);
+    assert!(status.stdout.contains("but for 1 record in quarantine"), "{status}");
+    hold.release();
+    run.wait().unwrap();
+}

@@ -105,12 +105,12 @@ pub(super) async fn look(roster: &Roster, store: &Store, now: DateTime<Utc>) -> 
     let schedules = roster.schedules().into_iter().zip(roster.reconciles());
     for (at, (job, (schedule, reconcile))) in roster.jobs.iter().zip(schedules).enumerate() {
         let last = store.last_runs(&job.name).await.map_err(trouble("reading the run log"))?;
-        let (last_run, last_ok) = match last {
-            Some(LastRuns { mut latest, good }) => {
+        let (mut last_run, last_ok, before) = match last {
+            Some(LastRuns { mut latest, good, before }) => {
                 sync::tell_the_dead(store, std::slice::from_mut(&mut latest), now).await?;
-                (Some(latest), good.map(|good| good.started_at))
+                (Some(latest), good.map(|good| good.started_at), before)
             }
-            None => (None, None),
+            None => (None, None, None),
         };
         if let Some(last_run) = &last_run {
             retries.stands(at, standing(last_run, store).await?);
@@ -121,7 +121,14 @@ pub(super) async fn look(roster: &Roster, store: &Store, now: DateTime<Utc>) -> 
         let reconciled = store.reconciled(&job.name).await.map_err(trouble("reading what reconciles came to"))?;
         let zone = roster.time_zone;
         let sentence = reconciled.as_ref().map(|reconciled| reconciled.sentence(&job.name, zone, now));
-        let status = Status::of(last_run.as_ref(), last_ok, (parked, conflicts), &schedule, now);
+        let of = |run: Option<&Run>| Status::of(run, last_ok, (parked, conflicts), &schedule, now);
+        let mut status = of(last_run.as_ref());
+        // What waits for a person does so while the next run goes on, too.
+        if let Some(before) = before.filter(|_| status == Status::Running)
+            && of(Some(&before)) > Status::Never
+        {
+            (status, last_run) = (of(Some(&before)), Some(before));
+        }
         jobs.push(JobSnapshot {
             name: job.name.clone(),
             doctype: job.doctype.clone(),

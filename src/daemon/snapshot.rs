@@ -153,7 +153,7 @@ impl Status {
     #[must_use]
     pub fn after(self, reconciled: Option<&Reconciled>) -> Self {
         let waits = reconciled.is_some_and(|reconciled| reconciled.error.is_some());
-        if waits && self != Self::Running { self.max(Self::Blocked) } else { self }
+        if waits { self.max(Self::Blocked) } else { self }
     }
 
     /// The word that users see.

@@ -18,6 +18,8 @@ pub struct LastRuns {
     pub latest: Run,
     /// The latest that brought the table up to date: it came to its end, and read more than chosen records.
     pub good: Option<Run>,
+    /// Where the latest is still going on, the latest before it that is not, and that read more than chosen records.
+    pub before: Option<Run>,
 }
 
 /// What is said of a run whose process is no more.
@@ -182,7 +184,11 @@ impl Store {
         let Some(latest) = latest else { return Ok(None) };
         let is_good = latest.status.is_done() && latest.trigger.is_whole();
         let good = if is_good { Some(latest.clone()) } else { newest(&mut connection, job, &GOOD, true).await? };
-        Ok(Some(LastRuns { latest, good }))
+        let before = match latest.status {
+            Status::Running => newest(&mut connection, job, &ENDED, true).await?,
+            Status::Ok | Status::Quarantine | Status::Conflict | Status::Failed | Status::Blocked => None,
+        };
+        Ok(Some(LastRuns { latest, good, before }))
     }
 
     /// The newest run, of any job, that came to its end and asked HQ: HQ answered then.
@@ -238,6 +244,8 @@ impl Store {
 /// The runs that came to their end, and those that did not.
 pub(super) const GOOD: [Status; 3] = [Status::Ok, Status::Quarantine, Status::Conflict];
 pub(super) const BAD: [Status; 2] = [Status::Failed, Status::Blocked];
+
+const ENDED: [Status; 5] = [Status::Ok, Status::Quarantine, Status::Conflict, Status::Failed, Status::Blocked];
 
 /// The job's newest run that began and ended so (in any way, where none is named); with `whole`, that was to read more
 /// than chosen records.
