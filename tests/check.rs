@@ -135,6 +135,18 @@ fn a_key_that_two_records_share_is_found_before_one_of_them_is_parked() {
 }
 
 #[test]
+fn a_lookup_into_a_table_that_nobody_makes_is_a_problem_until_it_is_there() {
+    let lookup =
+        "group = { from = \"item_group\", lookup = { table = \"warengruppen\", match = \"name\", take = \"id\" } }";
+    let shop = Shop::with_jobs(Kind::Sqlite, &items("key = \"name\"", lookup));
+    let wrong = shop.outlet.run(&["check"]);
+    wrong.expect_code(4);
+    assert!(wrong.stdout.contains("the lookup table warengruppen does not exist"), "{wrong}");
+    shop.outlet.database.execute("create table warengruppen (name text primary key, id integer)");
+    shop.outlet.run(&["check"]).expect_code(0);
+}
+
+#[test]
 fn a_lookup_into_another_jobs_table_asks_for_after() {
     let groups = "[[job]]\nname = \"groups\"\ndoctype = \"Item Group\"\nschedule = \"@hourly\"\ntable = \"item_groups\"\nkey = \"name\"\n\
                   create_table = true\n[job.fields]\nname = \"name\"\n";

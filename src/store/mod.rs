@@ -75,6 +75,8 @@ pub use tx::PageTx;
 pub use vitals::{OwnTables, Server};
 pub use watermarks::Stream;
 
+use std::collections::BTreeSet;
+
 use crate::config::{DatabaseKind, Job, Local};
 
 use driver::Driver;
@@ -182,6 +184,14 @@ impl Store {
     /// The database's trouble.
     pub async fn absent_columns(&self, job: &Job) -> Result<Vec<(String, String)>, Error> {
         table::absent_columns(&mut self.pools.reader().await?, &Wish::from(job)).await
+    }
+
+    /// Tables that the job looks values up in and that are not there: another job may make them.
+    ///
+    /// # Errors
+    /// The database's trouble.
+    pub async fn absent_lookups(&self, job: &Job) -> Result<BTreeSet<String>, Error> {
+        table::absent_lookups(&mut self.pools.reader().await?, &Wish::from(job)).await
     }
 
     /// The findings that would keep [`Store::prepare`] from its work; makes nothing.

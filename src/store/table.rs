@@ -323,6 +323,14 @@ pub(super) async fn absent_columns(
     Ok(absent)
 }
 
+/// Tables that the job looks values up in and that are not there.
+pub(super) async fn absent_lookups(connection: &mut Connection, wish: &Wish<'_>) -> Result<BTreeSet<String>, Error> {
+    let inventory = Inventory::read(connection, wish).await?;
+    let lookups = std::iter::once(&wish.parent).chain(&wish.children).flat_map(|part| part.lookups);
+    let absent = lookups.filter(|lookup| inventory.table(&lookup.table).is_none());
+    Ok(absent.map(|lookup| lookup.table.clone()).collect())
+}
+
 fn layout(kind: DatabaseKind, wish: &Wish<'_>, inventory: &Inventory) -> Result<Table, Error> {
     let existing = |part: &Part<'_>| {
         let gone = || Error::Schema(vec![format!("Table {} vanished while it was prepared.", part.table)]);

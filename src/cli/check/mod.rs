@@ -89,11 +89,31 @@ async fn local(config: &Arc<Config>, is_hq_there: bool, report: &mut Report) {
             }
             Err(cause) => report.error(&job.name, &Error::Store { step: format!("table {}", job.table), cause }),
         }
+        lookups(config, job, &store, report).await;
     }
     store.close().await;
     // What keeps HQ from answering has been said.
     if is_hq_there {
         edits(config, report).await;
+    }
+}
+
+/// Tables that the job looks values up in, and that nobody makes.
+async fn lookups(config: &Config, job: &Job, store: &Store, report: &mut Report) {
+    let absent = match store.absent_lookups(job).await {
+        Ok(absent) => absent,
+        Err(cause) => {
+            return report.error(&job.name, &Error::Store { step: "looking for its lookups".to_owned(), cause });
+        }
+    };
+    let fills =
+        |job: &Job, table: &str| job.table == table || job.mapping.children().iter().any(|child| child.table == table);
+    for table in absent.iter().filter(|table| !config.jobs.iter().any(|job| fills(job, table))) {
+        let what = format!(
+            "the lookup table {table} does not exist, and no job of the file fills it; name a table that is there or will \
+             be in `lookup.table`"
+        );
+        report.problem(&job.name, Exit::Blocked, what);
     }
 }
 
