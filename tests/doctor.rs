@@ -264,6 +264,16 @@ fn a_daemon_that_runs_is_told_from_none() {
     let outcome = doctor(&shop.outlet);
     outcome.expect_code(0);
     assert_found(&outcome, "daemon", "ok", &format!("answers on 127.0.0.1:{port}"));
+    // The page of another outlet's daemon is not this one's.
+    let other = Shop::empty(Kind::Sqlite);
+    let config = other.outlet.config();
+    other.outlet.write_config(&config.replacen(
+        "[local]",
+        &format!("[daemon]\nlisten = \"127.0.0.1:{port}\"\n[local]"),
+        1,
+    ));
+    let outcome = doctor(&other.outlet);
+    assert_found(&outcome, "daemon", "problem", &format!("a milkrun answers on 127.0.0.1:{port}, and none works with"));
     daemon.signal("-TERM");
     assert_eq!(daemon.end().0, Some(0));
 }

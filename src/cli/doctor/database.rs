@@ -28,31 +28,43 @@ const PACKET: u64 = 16 << 20;
 const PAGE: Duration = Duration::from_secs(5);
 
 pub(super) async fn look(config: &Config, report: &mut Report) {
+    let mut works_here = Some(false);
     if file_of(&config.local).is_some_and(|file| !file.exists()) {
         report.note(
             "database",
             format!("{} is not there yet", config.local.shown()),
             "nothing: the first run makes it; if there was one, see local.url",
         );
-    } else if timeout(LIMIT, Box::pin(asked(config, report))).await.is_err() {
+    } else if let Ok(answer) = timeout(LIMIT, Box::pin(asked(config, report))).await {
+        works_here = answer;
+    } else {
+        works_here = None;
         let message = format!("{} did not answer within {} s", config.local.shown(), LIMIT.as_secs());
         report.fault("database", super::Exit::Failed, message, "see whether it is overloaded, or a table is locked");
     }
     if let Some(listen) = config.daemon.listen {
-        daemon(listen, report).await;
+        daemon(listen, works_here, report).await;
     }
 }
 
-async fn asked(config: &Config, report: &mut Report) {
+/// Asks the database all that there is to ask; gives whether a daemon works with it, where that can be told.
+async fn asked(config: &Config, report: &mut Report) -> Option<bool> {
     let step = || Error::store("opening the local database");
     let store = match Store::open_to_look(&config.local).await.map_err(step()) {
         Ok(store) => store,
-        Err(error) => return report.error("database", &error),
+        Err(error) => {
+            report.error("database", &error);
+            return None;
+        }
     };
     if let Err(error) = questions(&store, config, report).await {
         report.error("database", &error);
     }
+    let daemon = store.daemon().await;
     store.close().await;
+    let lives = |(holder, _): (String, String)| !matches!(sync::life(&holder), Life::Over);
+    // A database that milkrun never wrote to has no such table.
+    Some(daemon.is_ok_and(|known| known.is_some_and(lives)))
 }
 
 async fn questions(store: &Store, config: &Config, report: &mut Report) -> Result<(), Error> {
@@ -168,11 +180,16 @@ fn leases(leases: &[(String, String, DateTime<Utc>)], now: DateTime<Utc>, report
     }
 }
 
-/// Whether the daemon's page answers on its address.
-async fn daemon(listen: SocketAddr, report: &mut Report) {
+/// Whether the daemon's page answers on its address, and is that of the daemon that works with this outlet's database.
+async fn daemon(listen: SocketAddr, works_here: Option<bool>, report: &mut Report) {
     let is_any = listen.ip().is_unspecified();
     let asked = if is_any { SocketAddr::from(([127, 0, 0, 1], listen.port())) } else { listen };
     match timeout(PAGE, health(asked)).await {
+        Ok(Ok(answer)) if answer.contains(" 200 ") && works_here == Some(false) => report.problem(
+            "daemon",
+            format!("a milkrun answers on {asked}, and none works with this outlet's database: it is another outlet's"),
+            "give each outlet's daemon an address of its own (`listen` of [daemon]), or see which sync.toml that one has",
+        ),
         Ok(Ok(answer)) if answer.contains(" 200 ") => report.ok("daemon", format!("answers on {asked}")),
         Ok(Ok(answer)) if answer.contains(" 503 ") => {
             report.fault(
