@@ -7,6 +7,7 @@ use crate::support::{Kind, Shop};
 on_each_database! {
     one_refused_delete_holds_back_no_other_and_is_tried_again
     one_refused_leaver_holds_back_no_other_nor_the_watermark
+    of_a_tree_parents_and_children_go_in_one_run
     what_a_reconcile_may_not_delete_is_tried_again_by_the_runs_after_it
 }
 
@@ -84,6 +85,31 @@ fn one_refused_leaver_holds_back_no_other_nor_the_watermark(kind: Kind) {
     shop.hq.update("Item", "ICE-0007", json!({"is_sales_item": 1})).unwrap();
     shop.outlet.sync_well(&[]);
     assert_eq!((shop.outlet.database.count("items"), remembered(&shop, "refused")), (21, 0));
+}
+
+fn of_a_tree_parents_and_children_go_in_one_run(kind: Kind) {
+    let shop = Shop::with_jobs(
+        kind,
+        "[[job]]\nname = \"groups\"\ndoctype = \"Item Group\"\nschedule = \"@hourly\"\ntable = \"grp\"\n\
+         key = \"name\"\n[job.fields]\nname = \"name\"\nparent = \"parent_item_group\"\n",
+    );
+    shop.outlet.database.execute(
+        "create table grp (name varchar(140) primary key, parent varchar(140), \
+         foreign key (parent) references grp (name))",
+    );
+    // By name the parents come first, which is how MariaDB looks at the rows of a statement.
+    for depth in 0..5 {
+        let parent = if depth == 0 { "Cones".to_owned() } else { format!("Tree-{}", depth - 1) };
+        shop.hq
+            .insert("Item Group", json!({"item_group_name": format!("Tree-{depth}"), "parent_item_group": parent}))
+            .unwrap();
+    }
+    shop.outlet.sync_well(&[]);
+    for depth in (0..5).rev() {
+        shop.hq.delete("Item Group", &format!("Tree-{depth}")).unwrap();
+    }
+    shop.outlet.sync_well(&[]);
+    assert_eq!((shop.outlet.database.count("grp"), remembered(&shop, "refused")), (1, 0));
 }
 
 fn what_a_reconcile_may_not_delete_is_tried_again_by_the_runs_after_it(kind: Kind) {

@@ -60,20 +60,39 @@ impl Work<'_> {
     /// were let go of where all stay: some may be the outlet's own from now on, or wait for an operator. Those that the
     /// database refuses to let go stay, and [`Work::all_let_go`] tells.
     pub(super) async fn retire(&mut self, gone: &[Gone]) -> Result<u64, Error> {
-        let gone = self.held_of(gone).await?;
+        let mut gone = self.held_of(gone).await?;
         let mut let_go = 0;
         if gone.is_empty() {
             return Ok(let_go);
         }
         self.check_limit(gone.len() as u64).await?;
-        let mut refused = Vec::new();
+        loop {
+            let (went, refused) = self.let_go_in_parts(&gone).await?;
+            let_go += went;
+            // What was refused may have been held by rows of the same table that are gone now: of a tree its leaves go first.
+            if went == 0 || refused.is_empty() {
+                let noted: Vec<(String, Stamp)> =
+                    refused.iter().map(|(gone, _)| (gone.name.clone(), gone.stamp())).collect();
+                for (gone, cause) in refused {
+                    self.refused.add(&gone.name, cause);
+                }
+                self.note_refused(&noted).await?;
+                return Ok(let_go);
+            }
+            gone = refused.into_iter().map(|(gone, _)| gone).collect();
+        }
+    }
+
+    /// Tries all together, and where the database refuses one of them, ever smaller parts. Gives how many went, and those
+    /// that it refuses.
+    async fn let_go_in_parts(&mut self, gone: &[Gone]) -> Result<(u64, Vec<(Gone, store::Error)>), Error> {
+        let (mut went, mut refused) = (0, Vec::new());
         let mut waiting: Vec<&[Gone]> = gone.chunks(CHUNK).rev().collect();
         while let Some(part) = waiting.pop() {
             match (self.let_go_of(part).await, part) {
-                (Ok(gone), _) => let_go += gone,
+                (Ok(gone), _) => went += gone,
                 (Err(Error::Store { cause: cause @ store::Error::Refused { .. }, .. }), [only]) => {
-                    self.refused.add(&only.name, cause);
-                    refused.push((only.name.clone(), only.stamp()));
+                    refused.push((only.clone(), cause));
                 }
                 (Err(Error::Store { cause: store::Error::Refused { .. }, .. }), many) => {
                     let (left, right) = many.split_at(many.len() / 2);
@@ -82,8 +101,7 @@ impl Work<'_> {
                 (Err(error), _) => return Err(error),
             }
         }
-        self.note_refused(&refused).await?;
-        Ok(let_go)
+        Ok((went, refused))
     }
 
     /// One transaction. A constraint that is put off may be the database's reason, so that nothing less can be taken back.
