@@ -3,6 +3,8 @@
 //! Values only: how a description is asked for is `source`'s to know, what is made of it the callers'. Taken from recordings
 //! 976, 976b and 984; what a field type stores was read off a real site's tables.
 
+use std::collections::HashSet;
+
 use serde::{Deserialize, Deserializer};
 
 /// The longest name of a record, and of what fills a `Data`, `Link` or `Select` field that says no length of its own.
@@ -36,8 +38,17 @@ pub struct DocType {
     /// How records are named: `field:item_code`, `autoincrement`, `hash` …
     #[serde(default)]
     pub autoname: Option<String>,
-    /// The fields, custom ones included, in the order of the form.
+    /// The fields, custom ones included, in the order of the form, each once.
+    #[serde(deserialize_with = "each_once")]
     pub fields: Vec<Docfield>,
+}
+
+/// A tree's own fields stand in its list twice where its maker had made them, too.
+fn each_once<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Docfield>, D::Error> {
+    let mut fields = Vec::<Docfield>::deserialize(deserializer)?;
+    let mut seen = HashSet::new();
+    fields.retain(|field| seen.insert(field.fieldname.clone()));
+    Ok(fields)
 }
 
 impl DocType {
@@ -209,13 +220,15 @@ mod tests {
     fn a_description_is_read_however_its_numbers_are_written() {
         let json = r#"{"name": "Item", "issingle": 0, "istable": null, "is_tree": true, "autoname": "field:item_code",
             "fields": [{"fieldname": "rate", "fieldtype": "Currency", "precision": "3", "length": 0, "permlevel": 1},
-                       {"fieldname": null, "fieldtype": "Column Break", "precision": ""}]}"#;
+                       {"fieldname": null, "fieldtype": "Column Break", "precision": ""},
+                       {"fieldname": "rate", "fieldtype": "Data"}]}"#;
         let doctype: DocType = serde_json::from_str(json).unwrap();
         assert_eq!((doctype.is_single, doctype.is_child, doctype.is_tree), (false, false, true));
         assert_eq!(doctype.named_by(), Some("item_code"));
         let rate = doctype.field("rate").unwrap();
         assert_eq!((rate.precision, rate.permlevel, rate.holds()), (3, 1, Holds::Number));
         assert!(!doctype.fields[1].is_listed());
+        assert_eq!(doctype.fields.len(), 2);
     }
 
     #[test]

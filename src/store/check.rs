@@ -74,17 +74,29 @@ fn parent_findings(types: Types<'_>, wish: &Wish<'_>, catalog: &Catalog, finding
             remedy.text()
         ));
     }
-    needed_findings(types.kind, table, catalog, &filled, findings);
+    needed_findings(types.kind, table, (catalog, &filled), "{ const = \"\", owner = \"once\" }", findings);
 }
 
 fn child_findings(types: Types<'_>, wish: &Wish<'_>, child: &Part<'_>, catalog: &Catalog, findings: &mut Vec<String>) {
-    if catalog.column(child.parent_key).is_none() {
-        findings.push(lacks(types, child.table, child.parent_key, wish.parent_type()));
-    }
-    column_findings(types, child, catalog, findings);
     let mut filled: Vec<&str> = child.columns.iter().map(|column| column.name.as_str()).collect();
     filled.extend([child.parent_key, IDX]);
-    needed_findings(types.kind, child.table, catalog, &filled, findings);
+    if catalog.column(child.parent_key).is_none() {
+        // What must be filled and is not is what was meant.
+        let meant = match needed(types.kind, catalog, &filled).as_slice() {
+            [only] => Some(only.name.as_str()),
+            [] | [_, _, ..] => None,
+        };
+        let remedy = meant.map_or_else(
+            || "Name its column for the parent in parent_key".to_owned(),
+            |meant| format!("Did you mean parent_key = {meant:?}? If not, name its column for the parent there"),
+        );
+        let found = lacks(types, child.table, child.parent_key, wish.parent_type());
+        findings.push(found.replace("Take it out of the mapping", &remedy));
+        filled.extend(meant);
+    }
+    column_findings(types, child, catalog, findings);
+    // `owner` has no meaning in a child table, whose rows come and go with their parent's.
+    needed_findings(types.kind, child.table, (catalog, &filled), "{ const = \"\" }", findings);
 }
 
 fn column_findings(types: Types<'_>, part: &Part<'_>, catalog: &Catalog, findings: &mut Vec<String>) {
@@ -105,9 +117,20 @@ fn column_findings(types: Types<'_>, part: &Part<'_>, catalog: &Catalog, finding
     }
 }
 
-fn needed_findings(kind: DatabaseKind, table: &str, catalog: &Catalog, filled: &[&str], findings: &mut Vec<String>) {
+/// Columns that must have a value and are not among those that are `filled`.
+fn needed<'c>(kind: DatabaseKind, catalog: &'c Catalog, filled: &[&str]) -> Vec<&'c Found> {
     let is_filled = |column: &Found| filled.iter().any(|name| same_name(kind, name, &column.name));
-    for column in catalog.columns.iter().filter(|column| column.is_needed && !is_filled(column)) {
+    catalog.columns.iter().filter(|column| column.is_needed && !is_filled(column)).collect()
+}
+
+fn needed_findings(
+    kind: DatabaseKind,
+    table: &str,
+    (catalog, filled): (&Catalog, &[&str]),
+    field: &str,
+    findings: &mut Vec<String>,
+) {
+    for column in needed(kind, catalog, filled) {
         let mut alter = Sql::new(kind, "ALTER TABLE ");
         alter.name(table);
         let remedy = match kind {
@@ -125,7 +148,7 @@ fn needed_findings(kind: DatabaseKind, table: &str, catalog: &Catalog, filled: &
         let remedy = remedy.map(|sql| format!(", or run: {};", sql.text())).unwrap_or_else(|| ".".to_owned());
         findings.push(format!(
             "Column {0} of table {table} is NOT NULL, has no default, and the mapping does not fill it. Map it (perhaps \
-             {0} = {{ const = \"\", owner = \"once\" }}){remedy}",
+             {0} = {field}){remedy}",
             column.name
         ));
     }

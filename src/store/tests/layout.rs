@@ -11,6 +11,7 @@ use super::world::{Plan, TEXT, World, column};
 
 on_every_database! {
     all_findings_come_at_once_each_with_its_remedy
+    a_misspelt_parent_key_is_told_with_the_column_that_was_meant
     a_missing_table_is_found_with_the_statement_that_makes_it
     the_remedies_work
     what_was_made_passes_the_check
@@ -50,6 +51,18 @@ async fn all_findings_come_at_once_each_with_its_remedy(world: &World) {
     let error = world.store.prepare_wish(&plan.wish()).await.unwrap_err();
     assert_eq!(error.retry(), Retry::ByPerson);
     assert!(matches!(error, Error::Schema(same) if same == findings));
+}
+
+async fn a_misspelt_parent_key_is_told_with_the_column_that_was_meant(world: &World) {
+    world.outlet("CREATE TABLE stock (code varchar(40) PRIMARY KEY)").await;
+    let lines = "CREATE TABLE stock_lines (parent varchar(40) NOT NULL, idx integer NOT NULL, barcode varchar(40))";
+    world.outlet(lines).await;
+    let mut plan = Plan::new("stock", &[("code", TEXT)]);
+    plan.child = Some(("stock_lines", "paret", vec![column("barcode", TEXT)]));
+    let findings = world.findings(&plan).await;
+    let [only] = findings.as_slice() else { panic!("{findings:#?}") };
+    assert!(only.contains("has no column paret. Did you mean parent_key = \"parent\"?"), "{only}");
+    assert!(only.contains("run: ALTER TABLE"), "{only}");
 }
 
 async fn a_missing_table_is_found_with_the_statement_that_makes_it(world: &World) {
