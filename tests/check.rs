@@ -183,9 +183,24 @@ fn an_unknown_doctype_or_table_field_or_filter_gets_the_nearest_name() {
              give the job of Item a [[job.children]] with field = \"barcodes\"",
         ),
     ] {
-        shop.outlet.write_config(&config.replace(from, to));
+        let edited = config.replace(from, to);
+        shop.outlet.write_config(&edited);
         assert_eq!(said(check(&shop).expect_code(4), "problem", "items"), [expected]);
+        // With its place, as a mistake that the file alone shows.
+        let (line, column) = place(&edited, to);
+        let told = shop.outlet.run(&["check"]).stdout;
+        assert!(told.contains(&format!("sync.toml:{line}:{column}: {expected}")), "{line}:{column} of {to}\n{told}");
+        let json = check(&shop).json();
+        let found = json.as_array().unwrap().iter().find(|found| found["message"] == expected).unwrap();
+        assert_eq!((&found["line"], &found["column"]), (&json!(line), &json!(column)));
     }
+}
+
+/// Where the quoted value of this piece of the file stands.
+fn place(text: &str, piece: &str) -> (usize, usize) {
+    let quoted = text.find(piece).unwrap() + piece.find('"').unwrap();
+    let before = &text[..quoted];
+    (before.matches('\n').count() + 1, quoted - before.rfind('\n').unwrap())
 }
 
 #[test]

@@ -3,8 +3,8 @@
 //! A problem is what can never work. Where some of HQ's values fit and others would be parked it is a note, as the operator
 //! may know that HQ's are of the right kind.
 
+use super::job::named;
 use super::report::Report;
-use crate::cli::Exit;
 use crate::doctype::{DocType, Docfield, Holds};
 use crate::mapping::Taken;
 use crate::row::Type;
@@ -24,14 +24,19 @@ enum Verdict {
 }
 
 /// Looks at all columns of a table.
-pub(super) fn look<'t>(job: &str, doctype: &DocType, taken: impl Iterator<Item = Taken<'t>>, report: &mut Report) {
+pub(super) fn look<'t>(
+    (job, child): (&str, Option<&str>),
+    doctype: &DocType,
+    taken: impl Iterator<Item = Taken<'t>>,
+    report: &mut Report,
+) {
     for taken in taken.filter(|taken| !taken.is_replaced) {
         let Some(field) = doctype.field(taken.field) else { continue };
         let what = format!("{} takes {} ({}) of {}", taken.column, field.fieldname, field.fieldtype, doctype.name);
         match verdict(field, taken.ty) {
             Verdict::Fits => {}
-            Verdict::Partly(why) => report.note(job, format!("{what}: {why}")),
-            Verdict::Never(why) => report.problem(job, Exit::Blocked, format!("{what}: {why}")),
+            Verdict::Partly(why) => report.note_of(job, named(child, taken.column), format!("{what}: {why}")),
+            Verdict::Never(why) => report.problem_of(job, named(child, taken.column), format!("{what}: {why}")),
         }
     }
 }

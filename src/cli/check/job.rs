@@ -4,9 +4,9 @@ use std::collections::HashSet;
 
 use serde_json::Value;
 
-use super::report::Report;
+use super::report::{Named, Report};
 use super::{fit, key};
-use crate::cli::{Exit, output};
+use crate::cli::output;
 use crate::config::{self, Job};
 use crate::doctype::{DocType, Holds, STANDARD_FIELDS};
 use crate::mapping::ChildTable;
@@ -36,12 +36,12 @@ pub(super) async fn look(hq: &Frappe, job: &Job, meter: &Meter, report: &mut Rep
             let error = hq.child_table(&job.doctype, meter).await;
             format!("{error}; {}", error.remedy(Teller::Command))
         };
-        report.problem(&job.name, Exit::Blocked, message);
+        report.problem_of(&job.name, named(None, &job.doctype), message);
         return Ok(());
     }
     let of_filters: Vec<String> = job.filters.iter().filter_map(filtered).collect();
-    let good = good(job, doctype.as_ref(), wanted, report);
-    let good_filters = self::good(job, doctype.as_ref(), &of_filters, report);
+    let good = good(job, None, doctype.as_ref(), wanted, report);
+    let good_filters = self::good(job, None, doctype.as_ref(), &of_filters, report);
     let mut is_whole = good.len() == wanted.len() && good_filters.len() == of_filters.len();
     let mut has_shown = false;
     if is_whole {
@@ -57,12 +57,12 @@ pub(super) async fn look(hq: &Frappe, job: &Job, meter: &Meter, report: &mut Rep
         true => Some(good.iter().cloned().collect()),
         false => hq.readable(&job.doctype, None, &good, meter).await?,
     };
-    is_whole &= all_readable(job, doctype.as_ref(), &good, readable.as_ref(), report);
+    is_whole &= all_readable(job, None, doctype.as_ref(), &good, readable.as_ref(), report);
     for child in job.mapping.children() {
         is_whole &= look_at_child(hq, job, doctype.as_ref(), child, meter, report).await?;
     }
     if let Some(doctype) = &doctype {
-        fit::look(&job.name, doctype, job.mapping.taken(), report);
+        fit::look((&job.name, None), doctype, job.mapping.taken(), report);
         if is_whole {
             key::look(hq, job, doctype, meter, report).await;
         }
@@ -85,7 +85,12 @@ async fn unknown_doctype(hq: &Frappe, job: &Job, meter: &Meter, report: &mut Rep
         Some(near) => format!(", did you mean {near:?}?"),
         None => "; spell it as HQ does, with its capitals and spaces".to_owned(),
     };
-    report.problem(&job.name, Exit::Blocked, format!("HQ has no DocType {:?}{hint}", job.doctype));
+    report.problem_of(&job.name, named(None, &job.doctype), format!("HQ has no DocType {:?}{hint}", job.doctype));
+}
+
+/// What the file calls so, in the job or its child table of that Table field.
+pub(super) fn named(child: Option<&str>, word: &str) -> Named {
+    Named { child: child.map(str::to_owned), word: word.to_owned() }
 }
 
 /// The field of a filter `[field, operator, value]`.
@@ -111,7 +116,7 @@ async fn look_at_child(
             None => format!("; it has {}", names.join(", ")),
         };
         let message = format!("HQ's {} has no Table field {:?}{hint}", job.doctype, child.field);
-        report.problem(&job.name, Exit::Blocked, message);
+        report.problem_of(&job.name, named(None, &child.field), message);
         return Ok(false);
     }
     let told = tables().find(|field| field.fieldname == child.field).and_then(|field| field.options.clone());
@@ -121,16 +126,22 @@ async fn look_at_child(
     };
     let doctype = hq.doctype(&name, meter).await.ok();
     let wanted = child.fields.names();
-    let good = good(job, doctype.as_ref(), wanted, report);
+    let (of, good) = (Some(child.field.as_str()), good(job, Some(&child.field), doctype.as_ref(), wanted, report));
     let readable = hq.readable(&name, Some((&job.doctype, &child.field)), &good, meter).await?;
     if let Some(doctype) = &doctype {
-        fit::look(&job.name, doctype, child.taken(), report);
+        fit::look((&job.name, of), doctype, child.taken(), report);
     }
-    Ok(all_readable(job, doctype.as_ref(), &good, readable.as_ref(), report) && good.len() == wanted.len())
+    Ok(all_readable(job, of, doctype.as_ref(), &good, readable.as_ref(), report) && good.len() == wanted.len())
 }
 
 /// Those of `wanted` that a list can have; says which it cannot, as one of them fails the whole list.
-fn good(job: &Job, doctype: Option<&DocType>, wanted: &[String], report: &mut Report) -> Vec<String> {
+fn good(
+    job: &Job,
+    child: Option<&str>,
+    doctype: Option<&DocType>,
+    wanted: &[String],
+    report: &mut Report,
+) -> Vec<String> {
     let Some(doctype) = doctype else { return wanted.to_vec() };
     let known = || doctype.fields.iter().map(|field| field.fieldname.as_str()).chain(STANDARD_FIELDS);
     let (mut good, mut said) = (Vec::new(), HashSet::new());
@@ -148,7 +159,7 @@ fn good(job: &Job, doctype: Option<&DocType>, wanted: &[String], report: &mut Re
                 let hint = near.map(|near| format!(", did you mean {near:?}?")).unwrap_or_default();
                 if said.insert(name) {
                     let message = format!("HQ's {} has no field {name:?}{hint}", doctype.name);
-                    report.problem(&job.name, Exit::Blocked, message);
+                    report.problem_of(&job.name, named(child, name), message);
                 }
                 continue;
             }
@@ -158,7 +169,7 @@ fn good(job: &Job, doctype: Option<&DocType>, wanted: &[String], report: &mut Re
             }
         };
         if said.insert(name) {
-            report.problem(&job.name, Exit::Blocked, format!("HQ's field {name} of {} {why}", doctype.name));
+            report.problem_of(&job.name, named(child, name), format!("HQ's field {name} of {} {why}", doctype.name));
         }
     }
     good
@@ -167,6 +178,7 @@ fn good(job: &Job, doctype: Option<&DocType>, wanted: &[String], report: &mut Re
 /// Whether HQ shows all of `wanted` to this user; says which it leaves out, and why as far as it is known.
 fn all_readable(
     job: &Job,
+    child: Option<&str>,
     doctype: Option<&DocType>,
     wanted: &[String],
     readable: Option<&HashSet<String>>,
@@ -201,7 +213,7 @@ fn all_readable(
             ),
         };
         let message = format!("HQ leaves {field} of {name} out of its answers: {why}; {remedy}");
-        report.problem(&job.name, Exit::Blocked, message);
+        report.problem_of(&job.name, named(child, field), message);
     }
     missing.is_empty()
 }

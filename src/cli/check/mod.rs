@@ -40,7 +40,8 @@ pub(super) struct Options {
 }
 
 pub(super) async fn run(options: &Options, path: &Path, output: &Output) -> anyhow::Result<Exit> {
-    let config = impatient(path)?;
+    let text = config::read(path)?;
+    let config = impatient(path, &text)?;
     // What the database will prove right or wrong in a moment is left to it.
     let wrong = if options.offline { config.doubts() } else { config.failed_examples() };
     if let Some(problems) = wrong {
@@ -53,6 +54,7 @@ pub(super) async fn run(options: &Options, path: &Path, output: &Output) -> anyh
         let is_there = hq::look(&config, &mut report).await;
         local(&config, is_there, &mut report).await;
     }
+    report.locate(&path.display().to_string(), &text, &config);
     let (is_terminal, is_coloured) = (output.is_terminal(), output.is_coloured());
     output.result(&report, || report.text(is_terminal, is_coloured, options.offline))?;
     Ok(report.exit())
@@ -61,8 +63,8 @@ pub(super) async fn run(options: &Options, path: &Path, output: &Output) -> anyh
 /// What a check asks is tried twice, not as often as a run tries it: somebody waits.
 const ATTEMPTS: u32 = 2;
 
-fn impatient(path: &Path) -> Result<Arc<Config>, Problems> {
-    let mut config = config::load(path)?;
+fn impatient(path: &Path, text: &str) -> Result<Arc<Config>, Problems> {
+    let mut config = config::load_text(path, text)?;
     config.hq.retry.max_attempts = config.hq.retry.max_attempts.min(ATTEMPTS);
     Ok(Arc::new(config))
 }
@@ -83,8 +85,16 @@ async fn local(config: &Arc<Config>, is_hq_there: bool, report: &mut Report) {
                 Err(cause) => report.error(&job.name, &Error::Store { step: format!("table {}", job.table), cause }),
             },
             Ok(findings) => {
+                let absent = store.absent_columns(job).await.unwrap_or_default();
                 for finding in findings {
-                    report.problem(&job.name, Exit::Blocked, finding);
+                    match absent.iter().find(|(table, column)| is_of(&finding, table, column)) {
+                        Some((table, column)) => {
+                            let mut children = job.mapping.children().iter();
+                            let child = children.find(|child| child.table == *table).map(|child| child.field.as_str());
+                            report.problem_of(&job.name, job::named(child, column), finding);
+                        }
+                        None => report.problem(&job.name, Exit::Blocked, finding),
+                    }
                 }
             }
             Err(cause) => report.error(&job.name, &Error::Store { step: format!("table {}", job.table), cause }),
@@ -96,6 +106,11 @@ async fn local(config: &Arc<Config>, is_hq_there: bool, report: &mut Report) {
     if is_hq_there {
         edits(config, report).await;
     }
+}
+
+/// Whether a finding is that the table lacks the column.
+fn is_of(finding: &str, table: &str, column: &str) -> bool {
+    finding.starts_with(&format!("Table {table} has no column {column}."))
 }
 
 /// Tables that the job looks values up in, and that nobody makes.
@@ -113,7 +128,7 @@ async fn lookups(config: &Config, job: &Job, store: &Store, report: &mut Report)
             "the lookup table {table} does not exist, and no job of the file fills it; name a table that is there or will \
              be in `lookup.table`"
         );
-        report.problem(&job.name, Exit::Blocked, what);
+        report.problem_of(&job.name, job::named(None, table), what);
     }
 }
 

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use super::super::Exit;
+use crate::config::{self, Config};
 use crate::retry::Teller;
 use crate::run::Status;
 use crate::source;
@@ -19,8 +20,28 @@ pub(super) struct Finding {
     level: Level,
     /// One sentence, with what to do where something is to be done.
     message: String,
+    /// The line of `sync.toml` that it is of, where it is of one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    line: Option<usize>,
+    /// The column, in characters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    column: Option<usize>,
+    /// The same for people, with the file: `sync.toml:14:9: `.
+    #[serde(skip)]
+    at: String,
+    #[serde(skip)]
+    named: Option<Named>,
     #[serde(skip)]
     exit: Exit,
+}
+
+/// What of a job is at fault, by the word that the file has for it.
+#[derive(Debug, Clone)]
+pub(super) struct Named {
+    /// The Table field of the child table that is meant; `None` for the job's own.
+    pub(super) child: Option<String>,
+    /// The word.
+    pub(super) word: String,
 }
 
 /// How something stands.
@@ -42,15 +63,36 @@ pub(super) struct Report(Vec<Finding>);
 
 impl Report {
     pub(super) fn ok(&mut self, subject: &str, message: impl Into<String>) {
-        self.add(subject, Level::Ok, Exit::Ok, message);
+        self.add(subject, Level::Ok, Exit::Ok, message, None);
     }
 
     pub(super) fn note(&mut self, subject: &str, message: impl Into<String>) {
-        self.add(subject, Level::Note, Exit::Ok, message);
+        self.add(subject, Level::Note, Exit::Ok, message, None);
     }
 
     pub(super) fn problem(&mut self, subject: &str, exit: Exit, message: impl Into<String>) {
-        self.add(subject, Level::Problem, exit, message);
+        self.add(subject, Level::Problem, exit, message, None);
+    }
+
+    /// As [`Report::problem`], of what the file calls so.
+    pub(super) fn problem_of(&mut self, job: &str, named: Named, message: impl Into<String>) {
+        self.add(job, Level::Problem, Exit::Blocked, message, Some(named));
+    }
+
+    /// As [`Report::note`], of what the file calls so.
+    pub(super) fn note_of(&mut self, job: &str, named: Named, message: impl Into<String>) {
+        self.add(job, Level::Note, Exit::Ok, message, Some(named));
+    }
+
+    /// Says where in the file each thing stands that was named; `file` is how messages call it.
+    pub(super) fn locate(&mut self, file: &str, text: &str, config: &Config) {
+        for finding in &mut self.0 {
+            let Some(Named { child, word }) = &finding.named else { continue };
+            let Some(job) = config.jobs.iter().position(|job| job.name == finding.subject) else { continue };
+            let Some((line, column)) = config::place_of(text, job, child.as_deref(), word) else { continue };
+            finding.at = format!("{file}:{line}:{column}: ");
+            (finding.line, finding.column) = (Some(line), Some(column));
+        }
     }
 
     pub(super) fn source(&mut self, subject: &str, step: &str, error: source::Error) {
@@ -64,17 +106,18 @@ impl Report {
     }
 
     /// The same is said once: a field that is mapped may stand in the filters, too.
-    fn add(&mut self, subject: &str, level: Level, exit: Exit, message: impl Into<String>) {
+    fn add(&mut self, subject: &str, level: Level, exit: Exit, message: impl Into<String>, named: Option<Named>) {
         let message = message.into();
         if !self.0.iter().any(|known| known.subject == subject && known.message == message) {
-            self.0.push(Finding { subject: subject.to_owned(), level, message, exit });
+            let (line, column, at) = (None, None, String::new());
+            self.0.push(Finding { subject: subject.to_owned(), level, message, line, column, at, named, exit });
         }
     }
 
     /// Adds all of another.
     pub(super) fn append(&mut self, other: Self) {
-        for Finding { subject, level, message, exit } in other.0 {
-            self.add(&subject, level, exit, message);
+        for Finding { subject, level, message, named, exit, .. } in other.0 {
+            self.add(&subject, level, exit, message, named);
         }
     }
 
@@ -105,7 +148,7 @@ impl Report {
                     Level::Note => ("!", "33"),
                     Level::Problem => ("✗", "31"),
                 };
-                text.push_str(&format!("  {} {}\n", painted(mark, colour, is_coloured), finding.message));
+                text.push_str(&format!("  {} {}\n", painted(mark, colour, is_coloured), finding.told()));
             }
         }
         for finding in self.0.iter().filter(|_| !is_terminal) {
@@ -115,7 +158,7 @@ impl Report {
                 Level::Problem => "problem",
             };
             // Writing to a `String` cannot fail.
-            writeln!(text, "{level}  {:<16} {}", finding.subject, finding.message).unwrap_or_default();
+            writeln!(text, "{level}  {:<16} {}", finding.subject, finding.told()).unwrap_or_default();
         }
         format!("{text}\n{}\n", self.last(is_offline))
     }
@@ -135,6 +178,13 @@ impl Report {
             (1, _) => format!("1 problem{notes}: mend it, then milkrun check again"),
             (problems, _) => format!("{problems} problems{notes}: mend them, then milkrun check again"),
         }
+    }
+}
+
+impl Finding {
+    /// The sentence, behind its place.
+    fn told(&self) -> String {
+        format!("{}{}", self.at, self.message)
     }
 }
 
