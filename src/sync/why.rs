@@ -162,6 +162,7 @@ impl Work<'_> {
         conflicts: &[Conflict],
     ) -> Vec<String> {
         let mut stands = Vec::new();
+        let open = conflicts.iter().find(|one| one.resolved_at.is_none());
         let is_among = |names: &[String]| names.iter().any(|other| other == name);
         match &found.hq {
             Some((_, Err(reason))) => stands.push(format!("HQ's record cannot be mapped: {reason}")),
@@ -170,17 +171,23 @@ impl Work<'_> {
                 stands.push("HQ has the record, and the job's filters leave it out".to_owned())
             }
             None if is_among(&fate.too_large) => stands.push("HQ's record is too large to be taken".to_owned()),
-            None if found.waits_to_go() && self.job.deletes != Deletes::Keep => stands.push(format!(
-                "HQ shows no record of this name any more; the next reconcile lets its row go: `milkrun reconcile {}`",
+            None if found.waits_to_go() && self.job.deletes != Deletes::Keep && open.is_none() => stands.push(format!(
+                "HQ shows no record of this name any more; its row goes with the next reconcile (`milkrun reconcile {}`), \
+                 unless it was edited here and the conflict rule keeps it",
                 self.job.name
             )),
             None => stands.push("HQ shows no record of this name (any more)".to_owned()),
         }
+        let decided = conflicts.iter().find(|one| one.resolved_at.is_some());
         stands.push(match (&found.entry, &found.local) {
             (None, None) => "there is no row of it here, and none was taken from HQ".to_owned(),
-            (None, Some(_)) => {
-                "a row with this key is here; it is the outlet's own: none was taken from HQ under this name".to_owned()
-            }
+            (None, Some(_)) => match decided {
+                Some(one) => {
+                    format!("a row with this key is here; it is the outlet's own since conflict {} was decided", one.id)
+                }
+                None => "a row with this key is here; it is the outlet's own: none was taken from HQ under this name"
+                    .to_owned(),
+            },
             (Some(_), None) => "its row was removed here".to_owned(),
             (Some(_), Some(local)) if local.is_marked => "its row is marked as deleted".to_owned(),
             (Some(entry), Some(_)) => format!("its row is of HQ's version of {}", entry.hq_modified),
@@ -188,7 +195,7 @@ impl Work<'_> {
         if let Some(parked) = parked {
             stands.push(format!("it is in quarantine: {}", parked.reason));
         }
-        if let Some(open) = conflicts.iter().find(|one| one.resolved_at.is_none()) {
+        if let Some(open) = open {
             stands.push(match open.told {
                 None => format!("it waits for a decision: `milkrun conflicts show {}`", open.id),
                 Some(side) => format!("the next run takes the version of {} (conflict {})", side.word(), open.id),
