@@ -22,6 +22,7 @@ on_each_database! {
     a_pass_that_was_cut_goes_on_from_its_last_page
     a_table_that_is_dropped_in_the_middle_of_a_pass_is_filled_again_whatever_the_conflict_rule
     a_column_or_a_child_table_that_was_gone_is_filled_again_by_the_remedy_whatever_the_conflict_rule
+    a_column_that_was_gone_is_filled_again_in_what_was_parked_meanwhile_too
     children_are_replaced_with_their_parent
     a_changed_mapping_fills_the_new_column
     a_table_that_was_dropped_or_changed_is_filled_again
@@ -222,6 +223,32 @@ fn a_column_or_a_child_table_that_was_gone_is_filled_again_by_the_remedy_whateve
             rule != "hq_wins",
             "{rule}: {price:?}"
         );
+    }
+}
+
+fn a_column_that_was_gone_is_filled_again_in_what_was_parked_meanwhile_too(kind: Kind) {
+    for rule in ["hq_wins", "local_wins", "manual"] {
+        let ruled = JOBS.replace("deletes = \"delete\"\n", &format!("deletes = \"delete\"\nconflict = \"{rule}\"\n"));
+        let shop = Shop::with_jobs(kind, &ruled);
+        shop.items(30);
+        shop.outlet.sync_well(&[]);
+        shop.hq.update("Item", "ICE-0005", json!({"item_name": "x".repeat(150)})).unwrap();
+        shop.outlet.run(&["sync", "items"]).expect_code(3);
+        let database = &shop.outlet.database;
+        database.execute("alter table items drop column price");
+        shop.outlet.run(&["sync", "items"]).expect_code(4);
+        let ty = match kind {
+            Kind::Sqlite => "text",
+            Kind::Postgres => "numeric(21, 2)",
+            Kind::Mysql => "decimal(21, 2)",
+        };
+        database.execute(&format!("alter table items add column price {ty}"));
+        shop.outlet.run(&["sync", "items"]).expect_code(3);
+        shop.hq.update("Item", "ICE-0005", json!({"item_name": "short"})).unwrap();
+        shop.outlet.sync_well(&[]);
+        shop.assert_in_step();
+        let conflicts = shop.outlet.run(&["--format", "json", "conflicts", "list", "--all"]).json();
+        assert_eq!(conflicts, json!([]), "{rule}");
     }
 }
 

@@ -64,8 +64,10 @@ impl Outline {
     /// Takes over what is known of the mapping before.
     pub(super) fn follow(&mut self, kept: &Self) {
         self.owes_reconcile = kept.owes_reconcile_by(&self.filters);
-        let is_filled = |(table, column): &&(String, String)| self.has_filled(table, column);
-        self.lost = kept.lost.iter().filter(is_filled).cloned().collect();
+        let filled = |lost: &[(String, String)]| -> Vec<(String, String)> {
+            lost.iter().filter(|(table, column)| self.has_filled(table, column)).cloned().collect()
+        };
+        (self.lost, self.lost_to_waiting) = (filled(&kept.lost), filled(&kept.lost_to_waiting));
         self.former = kept.forms_before(self.fingerprint);
         let forgotten = self.former.len().saturating_sub(REMEMBERED);
         self.former.drain(..forgotten);
@@ -95,8 +97,9 @@ impl Work<'_> {
         let is_known = kept
             .as_ref()
             .is_some_and(|kept| !kept.follows_unknown && self.progress.mapping.is_none_or(|known| kept.knows(known)));
-        if self.is_converting {
-            self.lost = kept.as_ref().map(|kept| self.places_of(&kept.lost)).unwrap_or_default();
+        if let Some(kept) = &kept {
+            self.lost = self.places_of(&kept.lost);
+            self.lost_to_waiting = self.places_of(&kept.lost_to_waiting);
         }
         let forms = kept.map(|kept| kept.forms_before(self.fingerprint())).unwrap_or_default();
         let typed: Vec<_> = forms.iter().filter_map(Form::typed).collect();

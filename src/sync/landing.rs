@@ -214,7 +214,7 @@ impl Work<'_> {
             if self.may_be_former(&record.hq_name) {
                 if let Some(changes) = &mut changes {
                     self.respell(local, record, changes);
-                    self.give_back(changes);
+                    self.give_back(&record.hq_name, changes);
                 }
                 former_bases.extend(
                     entry.filter(|entry| is_of_former(entry, local.version)).map(|entry| entry.hq_name.clone()),

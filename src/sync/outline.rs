@@ -62,6 +62,9 @@ pub(super) struct Outline {
     /// Columns, with their tables, that were gone from the database, and are to be filled again.
     #[serde(default)]
     pub(super) lost: Vec<(String, String)>,
+    /// The same, where all has been read since but what waits in quarantine or for a decision.
+    #[serde(default)]
+    pub(super) lost_to_waiting: Vec<(String, String)>,
 }
 
 /// A child table's part of it.
@@ -149,6 +152,7 @@ impl Outline {
             follows_unknown: false,
             owes_reconcile: false,
             lost: Vec::new(),
+            lost_to_waiting: Vec::new(),
         }
     }
 

@@ -36,11 +36,12 @@ impl Engine {
     async fn refill(&self, job: &Job, progress: &mut Progress, absent: &[(String, String)]) -> Result<(), Error> {
         let Some(known) = progress.mapping else { return Ok(()) };
         let Some(mut kept) = self.outline(&job.name).await? else { return Ok(()) };
-        let is_news = kept.lose(absent);
-        if !(is_news || absent.is_empty()) || self.rows(&job.name).await? == 0 {
+        let own = fingerprint(job);
+        // What is gone once more is news where it was being filled again.
+        let is_news = kept.lose(absent) || absent.is_empty() || known == own;
+        if !is_news || self.rows(&job.name).await? == 0 {
             return Ok(());
         }
-        let own = fingerprint(job);
         // No mapping has this one: it is that of the mapping as it was filled before.
         if known == own && kept.fingerprint == own {
             (progress.mapping, kept.fingerprint) = (Some(!own), !own);
@@ -71,18 +72,35 @@ impl Outline {
 
 impl Work<'_> {
     /// Gives columns that were gone back to HQ: what they hold now nobody has edited.
-    pub(super) fn give_back(&self, changes: &mut Changes) {
-        for at in &self.lost {
+    pub(super) fn give_back(&self, name: &str, changes: &mut Changes) {
+        let everywhere = self.lost.iter().filter(|_| self.is_converting);
+        let waiting = self.lost_to_waiting.iter().filter(|_| self.waits(name));
+        for at in everywhere.chain(waiting) {
             self.give_to_hq(*at, changes);
         }
     }
 
-    /// Notes that the columns that were gone are filled again, after everything was read.
+    fn waits(&self, name: &str) -> bool {
+        self.parked.contains_key(name) || self.open.contains_key(name)
+    }
+
+    /// Notes that the columns that were gone are filled again, after everything was read; but for what waits.
     pub(super) async fn has_refilled(&mut self) -> Result<(), Error> {
-        let Some(kept) = self.engine.outline(&self.job.name).await?.filter(|kept| !kept.lost.is_empty()) else {
-            return Ok(());
-        };
-        self.lost.clear();
-        self.engine.keep_outline(&Outline { lost: Vec::new(), ..kept }, self.job).await
+        let is_owed = |kept: &Outline| !(kept.lost.is_empty() && kept.lost_to_waiting.is_empty());
+        let Some(mut kept) = self.engine.outline(&self.job.name).await?.filter(is_owed) else { return Ok(()) };
+        let lost = std::mem::take(&mut kept.lost);
+        kept.lost_to_waiting.extend(lost);
+        self.lost_to_waiting.append(&mut self.lost);
+        if self.parked.is_empty() && self.open.is_empty() {
+            kept.lost_to_waiting.clear();
+            self.lost_to_waiting.clear();
+        }
+        self.engine.keep_outline(&kept, self.job).await
+    }
+
+    /// The same at the end of a run, where nothing waits any more.
+    pub(super) async fn has_refilled_all(&mut self) -> Result<(), Error> {
+        let is_all = self.parked.is_empty() && self.open.is_empty() && self.is_loaded();
+        if self.lost_to_waiting.is_empty() || !is_all { Ok(()) } else { self.has_refilled().await }
     }
 }

@@ -63,6 +63,8 @@ pub(super) struct Work<'e> {
     pub(super) given_up: HashMap<String, Stamp>,
     /// Columns that were gone from the table, and are filled again meanwhile.
     pub(super) lost: Vec<usize>,
+    /// The same, of records that wait alone.
+    pub(super) lost_to_waiting: Vec<usize>,
     /// All mappings that the ledger may be of are known.
     pub(super) is_former_known: bool,
     /// A first load has found a row that was there before it.
@@ -176,6 +178,7 @@ impl Engine {
             Err(error) => Err(error),
         };
         let outcome = match outcome {
+            Ok(()) => work.has_refilled_all().await,
             // Of a child table nothing was ever read; where something was, it is a permission that is missing.
             Err(Error::Source { step, cause: refused @ source::Error::Forbidden { .. } })
                 if work.progress.watermark.seen.is_none() =>
@@ -245,6 +248,7 @@ impl Engine {
             open: HashMap::new(),
             is_converting: false,
             lost: Vec::new(),
+            lost_to_waiting: Vec::new(),
             given_up: HashMap::new(),
             is_former_known: true,
             has_met_rows: false,
