@@ -217,14 +217,15 @@ fn a_second_daemon_names_the_first_and_what_to_do() {
     );
     assert!(second.stderr.contains("milkrun reload") && second.stderr.contains(&format!("kill {pid}")), "{second}");
 
-    // Without the address in the way it begins, and says whom it meets.
+    // Nor without the address in the way: its word would hide that of the first.
     let config = shop.outlet.config().replace(&format!("127.0.0.1:{port}"), &format!("127.0.0.1:{}", free_port()));
     shop.outlet.write_config(&config);
-    let mut beside = Daemon::start(&shop.outlet, &["-v"]);
-    let line = beside.wait_for(&["WARN", "another daemon works on this database"]);
-    assert!(line.contains(&format!("process {pid} on ")) && line.contains(&format!("kill {pid}")), "{line}");
-    beside.signal("-TERM");
-    beside.end();
+    let beside = shop.outlet.run(&["run"]);
+    beside.expect_code(1);
+    assert!(beside.stderr.contains(&format!("runs already (process {pid} on ")), "{beside}");
+    assert!(beside.stderr.contains(&format!("kill {pid}")), "{beside}");
+    let status = shop.outlet.run(&["--format", "json", "status"]).json();
+    assert_eq!(status["version"]["daemon"]["state"], "runs", "{status:#}");
     first.signal("-TERM");
     first.end();
 

@@ -172,11 +172,10 @@ impl Start<'_> {
         if let Some((id, refusal)) = &refused {
             notice.newer(Some(Newer::refused(id.clone(), &refusal.problems, clock.now())));
         }
-        if let Some(Rival { who, pid }) = Rival::on(engine.store()).await {
-            tracing::warn!(
-                "another daemon works on this database ({who}): the two take turns, and each is in the other's way; end one of \
-                 them: `systemctl stop milkrun`, or `kill {pid}`"
-            );
+        // Its word would be overwritten, and whoever asks be told of this one.
+        if let Some(rival) = Rival::on(engine.store()).await {
+            page.close().await;
+            anyhow::bail!("{}", rival.runs_already());
         }
         notice.write(engine.store()).await;
         if let Err(error) = engine.keep_outlines().await {

@@ -21,9 +21,9 @@ const LISTENS: &str = "0A";
 #[derive(Debug)]
 pub(super) struct Rival {
     /// Which process, and since when.
-    pub(super) who: String,
+    who: String,
     /// Its number on this machine.
-    pub(super) pid: i32,
+    pid: i32,
 }
 
 impl Rival {
@@ -34,6 +34,15 @@ impl Rival {
         let is_another = holder != this_process() && kept.stopped_at.is_none();
         let since = kept.started_at.format("%Y-%m-%d %H:%M:%S UTC");
         is_another.then(|| Self { who: format!("{}, since {since}", process(&holder)), pid })
+    }
+
+    /// That it runs, and what to do.
+    pub(super) fn runs_already(&self) -> String {
+        let Self { who, pid } = self;
+        format!(
+            "the daemon of this outlet runs already ({who}); to have it read an edited file: `milkrun reload`; to start another \
+             in its place, end it first: `systemctl stop milkrun`, or `kill {pid}`"
+        )
     }
 
     async fn of(config: &Config) -> Option<Self> {
@@ -56,11 +65,8 @@ pub(super) async fn named(error: anyhow::Error, address: SocketAddr, config: &Co
         return error;
     }
     let rival = timeout(PATIENCE, Rival::of(config)).await.ok().flatten();
-    if let Some(Rival { who, pid }) = rival {
-        return error.context(format!(
-            "the daemon of this outlet runs already ({who}); to have it read an edited file: `milkrun reload`; to start another \
-             in its place, end it first: `systemctl stop milkrun`, or `kill {pid}`"
-        ));
+    if let Some(rival) = rival {
+        return error.context(rival.runs_already());
     }
     match listener(address) {
         Some((pid, name)) => error.context(format!(
