@@ -273,7 +273,7 @@ fn a_daemon_that_runs_is_told_from_none() {
         1,
     ));
     let outcome = doctor(&other.outlet);
-    assert_found(&outcome, "daemon", "problem", &format!("a milkrun answers on 127.0.0.1:{port}, and none works with"));
+    assert_found(&outcome, "daemon", "note", &format!("a milkrun answers on 127.0.0.1:{port}, and none has left word"));
     daemon.signal("-TERM");
     assert_eq!(daemon.end().0, Some(0));
 }

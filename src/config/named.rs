@@ -6,9 +6,10 @@ use super::path::Path;
 use super::places::Places;
 use super::toml::{self, Node, Shape};
 
-/// Where a job names something, as line and column from 1: the job by its position in the file, in its child table of that
-/// Table field where one is meant. A text that is the word goes before a key that is, and that before a text that holds it,
-/// as an expression does; `None` where nothing does.
+/// Where a job, by its position in the file, names something, as line and column from 1.
+///
+/// Looked for in its child table of that Table field where one is meant. A text that is the word goes before a key that is,
+/// and that before a text that holds it, as an expression does; `None` where nothing does.
 #[must_use]
 pub fn place_of(text: &str, job: usize, child: Option<&str>, word: &str) -> Option<(usize, usize)> {
     let tree = toml::read(text).tree?;

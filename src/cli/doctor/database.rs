@@ -185,10 +185,10 @@ async fn daemon(listen: SocketAddr, works_here: Option<bool>, report: &mut Repor
     let is_any = listen.ip().is_unspecified();
     let asked = if is_any { SocketAddr::from(([127, 0, 0, 1], listen.port())) } else { listen };
     match timeout(PAGE, health(asked)).await {
-        Ok(Ok(answer)) if answer.contains(" 200 ") && works_here == Some(false) => report.problem(
+        Ok(Ok(answer)) if answer.contains(" 200 ") && works_here == Some(false) => report.note(
             "daemon",
-            format!("a milkrun answers on {asked}, and none works with this outlet's database: it is another outlet's"),
-            "give each outlet's daemon an address of its own (`listen` of [daemon]), or see which sync.toml that one has",
+            format!("a milkrun answers on {asked}, and none has left word in this outlet's database: it may be another outlet's"),
+            "see which sync.toml that one has; each outlet's daemon wants an address of its own (`listen` of [daemon])",
         ),
         Ok(Ok(answer)) if answer.contains(" 200 ") => report.ok("daemon", format!("answers on {asked}")),
         Ok(Ok(answer)) if answer.contains(" 503 ") => {
