@@ -198,9 +198,9 @@ fn an_unknown_doctype_or_table_field_or_filter_gets_the_nearest_name() {
 
 /// Where the quoted value of this piece of the file stands.
 fn place(text: &str, piece: &str) -> (usize, usize) {
-    let quoted = text.find(piece).unwrap() + piece.find('"').unwrap();
-    let before = &text[..quoted];
-    (before.matches('\n').count() + 1, quoted - before.rfind('\n').unwrap())
+    let (before, _) = text.split_once(piece).unwrap();
+    let last = before.rsplit('\n').next().unwrap();
+    (before.matches('\n').count() + 1, last.len() + piece.find('"').unwrap() + 1)
 }
 
 #[test]
