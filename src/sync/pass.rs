@@ -176,8 +176,11 @@ impl<'e> Work<'e> {
             watermark = watermark.settle(&begun, pass.started, pass.newest.as_ref(), self.job.overlap);
         }
         self.progress.watermark = watermark;
-        self.save_progress().await?;
-        if is_refilled { self.has_refilled().await } else { Ok(()) }
+        // First, as every page has landed: what is cut off in between must not take later edits of the column for its loss.
+        if is_refilled {
+            self.has_refilled().await?;
+        }
+        self.save_progress().await
     }
 
     /// The end of a page, or `None` after the last one.
