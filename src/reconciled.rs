@@ -85,11 +85,17 @@ impl Reconciled {
 
 /// `12,418`.
 fn grouped(number: u64) -> String {
+    thousands(number, ',')
+}
+
+/// A number with its thousands apart, by this character.
+#[must_use]
+pub fn thousands(number: u64, apart: char) -> String {
     let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3 * apart.len_utf8());
     for (at, digit) in digits.chars().enumerate() {
         if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
+            text.push(apart);
         }
         text.push(digit);
     }

@@ -179,15 +179,7 @@ pub(super) fn count(number: u64, one: &str, many: &str) -> String {
 
 /// `12,418`.
 pub(super) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
+    crate::reconciled::thousands(number, ',')
 }
 
 /// A text cut to `most` characters, none of which can steer a terminal: it may be HQ's.

@@ -136,7 +136,7 @@ impl Engine {
                 Opening::Busy { holder, until } => self.stand_by(&job.name, &mut wait, (&holder, until), now).await?,
             }
         };
-        self.holder.has_open(&job.name, true);
+        self.holder.note_open(&job.name, true);
         crash::point(Point::RunLogged);
         Ok(Open { held: self.held(&job.name), opened })
     }
@@ -157,7 +157,7 @@ impl Engine {
         let kept = owed.all();
         match self.store.close_run(self.holder.text(), run, &kept, self.clock.now()).await {
             Ok(()) => {
-                self.holder.has_open(&run.job, false);
+                self.holder.note_open(&run.job, false);
                 Ok(None)
             }
             Err(lost @ store::Error::Lost { .. }) => {

@@ -52,7 +52,7 @@ impl Holder {
     }
 
     /// Notes whether this process has a run of the job open; gives whether it had.
-    pub(super) fn has_open(&self, job: &str, is_open: bool) -> bool {
+    pub(super) fn note_open(&self, job: &str, is_open: bool) -> bool {
         let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
         if is_open { !opened.insert(job.to_owned()) } else { opened.remove(job) }
     }
@@ -315,7 +315,7 @@ impl Engine {
     /// Closes the runs that a dead process left open, after a look whether the database survived its end. Where it did
     /// not, they stay open and the lease is anybody's who looks again: nothing is written until it is mended.
     pub(super) async fn clear_up(&self, held: Held, now: DateTime<Utc>) -> Result<Held, Error> {
-        self.holder.has_open(&held.job, false);
+        self.holder.note_open(&held.job, false);
         match self.try_to_clear_up(&held.job, now).await {
             Ok(()) => Ok(held),
             Err(error) => {
@@ -331,7 +331,7 @@ impl Engine {
     /// that lives comes to the database whole, so that there is nothing to look through. Not so where it took the lease of a
     /// dead one and never came to see to that.
     pub(super) async fn close_our_own(&self, held: Held, now: DateTime<Utc>) -> Result<Held, Error> {
-        if !self.holder.has_open(&held.job, false) {
+        if !self.holder.note_open(&held.job, false) {
             return self.clear_up(held, now).await;
         }
         let closed = self.store.abandon_runs(&held.job, CUT_OFF, now).await;

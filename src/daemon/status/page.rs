@@ -174,15 +174,7 @@ fn error(run: &Run) -> String {
 
 /// A number with its thousands apart, by a space that does not break.
 fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (position, digit) in digits.chars().enumerate() {
-        if position > 0 && (digits.len() - position).is_multiple_of(3) {
-            text.push('\u{202f}');
-        }
-        text.push(digit);
-    }
-    text
+    crate::reconciled::thousands(number, '\u{202f}')
 }
 
 /// A text so that it is nothing but text, between tags and in quoted attributes.
